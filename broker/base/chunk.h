@@ -1,0 +1,77 @@
+#ifndef FIFOBUS_BROKER_BASE_CHUNK_H_
+#define FIFOBUS_BROKER_BASE_CHUNK_H_
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+namespace fifobus {
+
+class ChunkRef;
+
+// A buffer that several queues share: what one ingress read brought, or what
+// the broker itself wrote. Lives until its last ChunkRef is gone; header and
+// bytes are one allocation.
+//
+// Thread-safe as to its references. The bytes are written by whoever made the
+// chunk while its reference is the only one; once shared they never change.
+class Chunk {
+ public:
+  // `capacity` bytes, not initialised.
+  static ChunkRef Make(size_t capacity);
+
+  // The same bytes in a chunk of `capacity`, the first `keep_bytes` preserved.
+  // Moves no byte twice if `chunk` was the only reference and the allocator can
+  // extend it (glibc remaps large blocks instead of copying them).
+  // REQUIRES: keep_bytes <= both capacities.
+  static ChunkRef Resize(ChunkRef chunk, size_t capacity, size_t keep_bytes);
+
+  char* bytes() { return reinterpret_cast<char*>(this + 1); }
+  const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
+  size_t capacity() const { return capacity_; }
+
+ private:
+  friend class ChunkRef;
+  explicit Chunk(size_t capacity) : capacity_(capacity) {}
+
+  std::atomic<size_t> references_{1};
+  size_t capacity_;
+};
+
+// One reference to a Chunk, or none.
+class ChunkRef {
+ public:
+  ChunkRef() = default;
+  ChunkRef(const ChunkRef& other) : chunk_(other.chunk_) {
+    // Relaxed: a new reference is made from one that is alive already.
+    if (chunk_) chunk_->references_.fetch_add(1, std::memory_order_relaxed);
+  }
+  ChunkRef(ChunkRef&& other) noexcept
+      : chunk_(std::exchange(other.chunk_, nullptr)) {}
+  ChunkRef& operator=(ChunkRef other) noexcept {
+    std::swap(chunk_, other.chunk_);
+    return *this;
+  }
+  ~ChunkRef() { Release(); }
+
+  explicit operator bool() const { return chunk_ != nullptr; }
+  Chunk* operator->() const { return chunk_; }
+  Chunk* get() const { return chunk_; }
+
+  // True if nobody else holds the chunk, so that it may be written again.
+  bool unique() const {
+    return chunk_ &&
+           chunk_->references_.load(std::memory_order_acquire) == 1;
+  }
+
+ private:
+  friend class Chunk;
+  explicit ChunkRef(Chunk* chunk) : chunk_(chunk) {}
+  void Release();
+
+  Chunk* chunk_ = nullptr;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_BASE_CHUNK_H_

@@ -1,0 +1,54 @@
+#ifndef FIFOBUS_BROKER_BASE_COUNTERS_H_
+#define FIFOBUS_BROKER_BASE_COUNTERS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+namespace fifobus {
+
+// A number that only grows. Thread-safe; relaxed, because nothing else is
+// concluded from it.
+class Counter {
+ public:
+  void Add(uint64_t n = 1) { value_.fetch_add(n, std::memory_order_relaxed); }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// What one broker counts over all its parts. Shown by `fifobus ls`. Thread-safe.
+struct Counters {
+  Counter sessions_opened;
+  Counter sessions_closed;
+  Counter sessions_refused;
+  Counter messages_published;
+  Counter messages_no_subscriber;
+  Counter messages_dropped;
+  Counter frames_refused;
+  Counter frames_torn;
+  Counter lines_refused;
+  Counter egress_stalls;
+  Counter names_refused;
+
+  // Calls visit(name, value) for each.
+  template <typename Visitor>
+  void ForEach(Visitor visit) const {
+    visit("sessions_opened", sessions_opened.value());
+    visit("sessions_closed", sessions_closed.value());
+    visit("sessions_refused", sessions_refused.value());
+    visit("messages_published", messages_published.value());
+    visit("messages_no_subscriber", messages_no_subscriber.value());
+    visit("messages_dropped", messages_dropped.value());
+    visit("frames_refused", frames_refused.value());
+    visit("frames_torn", frames_torn.value());
+    visit("lines_refused", lines_refused.value());
+    visit("egress_stalls", egress_stalls.value());
+    visit("names_refused", names_refused.value());
+  }
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_BASE_COUNTERS_H_

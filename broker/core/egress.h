@@ -1,0 +1,139 @@
+#ifndef FIFOBUS_BROKER_CORE_EGRESS_H_
+#define FIFOBUS_BROKER_CORE_EGRESS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "broker/base/chunk.h"
+#include "broker/base/counters.h"
+#include "broker/base/mutex.h"
+#include "broker/core/egress_queue.h"
+#include "broker/core/feed.h"
+#include "broker/core/sink.h"
+#include "broker/options.h"
+
+namespace fifobus {
+
+// What a subscriber reads.
+enum class EgressFormat {
+  kFrames,  // the publishers' own frames
+  kText,    // payload and newline
+  kJson,    // one JSON object a line
+};
+
+// One subscriber as the core sees it: a bounded queue in front of a sink, and the
+// ingresses that are held back because that queue is full.
+//
+// Any worker offers; the owning worker drains when its sink has room. Both hold
+// the lock `mutex_`, a leaf, also while they write to the sink, so that bytes
+// keep their order. Resuming a valve and starting the clock happen without it.
+//
+// Back-pressure: a queue above queue_bytes_max pauses the ingress that offered,
+// until it is below half. If that takes longer than the stall timeout, or if the
+// ingress is the subscriber's own, or if nobody reads, the egress is *stalled*:
+// it drops its oldest messages instead and pauses nobody, until its queue is
+// below half.
+//
+// Invariants: paused_ holds each valve at most once per Pause it is owed; it is
+// empty while stalled, closed, or below half.
+//
+// Thread-safe. Shared by subscription snapshots and routes, which may outlive the
+// sink: after Close an Egress is an empty shell.
+class Egress : public SinkObserver {
+ public:
+  enum class ControlOutcome {
+    kQueued,
+    kFull,    // the reader does not take its answers
+    kClosed,  // too late
+  };
+
+  struct State {
+    size_t queued_bytes = 0;
+    uint64_t dropped = 0;
+    bool stalled = false;
+    bool reader_gone = false;
+  };
+
+  // `id` is dense and unique among the egresses of a broker that are not closed.
+  // `counters` must live as long as this.
+  Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
+         std::shared_ptr<Sink> sink, Counters& counters);
+
+  uint32_t id() const { return id_; }
+  EgressFormat format() const { return format_; }
+
+  // Names the valve of the same client's ingress, which this egress must never
+  // pause. Before the first Offer.
+  void SetOwnValve(std::shared_ptr<Valve> valve);
+
+  // Writes or queues slices of `chunk`: whole frames, or for the text formats one
+  // message each. `feeder` is the ingress they came from; null: cannot be paused.
+  void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
+             const std::shared_ptr<Valve>& feeder);
+
+  // Writes or queues one frame of the broker's own, prefix included.
+  [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
+
+  // Nobody reads now: keep and, when full, drop. Until ReaderCame.
+  void ReaderLeft();
+  void ReaderCame();
+
+  // Forgets the queue and the sink, resumes everybody. Nothing is written any
+  // more when this returns.
+  void Close();
+
+  void OnWritable() override;
+  void OnStallTimeout() override;
+
+  State state() const;
+
+ private:
+  // What is left to do without the lock.
+  struct Afterwards {
+    std::vector<std::shared_ptr<Valve>> resume;
+    std::shared_ptr<Sink> start_clock;
+    void Run();
+  };
+
+  // Returns the bytes taken, from the front of all slices.
+  size_t WriteNow(absl::Span<const Slice> slices)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
+                 size_t written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drain(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LimitQueue(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PauseFeeder(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The overflow policy: drop_oldest.
+  void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const uint32_t id_;
+  const EgressFormat format_;
+  const size_t queue_bytes_max_;
+  const size_t copied_rest_bytes_max_;
+  Counters& counters_;
+  std::shared_ptr<Valve> own_valve_;
+
+  mutable Mutex mutex_;
+  std::shared_ptr<Sink> sink_ ABSL_GUARDED_BY(mutex_);  // null: closed
+  EgressQueue queue_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Valve>> paused_ ABSL_GUARDED_BY(mutex_);
+  bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
+  // A full spell is from the first pause until the queue is below half. The clock
+  // is not stopped at its end; if another spell runs when it fires, it is started
+  // again for that one. So a stall is noticed after one to two timeouts.
+  bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t spell_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t clock_spell_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_EGRESS_H_

@@ -1,0 +1,112 @@
+#include "broker/core/fan_out.h"
+
+#include <cstring>
+#include <utility>
+
+namespace fifobus {
+namespace {
+
+// Rendered ranges are gathered before their text has its final address. Until
+// then `bytes` holds the offset.
+Slice RangeAt(size_t offset, size_t size) {
+  return {reinterpret_cast<const char*>(offset), size};
+}
+
+size_t OffsetOf(const Slice& range) {
+  return reinterpret_cast<size_t>(range.bytes);
+}
+
+ChunkRef CopyToChunk(const std::string& text) {
+  ChunkRef chunk = Chunk::Make(text.size());
+  std::memcpy(chunk->bytes(), text.data(), text.size());
+  return chunk;
+}
+
+}  // namespace
+
+void FanOut::Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder) {
+  chunk_ = chunk;
+  feeder_ = std::move(feeder);
+}
+
+FanOut::Gathered& FanOut::GatheredFor(const std::shared_ptr<Egress>& egress) {
+  if (egress->id() >= marks_.size()) marks_.resize(egress->id() + 1);
+  Mark& mark = marks_[egress->id()];
+  if (mark.round != round_) {
+    mark = {round_, gathered_count_++};
+    if (gathered_count_ > gathered_.size()) gathered_.emplace_back();
+    gathered_[mark.index].egress = egress;
+  }
+  return gathered_[mark.index];
+}
+
+void FanOut::AddFrames(std::string_view frames, const Egresses& targets) {
+  for (const std::shared_ptr<Egress>& egress : targets) {
+    if (egress->format() != EgressFormat::kFrames) continue;
+    std::vector<Slice>& slices = GatheredFor(egress).slices;
+    if (!slices.empty() &&
+        slices.back().bytes + slices.back().size == frames.data()) {
+      slices.back().size += frames.size();
+    } else {
+      slices.push_back({frames.data(), frames.size()});
+    }
+  }
+}
+
+void FanOut::AddMessage(const MessageView& message, const Egresses& targets) {
+  bool text = false;
+  bool json = false;
+  for (const std::shared_ptr<Egress>& egress : targets) {
+    text |= egress->format() == EgressFormat::kText;
+    json |= egress->format() == EgressFormat::kJson;
+  }
+  text_.message_begin = text_.text.size();
+  json_.message_begin = json_.text.size();
+  if (text) AppendPlainText(message, text_.text);
+  if (json) AppendJsonLine(message, json_.text);
+  for (const std::shared_ptr<Egress>& egress : targets) {
+    if (egress->format() == EgressFormat::kText) AddRendered(text_, egress);
+    if (egress->format() == EgressFormat::kJson) AddRendered(json_, egress);
+  }
+}
+
+void FanOut::AddRendered(const Rendering& rendering,
+                         const std::shared_ptr<Egress>& egress) {
+  GatheredFor(egress).slices.push_back(
+      RangeAt(rendering.message_begin,
+              rendering.text.size() - rendering.message_begin));
+}
+
+void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {
+  for (Slice& slice : gathered.slices) {
+    slice.bytes = chunk->bytes() + OffsetOf(slice);
+  }
+  gathered.egress->Offer(chunk, gathered.slices, feeder_);
+}
+
+void FanOut::Flush() {
+  const ChunkRef text = text_.text.empty() ? ChunkRef() : CopyToChunk(text_.text);
+  const ChunkRef json = json_.text.empty() ? ChunkRef() : CopyToChunk(json_.text);
+  for (size_t i = 0; i < gathered_count_; ++i) {
+    Gathered& gathered = gathered_[i];
+    switch (gathered.egress->format()) {
+      case EgressFormat::kFrames:
+        gathered.egress->Offer(chunk_, gathered.slices, feeder_);
+        break;
+      case EgressFormat::kText:
+        OfferRendered(gathered, text);
+        break;
+      case EgressFormat::kJson:
+        OfferRendered(gathered, json);
+        break;
+    }
+    gathered.egress.reset();
+    gathered.slices.clear();
+  }
+  gathered_count_ = 0;
+  ++round_;
+  text_.text.clear();
+  json_.text.clear();
+}
+
+}  // namespace fifobus

@@ -1,0 +1,105 @@
+#include "broker/core/router.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/topic.h"
+
+namespace fifobus {
+
+Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
+               Counters& counters)
+    : options_(options),
+      table_(table),
+      counters_(counters),
+      snapshot_(table.snapshot()) {}
+
+void Router::Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder) {
+  RefreshSnapshot();
+  fan_out_.Begin(chunk, std::move(feeder));
+}
+
+void Router::RefreshSnapshot() {
+  if (snapshot_->generation() == table_.generation()) return;
+  snapshot_ = table_.snapshot();
+}
+
+Router::Verdict Router::Add(std::string_view frame,
+                            const MessageView& message) {
+  if (run_route_ == nullptr || message.topic != run_topic_) {
+    EndRun();
+    if (IsReserved(message.topic)) return Verdict::kReservedTopic;
+    run_route_ = FindRoute(message.topic);
+    if (run_route_ == nullptr) return Verdict::kBadTopic;
+    run_topic_ = message.topic;
+  }
+  if (run_frames_.data() + run_frames_.size() == frame.data()) {
+    run_frames_ = {run_frames_.data(), run_frames_.size() + frame.size()};
+  } else {
+    if (!run_frames_.empty()) {
+      fan_out_.AddFrames(run_frames_, run_route_->targets);
+    }
+    run_frames_ = frame;
+  }
+  ++run_messages_;
+  run_bytes_ += message.payload.size();
+  if (run_route_->has_taps) fan_out_.AddMessage(message, run_route_->targets);
+  return Verdict::kRouted;
+}
+
+void Router::EndRun() {
+  if (run_route_ == nullptr) return;
+  if (!run_frames_.empty()) {
+    fan_out_.AddFrames(run_frames_, run_route_->targets);
+  }
+  const uint64_t messages = std::exchange(run_messages_, 0);
+  published_ += messages;
+  run_route_->messages.Add(messages);
+  run_route_->bytes.Add(std::exchange(run_bytes_, 0));
+  if (run_route_->targets.empty()) {
+    no_subscriber_ += messages;
+    run_route_->no_subscriber.Add(messages);
+  }
+  run_route_ = nullptr;
+  run_frames_ = {};
+}
+
+void Router::Flush() {
+  EndRun();
+  fan_out_.Flush();
+  counters_.messages_published.Add(std::exchange(published_, 0));
+  counters_.messages_no_subscriber.Add(std::exchange(no_subscriber_, 0));
+}
+
+bool Router::HasSubscriber(std::string_view topic) {
+  RefreshSnapshot();
+  const Route* route = FindRoute(topic);
+  return route != nullptr && !route->targets.empty();
+}
+
+Router::Route* Router::FindRoute(std::string_view topic) {
+  auto known = routes_.find(absl::string_view(topic.data(), topic.size()));
+  if (known == routes_.end()) {
+    if (CheckTopic(topic) != TopicFault::kNone) return nullptr;
+    MutexLock lock(routes_mutex_);
+    if (routes_.size() >= options_.routes_max) routes_.clear();
+    known = routes_.try_emplace(std::string(topic)).first;
+    Resolve(topic, known->second);
+  } else if (known->second.generation != snapshot_->generation()) {
+    Resolve(topic, known->second);
+  }
+  return &known->second;
+}
+
+void Router::Resolve(std::string_view topic, Route& route) {
+  route.generation = snapshot_->generation();
+  route.targets = snapshot_->Match(topic);
+  route.subscribers.store(route.targets.size(), std::memory_order_relaxed);
+  route.has_taps =
+      std::any_of(route.targets.begin(), route.targets.end(),
+                  [](const std::shared_ptr<Egress>& egress) {
+                    return egress->format() != EgressFormat::kFrames;
+                  });
+}
+
+}  // namespace fifobus

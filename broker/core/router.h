@@ -1,0 +1,124 @@
+#ifndef FIFOBUS_BROKER_CORE_ROUTER_H_
+#define FIFOBUS_BROKER_CORE_ROUTER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/node_hash_map.h"
+#include "broker/base/chunk.h"
+#include "broker/base/counters.h"
+#include "broker/base/mutex.h"
+#include "broker/core/fan_out.h"
+#include "broker/core/feed.h"
+#include "broker/core/subscription_table.h"
+#include "broker/options.h"
+#include "proto/frame.h"
+
+namespace fifobus {
+
+// Finds out who gets each message of a chunk. Messages are added in their order;
+// neighbours of one topic cost one comparison each, other topics one hash lookup,
+// and only a topic that is new since the last change of subscriptions is matched
+// against the table. Flush gives every subscriber its slices of the chunk.
+//
+//   router.Begin(chunk, feeder);
+//   for (each frame) router.Add(frame, message);
+//   router.Flush();
+//
+// One for each worker. Worker-affine but for CollectTopics, which any thread may
+// call.
+class Router {
+ public:
+  // All must live as long as this.
+  Router(const BrokerOptions& options, const SubscriptionTable& table,
+         Counters& counters);
+
+  // Takes the current subscriptions: call it after the chunk was read, so that who
+  // was told "subscribed" before a message was written gets that message.
+  // `feeder` is the ingress that is paused if a subscriber is full; may be null.
+  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder);
+
+  enum class Verdict { kRouted, kBadTopic, kReservedTopic };
+
+  // `frame` is a whole Message frame in the chunk, prefix included, and `message`
+  // what ReadMessage found in it, without fault.
+  [[nodiscard]] Verdict Add(std::string_view frame, const MessageView& message);
+
+  // Offers what was gathered since Begin or the last Flush.
+  void Flush();
+
+  // Whether anybody would get a message on this topic now.
+  bool HasSubscriber(std::string_view topic);
+
+  // What went through this router, by topic.
+  struct TopicCount {
+    uint64_t messages = 0;
+    uint64_t bytes = 0;
+    uint64_t no_subscriber = 0;
+    size_t subscribers = 0;
+  };
+  // Calls visit(topic, count) for each topic that is remembered.
+  template <typename Visitor>
+  void CollectTopics(const Visitor& visit) const {
+    MutexLock lock(routes_mutex_);
+    for (const auto& [topic, route] : routes_) visit(topic, route.Count());
+  }
+
+ private:
+  struct Route {
+    // The snapshot that `targets` was looked up in.
+    uint64_t generation = 0;
+    SubscriptionSnapshot::Egresses targets;
+    bool has_taps = false;  // a target wants text or JSON
+    Counter messages;
+    Counter bytes;
+    Counter no_subscriber;
+    std::atomic<size_t> subscribers{0};
+
+    TopicCount Count() const {
+      return {messages.value(), bytes.value(), no_subscriber.value(),
+              subscribers.load(std::memory_order_relaxed)};
+    }
+  };
+
+  void RefreshSnapshot();
+  // Null if the topic is invalid.
+  Route* FindRoute(std::string_view topic);
+  void Resolve(std::string_view topic, Route& route);
+  // Gathers the frames since the last change of topic.
+  void EndRun();
+
+  const BrokerOptions& options_;
+  const SubscriptionTable& table_;
+  Counters& counters_;
+  std::shared_ptr<const SubscriptionSnapshot> snapshot_;
+
+  // Only the worker touches routes_, and it takes the lock only to add or forget
+  // topics, so that others may walk it under the lock: a reader of the map and
+  // the reading worker do not disturb each other. The analysis cannot express
+  // this, hence no ABSL_GUARDED_BY.
+  mutable Mutex routes_mutex_;
+  absl::node_hash_map<std::string, Route> routes_;
+
+  // The run: neighbouring frames of one topic.
+  Route* run_route_ = nullptr;
+  std::string run_topic_;
+  std::string_view run_frames_;
+  uint64_t run_messages_ = 0;
+  uint64_t run_bytes_ = 0;
+
+  // Since the last Flush.
+  uint64_t published_ = 0;
+  uint64_t no_subscriber_ = 0;
+
+  FanOut fan_out_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_ROUTER_H_

@@ -1,0 +1,62 @@
+#ifndef FIFOBUS_BROKER_CORE_SINK_H_
+#define FIFOBUS_BROKER_CORE_SINK_H_
+
+#include <cstddef>
+
+#include "absl/types/span.h"
+
+// The seam between the two halves of the broker, downwards: the core decides
+// what a subscriber gets and in which order; a sink carries bytes to it. The
+// core never sees a file descriptor, a sink never sees a topic. feed.h is the
+// seam upwards.
+namespace fifobus {
+
+// A range of a chunk's bytes. Whoever passes slices keeps the chunk alive.
+struct Slice {
+  const char* bytes = nullptr;
+  size_t size = 0;
+};
+
+enum class SinkOutcome {
+  kAll,         // everything was taken
+  kWouldBlock,  // a part was; OnWritable follows when there is room again
+  kNoReader,    // a part was; nobody reads the rest now
+};
+
+struct [[nodiscard]] SinkResult {
+  SinkOutcome outcome = SinkOutcome::kAll;
+  size_t bytes_taken = 0;
+};
+
+// Told of a sink's events, on the thread of the worker that owns the sink.
+class SinkObserver {
+ public:
+  virtual ~SinkObserver() = default;
+  // There may be room again. May come without need.
+  virtual void OnWritable() = 0;
+  // The stall timeout has passed since StartStallClock.
+  virtual void OnStallTimeout() = 0;
+};
+
+// One subscriber's way out: a pipe, or a fake in tests.
+//
+// Thread word: Write is called by any worker, but by one at a time: under the
+// lock of the sink's only caller, an Egress. Nothing here calls back into the
+// Egress before it returns.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // Writes the slices in order, as much as there is room for, without waiting.
+  // After kWouldBlock the observer's OnWritable is certain to follow once the
+  // reader has made room, whichever thread wrote.
+  virtual SinkResult Write(absl::Span<const Slice> slices) = 0;
+
+  // Has OnStallTimeout called once, after the stall timeout. Thread-safe; called
+  // without the Egress's lock, and also when the sink is closed already.
+  virtual void StartStallClock() = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_SINK_H_

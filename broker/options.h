@@ -1,0 +1,79 @@
+#ifndef FIFOBUS_BROKER_OPTIONS_H_
+#define FIFOBUS_BROKER_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "proto/frame.h"
+
+namespace fifobus {
+
+// Every limit of the broker, with its reason. "Not tuned" says that nothing was
+// measured to choose it.
+struct BrokerOptions {
+  // The bus directory.
+  std::string dir;
+
+  // Threads, each with one epoll. 0: one for each core.
+  int workers = 0;
+
+  // How long an idle worker spins before it sleeps in epoll. Waking a sleeping
+  // core takes some 20 times longer than moving a small message.
+  absl::Duration busy_poll = absl::ZeroDuration();
+
+  // Bytes of a frame after its prefix. Larger payloads belong into a file whose
+  // name is published.
+  size_t frame_bytes_max = kFrameBytesMaxDefault;
+
+  // What one read brings at most. At least 64 KiB, or a pipe in packet mode
+  // loses bytes; larger than the default pipe so that one read empties it.
+  size_t chunk_bytes = size_t{256} << 10;
+
+  // What one ingress may bring in one round of its worker before the others get
+  // their turn: one chunk of small frames.
+  size_t round_bytes_max = size_t{256} << 10;
+
+  // All half-received frames together. An ingress that would exceed it is
+  // closed with a reason. 64 frames of the largest size.
+  size_t half_received_bytes_max = size_t{1} << 30;
+
+  // An egress's queue; above it the ingresses that feed it are paused until it
+  // is below half. 16 default pipes. Not tuned.
+  size_t egress_queue_bytes_max = size_t{1} << 20;
+
+  // Rests of a chunk up to this size are copied when they are queued, larger
+  // ones keep the chunk: an eighth of a chunk, so that a queue pins at most
+  // eight times what it holds. Not tuned.
+  size_t copied_rest_bytes_max = size_t{32} << 10;
+
+  // How long an egress may hold ingresses paused before it is stalled.
+  absl::Duration stall_timeout = absl::Seconds(1);
+
+  // How long publishers may take to finish when the broker stops.
+  absl::Duration drain_timeout = absl::Seconds(5);
+
+  // Topics that one worker remembers the route of. Above it the worker forgets
+  // all and begins anew. 16384 of about 400 bytes are 6.5 MB a worker.
+  size_t routes_max = 16384;
+
+  // Patterns of one session. Not tuned.
+  size_t session_patterns_max = 65536;
+
+  // A line written to a tap, newline included: PIPE_BUF, above which writes of
+  // several writers mix.
+  size_t tap_line_bytes_max = 4096;
+
+  // Kept open so that discovery can still read a directory and refuse a client
+  // politely when descriptors have run out: a pair of pipes, a directory, spare.
+  int reserve_descriptors = 8;
+
+  // The size asked for a session's pipes, as far as the kernel allows. 0: leave
+  // the default of 64 KiB.
+  size_t session_pipe_bytes = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_OPTIONS_H_

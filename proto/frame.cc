@@ -1,0 +1,246 @@
+#include "proto/frame.h"
+
+#include <algorithm>
+
+#include "proto/topic.h"
+#include "proto/varint.h"
+
+namespace fifobus {
+namespace {
+
+enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kLen = 2, kFixed32 = 5 };
+
+// Field numbers of Message and Header in frame.proto.
+enum MessageField : uint32_t {
+  kTopic = 1,
+  kSequence = 2,
+  kPublishTime = 3,
+  kReplyTopic = 4,
+  kContentType = 5,
+  kExpiry = 6,
+  kHeaders = 7,
+  kPayload = 15,
+};
+enum HeaderField : uint32_t { kName = 1, kValue = 2 };
+
+struct Field {
+  bool ok = false;
+  uint32_t number = 0;
+  uint32_t wire_type = 0;
+  uint64_t value = 0;      // kVarint
+  std::string_view bytes;  // kLen
+};
+
+bool Skip(std::string_view& bytes, uint64_t count) {
+  if (count > bytes.size()) return false;
+  bytes.remove_prefix(count);
+  return true;
+}
+
+// Removes one field from the front of `bytes`. Groups (wire types 3 and 4) are
+// not part of proto3 and count as malformed.
+Field TakeField(std::string_view& bytes) {
+  Field field;
+  const VarintResult tag = TakeVarint(bytes);
+  if (!tag.ok || tag.value > UINT32_MAX || tag.value >> 3 == 0) return field;
+  field.number = static_cast<uint32_t>(tag.value >> 3);
+  field.wire_type = static_cast<uint32_t>(tag.value & 7);
+  switch (field.wire_type) {
+    case kVarint: {
+      const VarintResult value = TakeVarint(bytes);
+      field.value = value.value;
+      field.ok = value.ok;
+      return field;
+    }
+    case kLen: {
+      const VarintResult length = TakeVarint(bytes);
+      if (!length.ok || length.value > bytes.size()) return field;
+      field.bytes = bytes.substr(0, length.value);
+      field.ok = Skip(bytes, length.value);
+      return field;
+    }
+    case kFixed64:
+      field.ok = Skip(bytes, 8);
+      return field;
+    case kFixed32:
+      field.ok = Skip(bytes, 4);
+      return field;
+    default:
+      return field;
+  }
+}
+
+bool IsPrintableAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+struct HeaderRead {
+  FrameFault fault = FrameFault::kMalformed;
+  HeaderView view;
+};
+
+// A Header is checked so that what a subscriber's protobuf parser would refuse
+// never reaches it.
+HeaderRead ReadHeader(std::string_view bytes) {
+  HeaderRead header;
+  while (!bytes.empty()) {
+    const Field field = TakeField(bytes);
+    if (!field.ok) return header;
+    if (field.number != kName && field.number != kValue) continue;
+    if (field.wire_type != kLen) return header;
+    (field.number == kName ? header.view.name : header.view.value) =
+        field.bytes;
+  }
+  header.fault = IsPrintableAscii(header.view.name) ? FrameFault::kNone
+                                                    : FrameFault::kBadText;
+  return header;
+}
+
+uint32_t ExpectedWireType(uint32_t number) {
+  switch (number) {
+    case kSequence:
+    case kPublishTime:
+    case kExpiry:
+      return kVarint;
+    default:
+      return kLen;
+  }
+}
+
+bool IsKnown(uint32_t number) {
+  return (number >= kTopic && number <= kHeaders) || number == kPayload;
+}
+
+FrameFault StoreField(const Field& field, MessageView& message) {
+  switch (field.number) {
+    case kSequence:
+      message.sequence = field.value;
+      return FrameFault::kNone;
+    case kPublishTime:
+      message.publish_time_unix_nanos = field.value;
+      return FrameFault::kNone;
+    case kExpiry:
+      message.expiry_unix_nanos = field.value;
+      return FrameFault::kNone;
+    case kReplyTopic:
+      message.reply_topic = field.bytes;
+      return CheckTopic(field.bytes) == TopicFault::kNone
+                 ? FrameFault::kNone
+                 : FrameFault::kBadTopic;
+    case kContentType:
+      message.content_type = field.bytes;
+      return IsPrintableAscii(field.bytes) ? FrameFault::kNone
+                                           : FrameFault::kBadText;
+    case kHeaders:
+      return ReadHeader(field.bytes).fault;
+    default:
+      message.payload = field.bytes;
+      return FrameFault::kNone;
+  }
+}
+
+bool IsFrameKind(uint32_t number) {
+  return number >= static_cast<uint32_t>(FrameKind::kMessage) &&
+         number <= static_cast<uint32_t>(FrameKind::kGoodbye);
+}
+
+}  // namespace
+
+std::string_view FrameFaultText(FrameFault fault) {
+  switch (fault) {
+    case FrameFault::kNone:
+      return "";
+    case FrameFault::kTooLarge:
+      return "the frame is larger than this bus takes";
+    case FrameFault::kMalformed:
+      return "the frame is not valid protobuf";
+    case FrameFault::kNoMember:
+      return "the Frame holds no member";
+    case FrameFault::kSeveralMembers:
+      return "the Frame holds more than one member";
+    case FrameFault::kUnknownMember:
+      return "the Frame's member is unknown here";
+    case FrameFault::kTopicNotFirst:
+      return "the Message does not begin with its topic";
+    case FrameFault::kRepeatedField:
+      return "a field of the Message occurs twice";
+    case FrameFault::kBadTopic:
+      return "the topic is invalid";
+    case FrameFault::kReservedTopic:
+      return "topics under $ are the broker's own";
+    case FrameFault::kBadText:
+      return "a content type or header name is not printable ASCII";
+  }
+  return "the frame is invalid";
+}
+
+FrameView ReadFrame(std::string_view body) {
+  FrameView frame;
+  if (body.empty()) {
+    frame.fault = FrameFault::kNoMember;
+    return frame;
+  }
+  const Field member = TakeField(body);
+  if (!member.ok) return frame;
+  if (!IsFrameKind(member.number)) {
+    frame.fault = FrameFault::kUnknownMember;
+  } else if (member.wire_type != kLen) {
+    frame.fault = FrameFault::kMalformed;
+  } else if (!body.empty()) {
+    frame.fault = FrameFault::kSeveralMembers;
+  } else {
+    frame.fault = FrameFault::kNone;
+    frame.kind = static_cast<FrameKind>(member.number);
+    frame.member = member.bytes;
+  }
+  return frame;
+}
+
+MessageView ReadMessage(std::string_view member) {
+  MessageView message;
+  Field field;
+  if (!member.empty()) field = TakeField(member);
+  if (!field.ok || field.number != kTopic || field.wire_type != kLen) {
+    message.fault = FrameFault::kTopicNotFirst;
+    return message;
+  }
+  message.topic = field.bytes;
+  uint32_t seen = 1u << kTopic;
+  while (!member.empty()) {
+    const std::string_view rest = member;
+    field = TakeField(member);
+    if (!field.ok) return message;
+    if (!IsKnown(field.number)) continue;
+    if (field.wire_type != ExpectedWireType(field.number)) return message;
+    const uint32_t bit = 1u << field.number;
+    if (field.number == kHeaders) {
+      if ((seen & bit) == 0) message.headers = rest;
+    } else if ((seen & bit) != 0) {
+      message.fault = FrameFault::kRepeatedField;
+      return message;
+    }
+    seen |= bit;
+    const FrameFault fault = StoreField(field, message);
+    if (fault != FrameFault::kNone) {
+      message.fault = fault;
+      return message;
+    }
+  }
+  message.fault = FrameFault::kNone;
+  return message;
+}
+
+std::optional<HeaderView> HeaderReader::Next() {
+  while (!rest_.empty()) {
+    const Field field = TakeField(rest_);
+    if (!field.ok) break;
+    if (field.number != kHeaders) continue;
+    const HeaderRead header = ReadHeader(field.bytes);
+    if (header.fault != FrameFault::kNone) break;
+    return header.view;
+  }
+  return std::nullopt;
+}
+
+}  // namespace fifobus

@@ -1,0 +1,138 @@
+#ifndef FIFOBUS_PROTO_FRAME_H_
+#define FIFOBUS_PROTO_FRAME_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+// Reading frames in place: where a frame ends, what it holds, what is wrong
+// with it. Nothing here allocates or copies; every view points into the bytes
+// that were passed in and lives as long as they do. Thread-safe (no state).
+//
+// A frame on the wire is a 4-byte big-endian length and that many bytes of one
+// protobuf Frame (frame.proto). FRAMING.md is the specification; the rules
+// checked here are its section "What a broker refuses".
+namespace fifobus {
+
+inline constexpr size_t kFramePrefixBytes = 4;
+
+// The bytes after the prefix may be this many unless a bus says otherwise.
+inline constexpr size_t kFrameBytesMaxDefault = size_t{16} << 20;
+
+// The member of a Frame; the values are the field numbers of frame.proto.
+enum class FrameKind : uint32_t {
+  kMessage = 1,
+  kHello = 2,
+  kWelcome = 3,
+  kSubscribe = 4,
+  kSubscribed = 5,
+  kUnsubscribe = 6,
+  kUnsubscribed = 7,
+  kGap = 8,
+  kDelivery = 9,
+  kConfirm = 10,
+  kAck = 11,
+  kPing = 12,
+  kPong = 13,
+  kStats = 14,
+  kStatsReply = 15,
+  kError = 16,
+  kGoodbye = 17,
+};
+
+// Why a frame was refused.
+enum class FrameFault {
+  kNone,
+  kTooLarge,       // the length prefix is above the limit
+  kMalformed,      // not the protobuf wire format, or a wrong wire type
+  kNoMember,       // the Frame is empty
+  kSeveralMembers, // the Frame holds a second field
+  kUnknownMember,  // the Frame's field is none of FrameKind
+  kTopicNotFirst,  // the Message does not begin with its topic
+  kRepeatedField,  // a singular field of the Message occurs twice
+  kBadTopic,       // the topic or reply topic is no valid topic
+  kReservedTopic,  // the topic begins with '$'
+  kBadText,        // a content type or header name is not printable ASCII
+};
+
+// One clause for people, "the Frame holds more than one member".
+std::string_view FrameFaultText(FrameFault fault);
+
+// Where the frame at the front of some bytes ends.
+struct FrameExtent {
+  enum class State { kWhole, kPartial, kTooLarge };
+  State state = State::kPartial;
+  // The whole frame with its prefix. While the prefix itself is incomplete:
+  // kFramePrefixBytes.
+  size_t frame_bytes = kFramePrefixBytes;
+};
+
+// `frame_bytes_max` bounds the bytes after the prefix.
+[[nodiscard]] inline FrameExtent FindFrame(std::string_view bytes,
+                                           size_t frame_bytes_max) {
+  if (bytes.size() < kFramePrefixBytes) return {};
+  const auto byte = [&](int i) { return static_cast<uint8_t>(bytes[i]); };
+  const size_t body_bytes = (size_t{byte(0)} << 24) | (size_t{byte(1)} << 16) |
+                            (size_t{byte(2)} << 8) | byte(3);
+  const size_t frame_bytes = kFramePrefixBytes + body_bytes;
+  if (body_bytes > frame_bytes_max) {
+    return {FrameExtent::State::kTooLarge, frame_bytes};
+  }
+  return {bytes.size() < frame_bytes ? FrameExtent::State::kPartial
+                                     : FrameExtent::State::kWhole,
+          frame_bytes};
+}
+
+// The only member of a Frame.
+struct FrameView {
+  FrameFault fault = FrameFault::kMalformed;
+  FrameKind kind{};         // only if fault is kNone
+  std::string_view member;  // its bytes, without tag and length
+};
+
+// Reads the Frame behind the prefix: `body` is frame.substr(kFramePrefixBytes).
+[[nodiscard]] FrameView ReadFrame(std::string_view body);
+
+// What a Message holds. Fields that are absent are empty or 0.
+struct MessageView {
+  FrameFault fault = FrameFault::kMalformed;
+  std::string_view topic;
+  uint64_t sequence = 0;
+  uint64_t publish_time_unix_nanos = 0;
+  std::string_view reply_topic;
+  std::string_view content_type;
+  uint64_t expiry_unix_nanos = 0;
+  // The bytes of the Message from its first header on; empty if it has none.
+  // HeaderReader walks them.
+  std::string_view headers;
+  std::string_view payload;
+};
+
+// Walks a Message's tags, jumping over the payload. Checks everything of the
+// list in FRAMING.md but the topic's own characters, which the broker checks
+// once per topic and not once per message (CheckTopic, IsReserved).
+[[nodiscard]] MessageView ReadMessage(std::string_view member);
+
+struct HeaderView {
+  std::string_view name;
+  std::string_view value;
+};
+
+// Yields the headers of a checked Message in their order:
+//   HeaderReader headers(message);
+//   while (std::optional<HeaderView> header = headers.Next()) ...
+class HeaderReader {
+ public:
+  explicit HeaderReader(const MessageView& message) : rest_(message.headers) {}
+
+  // Nothing after the last one.
+  std::optional<HeaderView> Next();
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_PROTO_FRAME_H_

@@ -1,0 +1,50 @@
+#ifndef FIFOBUS_PROTO_FRAME_WRITER_H_
+#define FIFOBUS_PROTO_FRAME_WRITER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "proto/frame.h"
+#include "proto/frame.pb.h"
+
+// Writing frames, prefix included. Thread-safe (no state).
+namespace fifobus {
+
+// What a Message frame is made of. Empty and 0 fields are left out, but for the
+// topic and the payload. Views need to live only during the call.
+struct MessageFields {
+  std::string_view topic;
+  std::string_view payload;
+  uint64_t sequence = 0;
+  uint64_t publish_time_unix_nanos = 0;
+  std::string_view reply_topic;
+  std::string_view content_type;
+  uint64_t expiry_unix_nanos = 0;
+  absl::Span<const HeaderView> headers = {};
+};
+
+// The bytes that the frame has after its prefix; compare with frame_bytes_max
+// before encoding.
+size_t MessageBodyBytes(const MessageFields& fields);
+
+// Appends everything before the payload's bytes: prefix, tags, metadata. The
+// payload's bytes, written right behind it, complete the frame, so that a large
+// payload need not be copied.
+void AppendMessageHead(const MessageFields& fields, std::string& out);
+
+// Appends the whole frame.
+void AppendMessageFrame(const MessageFields& fields, std::string& out);
+
+// Writes the whole frame at `out`, which must have room for kFramePrefixBytes +
+// MessageBodyBytes(fields) bytes.
+void WriteMessageFrame(const MessageFields& fields, char* out);
+
+// Appends a control frame. REQUIRES: exactly one member is set.
+void AppendFrame(const pb::Frame& frame, std::string& out);
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_PROTO_FRAME_WRITER_H_

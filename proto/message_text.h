@@ -1,0 +1,26 @@
+#ifndef FIFOBUS_PROTO_MESSAGE_TEXT_H_
+#define FIFOBUS_PROTO_MESSAGE_TEXT_H_
+
+#include <string>
+
+#include "proto/frame.h"
+
+// A message as people and shells read it: what the taps show and what
+// `fifobus sub` prints. Thread-safe (no state).
+namespace fifobus {
+
+// Appends the payload as it is and a newline.
+void AppendPlainText(const MessageView& message, std::string& out);
+
+// Appends one JSON object and a newline:
+//   {"topic":"a/b","payload":"Hello","sequence":1,
+//    "time":"2026-11-23T20:15:00.123456789Z","headers":{"k":"v"}}
+// A payload that is not UTF-8 is given as "payload_base64" instead, a header
+// value likewise as {"base64":"..."}. Absent fields are left out; the others are
+// "reply_topic", "content_type" and "expiry". Of headers with one name the last
+// counts for most readers, all are written.
+void AppendJsonLine(const MessageView& message, std::string& out);
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_PROTO_MESSAGE_TEXT_H_

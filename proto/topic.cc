@@ -1,0 +1,104 @@
+#include "proto/topic.h"
+
+#include <algorithm>
+namespace fifobus {
+namespace {
+
+bool IsLevelCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
+         c == '@' || c == '-';
+}
+
+TopicFault CheckLevel(std::string_view level, bool first) {
+  if (first && level.starts_with('$')) level.remove_prefix(1);
+  if (level.empty()) return TopicFault::kEmptyLevel;
+  if (!std::all_of(level.begin(), level.end(), IsLevelCharacter)) {
+    return TopicFault::kBadCharacter;
+  }
+  if (level.front() == '.') return TopicFault::kLeadingDot;
+  for (std::string_view suffix : {".in", ".out", ".last"}) {
+    if (level.ends_with(suffix)) return TopicFault::kReservedSuffix;
+  }
+  return TopicFault::kNone;
+}
+
+TopicFault CheckName(std::string_view name, bool wildcards) {
+  if (name.empty()) return TopicFault::kEmpty;
+  if (name.size() > kTopicBytesMax) return TopicFault::kTooLong;
+  const TopicLevels levels = SplitLevels(name);
+  if (levels.size() > kTopicLevelsMax) return TopicFault::kTooManyLevels;
+  for (size_t i = 0; i < levels.size(); ++i) {
+    if (wildcards && levels[i] == "*") continue;
+    if (wildcards && levels[i] == "**") {
+      if (i + 1 == levels.size()) continue;
+      return TopicFault::kMisplacedWildcard;
+    }
+    const TopicFault fault = CheckLevel(levels[i], i == 0);
+    if (fault != TopicFault::kNone) return fault;
+  }
+  return TopicFault::kNone;
+}
+
+}  // namespace
+
+std::string_view TopicFaultText(TopicFault fault) {
+  switch (fault) {
+    case TopicFault::kNone:
+      return "";
+    case TopicFault::kEmpty:
+      return "is empty";
+    case TopicFault::kTooLong:
+      return "is longer than 200 bytes";
+    case TopicFault::kTooManyLevels:
+      return "has more than 16 levels";
+    case TopicFault::kEmptyLevel:
+      return "has an empty level";
+    case TopicFault::kBadCharacter:
+      return "has a character outside [A-Za-z0-9_.:@-]";
+    case TopicFault::kLeadingDot:
+      return "has a level that begins with a dot";
+    case TopicFault::kReservedSuffix:
+      return "has a level that ends in .in, .out or .last";
+    case TopicFault::kMisplacedWildcard:
+      return "has ** before its last level";
+  }
+  return "is invalid";
+}
+
+TopicFault CheckTopic(std::string_view topic) {
+  return CheckName(topic, /*wildcards=*/false);
+}
+
+TopicFault CheckPattern(std::string_view pattern) {
+  return CheckName(pattern, /*wildcards=*/true);
+}
+
+bool IsReserved(std::string_view topic) {
+  return topic.starts_with('$');
+}
+
+TopicLevels SplitLevels(std::string_view name) {
+  TopicLevels levels;
+  while (true) {
+    const size_t slash = name.find('/');
+    levels.push_back(name.substr(0, slash));
+    if (slash == std::string_view::npos) return levels;
+    name.remove_prefix(slash + 1);
+  }
+}
+
+bool Matches(std::string_view pattern, std::string_view topic) {
+  const TopicLevels wanted = SplitLevels(pattern);
+  const TopicLevels levels = SplitLevels(topic);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (i >= levels.size()) return false;
+    const bool wildcard = wanted[i] == "*" || wanted[i] == "**";
+    if (wildcard && i == 0 && IsReserved(topic)) return false;
+    if (wanted[i] == "**") return true;
+    if (!wildcard && wanted[i] != levels[i]) return false;
+  }
+  return wanted.size() == levels.size();
+}
+
+}  // namespace fifobus

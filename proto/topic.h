@@ -1,0 +1,59 @@
+#ifndef FIFOBUS_PROTO_TOPIC_H_
+#define FIFOBUS_PROTO_TOPIC_H_
+
+#include <cstddef>
+#include <string_view>
+
+#include "absl/container/inlined_vector.h"
+
+// Names of topics and the patterns that match them.
+//
+// A topic has 1 to 16 levels separated by '/', at most 200 bytes in all. A level
+// is one or more of [A-Za-z0-9_.:@-], does not begin with a dot and does not end
+// in ".in", ".out" or ".last", so that every topic is also a path. The first
+// level may begin with '$': such topics are the broker's own.
+//
+// A pattern is a topic in which a level may be "*" (exactly one level) and the
+// last level "**" (one or more levels). Neither matches a '$' level when it is
+// the first.
+namespace fifobus {
+
+inline constexpr size_t kTopicBytesMax = 200;
+inline constexpr size_t kTopicLevelsMax = 16;
+
+// Why a name was refused.
+enum class TopicFault {
+  kNone,
+  kEmpty,
+  kTooLong,
+  kTooManyLevels,
+  kEmptyLevel,
+  kBadCharacter,
+  kLeadingDot,
+  kReservedSuffix,
+  kMisplacedWildcard,
+};
+
+// One clause for people, "is longer than 200 bytes". Never empty but for kNone.
+std::string_view TopicFaultText(TopicFault fault);
+
+// Says what is wrong with a topic. '$' topics are valid here; see IsReserved.
+[[nodiscard]] TopicFault CheckTopic(std::string_view topic);
+
+// Says what is wrong with a pattern.
+[[nodiscard]] TopicFault CheckPattern(std::string_view pattern);
+
+// True for the broker's own topics: the first level begins with '$'.
+bool IsReserved(std::string_view topic);
+
+// The levels of a name, in order; the views point into `name`.
+using TopicLevels = absl::InlinedVector<std::string_view, kTopicLevelsMax>;
+TopicLevels SplitLevels(std::string_view name);
+
+// True if the pattern matches the topic. Both must be valid. Costs a pass over
+// both; who has many patterns uses the broker's subscription table.
+bool Matches(std::string_view pattern, std::string_view topic);
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_PROTO_TOPIC_H_
