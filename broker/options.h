@@ -66,7 +66,8 @@ struct BrokerOptions {
   size_t tap_line_bytes_max = 4096;
 
   // Kept open so that discovery can still read a directory and refuse a client
-  // politely when descriptors have run out: a pair of pipes, a directory, spare.
+  // politely when descriptors have run out: a pair of pipes, a directory,
+  // spare.
   int reserve_descriptors = 8;
 
   // The size asked for a session's pipes, as far as the kernel allows. 0: leave

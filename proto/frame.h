@@ -44,16 +44,16 @@ enum class FrameKind : uint32_t {
 // Why a frame was refused.
 enum class FrameFault {
   kNone,
-  kTooLarge,       // the length prefix is above the limit
-  kMalformed,      // not the protobuf wire format, or a wrong wire type
-  kNoMember,       // the Frame is empty
-  kSeveralMembers, // the Frame holds a second field
-  kUnknownMember,  // the Frame's field is none of FrameKind
-  kTopicNotFirst,  // the Message does not begin with its topic
-  kRepeatedField,  // a singular field of the Message occurs twice
-  kBadTopic,       // the topic or reply topic is no valid topic
-  kReservedTopic,  // the topic begins with '$'
-  kBadText,        // a content type or header name is not printable ASCII
+  kTooLarge,        // the length prefix is above the limit
+  kMalformed,       // not the protobuf wire format, or a wrong wire type
+  kNoMember,        // the Frame is empty
+  kSeveralMembers,  // the Frame holds a second field
+  kUnknownMember,   // the Frame's field is none of FrameKind
+  kTopicNotFirst,   // the Message does not begin with its topic
+  kRepeatedField,   // a singular field of the Message occurs twice
+  kBadTopic,        // the topic or reply topic is no valid topic
+  kReservedTopic,   // the topic begins with '$'
+  kBadText,         // a content type or header name is not printable ASCII
 };
 
 // One clause for people, "the Frame holds more than one member".

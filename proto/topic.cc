@@ -74,9 +74,7 @@ TopicFault CheckPattern(std::string_view pattern) {
   return CheckName(pattern, /*wildcards=*/true);
 }
 
-bool IsReserved(std::string_view topic) {
-  return topic.starts_with('$');
-}
+bool IsReserved(std::string_view topic) { return topic.starts_with('$'); }
 
 TopicLevels SplitLevels(std::string_view name) {
   TopicLevels levels;

@@ -8,10 +8,10 @@
 
 // Names of topics and the patterns that match them.
 //
-// A topic has 1 to 16 levels separated by '/', at most 200 bytes in all. A level
-// is one or more of [A-Za-z0-9_.:@-], does not begin with a dot and does not end
-// in ".in", ".out" or ".last", so that every topic is also a path. The first
-// level may begin with '$': such topics are the broker's own.
+// A topic has 1 to 16 levels separated by '/', at most 200 bytes in all. A
+// level is one or more of [A-Za-z0-9_.:@-], does not begin with a dot and does
+// not end in ".in", ".out" or ".last", so that every topic is also a path. The
+// first level may begin with '$': such topics are the broker's own.
 //
 // A pattern is a topic in which a level may be "*" (exactly one level) and the
 // last level "**" (one or more levels). Neither matches a '$' level when it is

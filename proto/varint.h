@@ -19,8 +19,8 @@ struct VarintResult {
 
 inline VarintResult TakeVarint(std::string_view& bytes) {
   uint64_t value = 0;
-  const size_t end = bytes.size() < kVarintBytesMax ? bytes.size()
-                                                    : kVarintBytesMax;
+  const size_t end =
+      bytes.size() < kVarintBytesMax ? bytes.size() : kVarintBytesMax;
   for (size_t i = 0; i < end; ++i) {
     const auto byte = static_cast<uint8_t>(bytes[i]);
     value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);

@@ -3,11 +3,11 @@
 
 // Ends the process if a programmer's assumption is false, in release builds
 // too. Never for what comes from outside: bad input closes its client.
-#define FIFOBUS_CHECK(condition)                                         \
-  do {                                                                   \
-    if (!(condition)) [[unlikely]] {                                     \
-      ::fifobus::internal_check::Fail(#condition, __FILE__, __LINE__);   \
-    }                                                                    \
+#define FIFOBUS_CHECK(condition)                                       \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]] {                                   \
+      ::fifobus::internal_check::Fail(#condition, __FILE__, __LINE__); \
+    }                                                                  \
   } while (false)
 
 namespace fifobus::internal_check {

@@ -23,7 +23,9 @@ ChunkRef Chunk::Resize(ChunkRef chunk, size_t capacity, size_t keep_bytes) {
   }
   // A Chunk is trivially relocatable: an atomic counter that nobody else can
   // see, a size, and bytes.
-  void* memory = std::realloc(static_cast<void*>(std::exchange(chunk.chunk_, nullptr)), sizeof(Chunk) + capacity);
+  void* memory =
+      std::realloc(static_cast<void*>(std::exchange(chunk.chunk_, nullptr)),
+                   sizeof(Chunk) + capacity);
   FIFOBUS_CHECK(memory != nullptr);
   return ChunkRef(new (memory) Chunk(capacity));
 }

@@ -60,8 +60,7 @@ class ChunkRef {
 
   // True if nobody else holds the chunk, so that it may be written again.
   bool unique() const {
-    return chunk_ &&
-           chunk_->references_.load(std::memory_order_acquire) == 1;
+    return chunk_ && chunk_->references_.load(std::memory_order_acquire) == 1;
   }
 
  private:

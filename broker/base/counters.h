@@ -18,7 +18,8 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
-// What one broker counts over all its parts. Shown by `fifobus ls`. Thread-safe.
+// What one broker counts over all its parts. Shown by `fifobus ls`.
+// Thread-safe.
 struct Counters {
   Counter sessions_opened;
   Counter sessions_closed;

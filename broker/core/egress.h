@@ -25,24 +25,24 @@ enum class EgressFormat {
   kJson,    // one JSON object a line
 };
 
-// One subscriber as the core sees it: a bounded queue in front of a sink, and the
-// ingresses that are held back because that queue is full.
+// One subscriber as the core sees it: a bounded queue in front of a sink, and
+// the ingresses that are held back because that queue is full.
 //
 // Any worker offers; the owning worker drains when its sink has room. Both hold
 // the lock `mutex_`, a leaf, also while they write to the sink, so that bytes
 // keep their order. Resuming a valve and starting the clock happen without it.
 //
 // Back-pressure: a queue above queue_bytes_max pauses the ingress that offered,
-// until it is below half. If that takes longer than the stall timeout, or if the
-// ingress is the subscriber's own, or if nobody reads, the egress is *stalled*:
-// it drops its oldest messages instead and pauses nobody, until its queue is
-// below half.
+// until it is below half. If that takes longer than the stall timeout, or if
+// the ingress is the subscriber's own, or if nobody reads, the egress is
+// *stalled*: it drops its oldest messages instead and pauses nobody, until its
+// queue is below half.
 //
 // Invariants: paused_ holds each valve at most once per Pause it is owed; it is
 // empty while stalled, closed, or below half.
 //
-// Thread-safe. Shared by subscription snapshots and routes, which may outlive the
-// sink: after Close an Egress is an empty shell.
+// Thread-safe. Shared by subscription snapshots and routes, which may outlive
+// the sink: after Close an Egress is an empty shell.
 class Egress : public SinkObserver {
  public:
   enum class ControlOutcome {
@@ -58,8 +58,8 @@ class Egress : public SinkObserver {
     bool reader_gone = false;
   };
 
-  // `id` is dense and unique among the egresses of a broker that are not closed.
-  // `counters` must live as long as this.
+  // `id` is dense and unique among the egresses of a broker that are not
+  // closed. `counters` must live as long as this.
   Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
          std::shared_ptr<Sink> sink, Counters& counters);
 
@@ -70,8 +70,9 @@ class Egress : public SinkObserver {
   // pause. Before the first Offer.
   void SetOwnValve(std::shared_ptr<Valve> valve);
 
-  // Writes or queues slices of `chunk`: whole frames, or for the text formats one
-  // message each. `feeder` is the ingress they came from; null: cannot be paused.
+  // Writes or queues slices of `chunk`: whole frames, or for the text formats
+  // one message each. `feeder` is the ingress they came from; null: cannot be
+  // paused.
   void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
              const std::shared_ptr<Valve>& feeder);
 
@@ -126,9 +127,10 @@ class Egress : public SinkObserver {
   std::vector<std::shared_ptr<Valve>> paused_ ABSL_GUARDED_BY(mutex_);
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
-  // A full spell is from the first pause until the queue is below half. The clock
-  // is not stopped at its end; if another spell runs when it fires, it is started
-  // again for that one. So a stall is noticed after one to two timeouts.
+  // A full spell is from the first pause until the queue is below half. The
+  // clock is not stopped at its end; if another spell runs when it fires, it is
+  // started again for that one. So a stall is noticed after one to two
+  // timeouts.
   bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t spell_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t clock_spell_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -26,9 +26,10 @@ enum class QueuedAs : uint8_t {
 // Not a policy: it drops when told to. Thread-compatible; owned by an Egress
 // under its lock.
 //
-// Invariants: (1) bytes() is what is still to be written. (2) A message of which
-// a byte has been written is never dropped. (3) What was dropped is announced by
-// one Gap frame before anything that follows it, if the queue announces gaps.
+// Invariants: (1) bytes() is what is still to be written. (2) A message of
+// which a byte has been written is never dropped. (3) What was dropped is
+// announced by one Gap frame before anything that follows it, if the queue
+// announces gaps.
 class EgressQueue {
  public:
   enum class Gaps { kAnnounced, kOnlyCounted };

@@ -24,9 +24,10 @@ ChunkRef CopyToChunk(const std::string& text) {
 
 }  // namespace
 
-void FanOut::Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder) {
-  chunk_ = chunk;
-  feeder_ = std::move(feeder);
+void FanOut::Begin(const ChunkRef& chunk,
+                   const std::shared_ptr<Valve>& feeder) {
+  chunk_ = &chunk;
+  feeder_ = &feeder;
 }
 
 FanOut::Gathered& FanOut::GatheredFor(const std::shared_ptr<Egress>& egress) {
@@ -81,17 +82,19 @@ void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {
   for (Slice& slice : gathered.slices) {
     slice.bytes = chunk->bytes() + OffsetOf(slice);
   }
-  gathered.egress->Offer(chunk, gathered.slices, feeder_);
+  gathered.egress->Offer(chunk, gathered.slices, *feeder_);
 }
 
 void FanOut::Flush() {
-  const ChunkRef text = text_.text.empty() ? ChunkRef() : CopyToChunk(text_.text);
-  const ChunkRef json = json_.text.empty() ? ChunkRef() : CopyToChunk(json_.text);
+  const ChunkRef text =
+      text_.text.empty() ? ChunkRef() : CopyToChunk(text_.text);
+  const ChunkRef json =
+      json_.text.empty() ? ChunkRef() : CopyToChunk(json_.text);
   for (size_t i = 0; i < gathered_count_; ++i) {
     Gathered& gathered = gathered_[i];
     switch (gathered.egress->format()) {
       case EgressFormat::kFrames:
-        gathered.egress->Offer(chunk_, gathered.slices, feeder_);
+        gathered.egress->Offer(*chunk_, gathered.slices, *feeder_);
         break;
       case EgressFormat::kText:
         OfferRendered(gathered, text);

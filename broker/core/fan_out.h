@@ -11,24 +11,25 @@
 #include "broker/base/chunk.h"
 #include "broker/core/egress.h"
 #include "broker/core/feed.h"
-#include "proto/message_text.h"
 #include "broker/core/subscription_table.h"
+#include "proto/message_text.h"
 
 namespace fifobus {
 
-// Gathers, for each subscriber, its slices of one chunk, and then offers them: one
-// offer per subscriber per chunk. Subscribers of frames get ranges of the chunk
-// itself, adjacent ones joined; taps get ranges of a text rendered once per chunk
-// for all of them.
+// Gathers, for each subscriber, its slices of one chunk, and then offers them:
+// one offer per subscriber per chunk. Subscribers of frames get ranges of the
+// chunk itself, adjacent ones joined; taps get ranges of a text rendered once
+// per chunk for all of them.
 //
-// Keeps its vectors from chunk to chunk, so that gathering allocates nothing once
-// it is warm. Worker-affine; owned by a Router.
+// Keeps its vectors from chunk to chunk, so that gathering allocates nothing
+// once it is warm. Worker-affine; owned by a Router.
 class FanOut {
  public:
   using Egresses = SubscriptionSnapshot::Egresses;
 
-  // Starts with another chunk. REQUIRES: Flush was called since the last AddX.
-  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder);
+  // Starts with another chunk. Both must live until the last Flush for it.
+  // REQUIRES: Flush was called since the last Add...
+  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder);
 
   // `frames` lie in the chunk. Goes to the targets that want frames.
   void AddFrames(std::string_view frames, const Egresses& targets);
@@ -54,12 +55,14 @@ class FanOut {
                    const std::shared_ptr<Egress>& egress);
   void OfferRendered(Gathered& gathered, const ChunkRef& chunk);
 
-  ChunkRef chunk_;
-  std::shared_ptr<Valve> feeder_;
+  // Pointers and not copies: a copy would keep the chunk from being reused.
+  const ChunkRef* chunk_ = nullptr;
+  const std::shared_ptr<Valve>* feeder_ = nullptr;
 
   std::vector<Gathered> gathered_;
   size_t gathered_count_ = 0;
-  // Where an egress, by its id, stands in gathered_, if `round` is the current one.
+  // Where an egress, by its id, stands in gathered_, if `round` is the current
+  // one.
   struct Mark {
     uint64_t round = 0;
     size_t index = 0;

@@ -26,15 +26,15 @@ struct [[nodiscard]] FeedResult {
   size_t bytes_wanted = 0;
 };
 
-// What becomes of an ingress's bytes. Worker-affine: called on the thread of the
-// worker that owns the ingress.
+// What becomes of an ingress's bytes. Worker-affine: called on the thread of
+// the worker that owns the ingress.
 class Feed {
  public:
   virtual ~Feed() = default;
 
-  // Whether the ingress may be read now. Asked before each read, and only if the
-  // ingress is gated. After "no" the ingress rests until more bytes arrive or
-  // until its Nudge is called.
+  // Whether the ingress may be read now. Asked before each read, and only if
+  // the ingress is gated. After "no" the ingress rests until more bytes arrive
+  // or until its Nudge is called.
   enum class Admission { kRead, kRest };
   virtual Admission Admit(size_t unread_bytes, size_t pipe_bytes) {
     (void)unread_bytes;
@@ -50,14 +50,15 @@ class Feed {
   // kContinue keeps the ingress for later writers.
   virtual FeedOutcome OnHangUp(std::string_view rest) = 0;
 
-  // The ingress gives up: `rest` bytes of something half-received may be kept no
-  // longer, because all ingresses together hold too much of it. Then it closes.
+  // The ingress gives up: `rest` bytes of something half-received may be kept
+  // no longer, because all ingresses together hold too much of it. Then it
+  // closes.
   virtual void OnHalfReceivedLimit() = 0;
 };
 
-// Holds an ingress back. Thread-safe. Pauses nest: reading goes on after as many
-// Resumes as Pauses. A pause is obeyed before the next read, which is one chunk
-// of overshoot at most.
+// Holds an ingress back. Thread-safe. Pauses nest: reading goes on after as
+// many Resumes as Pauses. A pause is obeyed before the next read, which is one
+// chunk of overshoot at most.
 class Valve {
  public:
   virtual ~Valve() = default;

@@ -10,10 +10,10 @@
 namespace fifobus {
 
 // A sorted map whose versions share what they have in common: With and Without
-// return a new version and copy only the path to the key, O(log n) nodes. Copying
-// a map copies one pointer. A treap: a binary search tree by key that is a heap by
-// the key's hash, which keeps it balanced whatever the order of insertion.
-// (Seidel and Aragon, Randomized Search Trees, 1996.)
+// return a new version and copy only the path to the key, O(log n) nodes.
+// Copying a map copies one pointer. A treap: a binary search tree by key that
+// is a heap by the key's hash, which keeps it balanced whatever the order of
+// insertion. (Seidel and Aragon, Randomized Search Trees, 1996.)
 //
 // Thread-compatible; as versions never change, any number of threads may read
 // them.
@@ -24,8 +24,8 @@ class PersistentMap {
 
   bool empty() const { return root_ == nullptr; }
 
-  // Null if the key is missing. `key` may be anything comparable with Key. Valid
-  // as long as a version with this entry lives.
+  // Null if the key is missing. `key` may be anything comparable with Key.
+  // Valid as long as a version with this entry lives.
   template <typename LookupKey>
   const Value* Find(const LookupKey& key) const {
     const Node* node = root_.get();
@@ -69,8 +69,9 @@ class PersistentMap {
   explicit PersistentMap(Link root) : root_(std::move(root)) {}
 
   static Link Make(const Node& like, Link left, Link right) {
-    return std::make_shared<const Node>(Node{
-        like.key, like.value, like.priority, std::move(left), std::move(right)});
+    return std::make_shared<const Node>(Node{like.key, like.value,
+                                             like.priority, std::move(left),
+                                             std::move(right)});
   }
 
   static Link Insert(const Link& at, const Key& key, const Value& value) {

@@ -14,9 +14,10 @@ Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
       counters_(counters),
       snapshot_(table.snapshot()) {}
 
-void Router::Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder) {
+void Router::Begin(const ChunkRef& chunk,
+                   const std::shared_ptr<Valve>& feeder) {
   RefreshSnapshot();
-  fan_out_.Begin(chunk, std::move(feeder));
+  fan_out_.Begin(chunk, feeder);
 }
 
 void Router::RefreshSnapshot() {
@@ -94,7 +95,6 @@ Router::Route* Router::FindRoute(std::string_view topic) {
 void Router::Resolve(std::string_view topic, Route& route) {
   route.generation = snapshot_->generation();
   route.targets = snapshot_->Match(topic);
-  route.subscribers.store(route.targets.size(), std::memory_order_relaxed);
   route.has_taps =
       std::any_of(route.targets.begin(), route.targets.end(),
                   [](const std::shared_ptr<Egress>& egress) {

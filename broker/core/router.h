@@ -1,7 +1,6 @@
 #ifndef FIFOBUS_BROKER_CORE_ROUTER_H_
 #define FIFOBUS_BROKER_CORE_ROUTER_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,32 +20,34 @@
 
 namespace fifobus {
 
-// Finds out who gets each message of a chunk. Messages are added in their order;
-// neighbours of one topic cost one comparison each, other topics one hash lookup,
-// and only a topic that is new since the last change of subscriptions is matched
-// against the table. Flush gives every subscriber its slices of the chunk.
+// Finds out who gets each message of a chunk. Messages are added in their
+// order; neighbours of one topic cost one comparison each, other topics one
+// hash lookup, and only a topic that is new since the last change of
+// subscriptions is matched against the table. Flush gives every subscriber its
+// slices of the chunk.
 //
 //   router.Begin(chunk, feeder);
 //   for (each frame) router.Add(frame, message);
 //   router.Flush();
 //
-// One for each worker. Worker-affine but for CollectTopics, which any thread may
-// call.
+// One for each worker. Worker-affine but for CollectTopics, which any thread
+// may call.
 class Router {
  public:
   // All must live as long as this.
   Router(const BrokerOptions& options, const SubscriptionTable& table,
          Counters& counters);
 
-  // Takes the current subscriptions: call it after the chunk was read, so that who
-  // was told "subscribed" before a message was written gets that message.
-  // `feeder` is the ingress that is paused if a subscriber is full; may be null.
-  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve> feeder);
+  // Takes the current subscriptions: call it after the chunk was read, so that
+  // who was told "subscribed" before a message was written gets that message.
+  // `feeder` is the ingress that is paused if a subscriber is full; may be
+  // null. Both must live until the last Flush for this chunk.
+  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder);
 
   enum class Verdict { kRouted, kBadTopic, kReservedTopic };
 
-  // `frame` is a whole Message frame in the chunk, prefix included, and `message`
-  // what ReadMessage found in it, without fault.
+  // `frame` is a whole Message frame in the chunk, prefix included, and
+  // `message` what ReadMessage found in it, without fault.
   [[nodiscard]] Verdict Add(std::string_view frame, const MessageView& message);
 
   // Offers what was gathered since Begin or the last Flush.
@@ -60,7 +61,6 @@ class Router {
     uint64_t messages = 0;
     uint64_t bytes = 0;
     uint64_t no_subscriber = 0;
-    size_t subscribers = 0;
   };
   // Calls visit(topic, count) for each topic that is remembered.
   template <typename Visitor>
@@ -78,11 +78,9 @@ class Router {
     Counter messages;
     Counter bytes;
     Counter no_subscriber;
-    std::atomic<size_t> subscribers{0};
 
     TopicCount Count() const {
-      return {messages.value(), bytes.value(), no_subscriber.value(),
-              subscribers.load(std::memory_order_relaxed)};
+      return {messages.value(), bytes.value(), no_subscriber.value()};
     }
   };
 
@@ -98,10 +96,10 @@ class Router {
   Counters& counters_;
   std::shared_ptr<const SubscriptionSnapshot> snapshot_;
 
-  // Only the worker touches routes_, and it takes the lock only to add or forget
-  // topics, so that others may walk it under the lock: a reader of the map and
-  // the reading worker do not disturb each other. The analysis cannot express
-  // this, hence no ABSL_GUARDED_BY.
+  // Only the worker touches routes_, and it takes the lock only to add or
+  // forget topics, so that others may walk it under the lock: a reader of the
+  // map and the reading worker do not disturb each other. The analysis cannot
+  // express this, hence no ABSL_GUARDED_BY.
   mutable Mutex routes_mutex_;
   absl::node_hash_map<std::string, Route> routes_;
 

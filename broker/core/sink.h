@@ -52,8 +52,8 @@ class Sink {
   // reader has made room, whichever thread wrote.
   virtual SinkResult Write(absl::Span<const Slice> slices) = 0;
 
-  // Has OnStallTimeout called once, after the stall timeout. Thread-safe; called
-  // without the Egress's lock, and also when the sink is closed already.
+  // Has OnStallTimeout called once, after the stall timeout. Thread-safe;
+  // called without the Egress's lock, and also when the sink is closed already.
   virtual void StartStallClock() = 0;
 };
 

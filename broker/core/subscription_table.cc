@@ -12,8 +12,7 @@ namespace fifobus {
 using Snapshot = SubscriptionSnapshot;
 
 bool Snapshot::Node::empty() const {
-  return literal.empty() && any == nullptr && here.empty() &&
-         from_here.empty();
+  return literal.empty() && any == nullptr && here.empty() && from_here.empty();
 }
 
 namespace {
@@ -59,10 +58,10 @@ Link CopyPath(const Link& at, Levels levels, const Change& change) {
   } else {
     const std::string level(levels.front());
     const Link* next = node->literal.Find(level);
-    const Link below = CopyPath(next == nullptr ? Link() : *next,
-                                levels.subspan(1), change);
-    node->literal = below ? node->literal.With(level, below)
-                          : node->literal.Without(level);
+    const Link below =
+        CopyPath(next == nullptr ? Link() : *next, levels.subspan(1), change);
+    node->literal =
+        below ? node->literal.With(level, below) : node->literal.Without(level);
   }
   return node->empty() ? Link() : node;
 }
@@ -78,8 +77,7 @@ Snapshot::Egresses Snapshot::Match(std::string_view topic) const {
     return a->id() < b->id();
   };
   std::sort(egresses.begin(), egresses.end(), by_id);
-  egresses.erase(std::unique(egresses.begin(), egresses.end()),
-                 egresses.end());
+  egresses.erase(std::unique(egresses.begin(), egresses.end()), egresses.end());
   return egresses;
 }
 

@@ -17,8 +17,8 @@ namespace fifobus {
 
 // Who gets which topic, at one moment. A tree of levels, in which the patterns'
 // literal levels, `*` and `**` are separate branches, so that a lookup visits
-// only branches that match so far and its cost does not depend on how many other
-// patterns there are. Immutable, hence Thread-safe.
+// only branches that match so far and its cost does not depend on how many
+// other patterns there are. Immutable, hence Thread-safe.
 class SubscriptionSnapshot {
  public:
   using Egresses = std::vector<std::shared_ptr<Egress>>;
@@ -49,14 +49,14 @@ class SubscriptionSnapshot {
 };
 
 // The current snapshot, and how it changes. A change copies the nodes on its
-// pattern's path and puts a new snapshot in place; readers keep theirs as long as
-// they like. Thread-safe.
+// pattern's path and puts a new snapshot in place; readers keep theirs as long
+// as they like. Thread-safe.
 class SubscriptionTable {
  public:
   SubscriptionTable();
 
-  // After this returns every snapshot that is fetched has the subscription. Adding
-  // one that exists changes nothing. REQUIRES: the pattern is valid.
+  // After this returns every snapshot that is fetched has the subscription.
+  // Adding one that exists changes nothing. REQUIRES: the pattern is valid.
   void Add(std::string_view pattern, const std::shared_ptr<Egress>& egress);
 
   // Removes what was added; nothing if it was not.
@@ -64,8 +64,8 @@ class SubscriptionTable {
 
   std::shared_ptr<const SubscriptionSnapshot> snapshot() const;
 
-  // The generation of the newest snapshot, to be compared with one's own without
-  // a lock.
+  // The generation of the newest snapshot, to be compared with one's own
+  // without a lock.
   uint64_t generation() const {
     return generation_.load(std::memory_order_acquire);
   }

@@ -1,0 +1,209 @@
+#include "broker/broker.h"
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "broker/base/log.h"
+#include "broker/io/fifo.h"
+
+namespace fifobus {
+namespace {
+
+// How often a stopping broker looks whether all is delivered.
+constexpr absl::Duration kStopPoll = absl::Milliseconds(5);
+
+int WorkerCount(const BrokerOptions& options) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return options.workers > 0 ? options.workers : std::max(1, cores);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(
+    const BrokerOptions& options) {
+  auto broker = std::unique_ptr<Broker>(new Broker(options));
+  auto bus = BusDirectory::Open(options.dir);
+  if (!bus.ok()) return bus.status();
+  broker->parts_.bus = *std::move(bus);
+  absl::Status status = broker->StartWorkers();
+  if (status.ok()) status = broker->OpenDoors();
+  if (!status.ok()) return status;
+  return broker;
+}
+
+Broker::~Broker() {
+  if (!stopped_) (void)Stop();
+}
+
+absl::Status Broker::StartWorkers() {
+  parts_.stats = this;
+  parts_.on_subscribed = [this] { taps_->NudgeIns(); };
+  const int count = WorkerCount(parts_.options);
+  // A spinning worker needs a core of its own, and one is left to the clients.
+  const int spinning =
+      std::max(0, static_cast<int>(std::thread::hardware_concurrency()) - 1);
+  for (int i = 0; i < count; ++i) {
+    auto worker = Worker::Start(
+        i, parts_.options,
+        i < spinning ? parts_.options.busy_poll : absl::ZeroDuration());
+    if (!worker.ok()) return worker.status();
+    parts_.routers.push_back(std::make_unique<Router>(
+        parts_.options, parts_.table, parts_.counters));
+    parts_.workers.push_back(*std::move(worker));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Broker::OpenDoors() {
+  Worker& worker = *parts_.workers.front();
+  taps_ = std::make_unique<TapTree>(parts_, worker);
+  door_ = std::make_unique<SessionDoor>(
+      parts_, worker, [this](UniqueFd up, UniqueFd down) {
+        OnPair(std::move(up), std::move(down));
+      });
+  absl::Status status;
+  RunOn(worker, [&] {
+    status = taps_->Open();
+    if (status.ok()) status = door_->Open();
+  });
+  return status;
+}
+
+// Sessions go to the workers in turn.
+void Broker::OnPair(UniqueFd up, UniqueFd down) {
+  const uint64_t number = ++sessions_made_;
+  Worker& worker = *parts_.workers[number % parts_.workers.size()];
+  if (parts_.options.session_pipe_bytes > 0) {
+    TrySetPipeBytes(up.get(), parts_.options.session_pipe_bytes);
+    TrySetPipeBytes(down.get(), parts_.options.session_pipe_bytes);
+  }
+  // std::function wants what it holds to be copyable.
+  auto pair = std::make_shared<std::pair<UniqueFd, UniqueFd>>(std::move(up),
+                                                              std::move(down));
+  worker.loop().Post([this, number, &worker, pair] {
+    auto link =
+        SessionLink::Open(number, parts_, worker, std::move(pair->first),
+                          std::move(pair->second), [this](uint64_t ended) {
+                            MutexLock lock(mutex_);
+                            links_.erase(ended);
+                          });
+    if (!link.ok()) {
+      LogError("session not opened", "number={} error=\"{}\"", number,
+               link.status().ToString());
+      return;
+    }
+    MutexLock lock(mutex_);
+    links_.emplace(number, *std::move(link));
+  });
+}
+
+std::vector<std::shared_ptr<SessionLink>> Broker::Links() const {
+  MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<SessionLink>> links;
+  for (const auto& [number, link] : links_) links.push_back(link);
+  return links;
+}
+
+void Broker::RunOn(Worker& worker, const std::function<void()>& task) const {
+  std::promise<void> done;
+  worker.loop().Post([&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+Broker::Leftover Broker::Stop() {
+  stopped_ = true;
+  if (!taps_) return {};  // never started
+  Worker& front = *parts_.workers.front();
+  RunOn(front, [this] {
+    door_->Close();
+    taps_->Finish();
+  });
+  // Whom the door has let in is with its worker by now: one task ahead of
+  // these.
+  for (const auto& worker : parts_.workers) RunOn(*worker, [] {});
+  for (const std::shared_ptr<SessionLink>& link : Links()) {
+    RunOn(link->worker(), [&] { link->BeginStop(); });
+  }
+  const absl::Time deadline = absl::Now() + parts_.options.drain_timeout;
+  Leftover leftover = Undelivered();
+  while (leftover.sessions + leftover.bytes > 0 && absl::Now() < deadline) {
+    absl::SleepFor(kStopPoll);
+    leftover = Undelivered();
+  }
+  for (const std::shared_ptr<SessionLink>& link : Links()) {
+    RunOn(link->worker(), [&] { link->End(); });
+  }
+  RunOn(front, [this] { taps_->Close(); });
+  // What the ends have posted refers to this object.
+  for (const auto& worker : parts_.workers) RunOn(*worker, [] {});
+  LogStop(leftover);
+  parts_.workers.clear();
+  return leftover;
+}
+
+Broker::Leftover Broker::Undelivered() const {
+  Leftover leftover;
+  for (const std::shared_ptr<SessionLink>& link : Links()) {
+    if (!link->finished()) ++leftover.sessions;
+    leftover.bytes += link->queued_bytes();
+  }
+  RunOn(*parts_.workers.front(), [&] {
+    if (!taps_->finished()) ++leftover.sessions;
+    leftover.bytes += taps_->queued_bytes();
+  });
+  return leftover;
+}
+
+void Broker::LogStop(const Leftover& leftover) const {
+  const uint64_t messages = parts_.counters.messages_published.value();
+  if (leftover.sessions + leftover.bytes == 0) {
+    LogInfo("stopped, all delivered", "messages={}", messages);
+  } else {
+    LogWarning("stopped before all was delivered",
+               "messages={} sessions_not_finished={} bytes_not_delivered={}",
+               messages, leftover.sessions, leftover.bytes);
+  }
+}
+
+pb::StatsReply Broker::CollectStats() const {
+  pb::StatsReply reply;
+  std::map<std::string, Router::TopicCount> topics;
+  for (const std::unique_ptr<Router>& router : parts_.routers) {
+    router->CollectTopics(
+        [&](const std::string& topic, const Router::TopicCount& count) {
+          Router::TopicCount& sum = topics[topic];
+          sum.messages += count.messages;
+          sum.bytes += count.bytes;
+          sum.no_subscriber += count.no_subscriber;
+        });
+  }
+  const auto snapshot = parts_.table.snapshot();
+  for (const auto& [name, count] : topics) {
+    pb::StatsReply::Topic& topic = *reply.add_topics();
+    topic.set_name(name);
+    topic.set_messages(count.messages);
+    topic.set_bytes(count.bytes);
+    topic.set_no_subscriber(count.no_subscriber);
+    topic.set_subscribers(static_cast<uint32_t>(snapshot->Match(name).size()));
+  }
+  for (const std::shared_ptr<SessionLink>& link : Links()) {
+    link->AppendStats(reply);
+  }
+  taps_->AppendStats(reply);
+  parts_.counters.ForEach([&](std::string_view name, uint64_t value) {
+    pb::StatsReply::Counter& counter = *reply.add_counters();
+    counter.set_name(name.data(), name.size());
+    counter.set_value(value);
+  });
+  return reply;
+}
+
+}  // namespace fifobus

@@ -1,0 +1,77 @@
+#ifndef FIFOBUS_BROKER_BROKER_H_
+#define FIFOBUS_BROKER_BROKER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "broker/base/mutex.h"
+#include "broker/broker_parts.h"
+#include "broker/session_door.h"
+#include "broker/session_link.h"
+#include "broker/tap_tree.h"
+
+namespace fifobus {
+
+// A running bus: owns its directory, its threads, its sessions and taps.
+// DESIGN.md shows how they work together.
+//
+//   auto broker = Broker::Start(options);
+//   ...
+//   (*broker)->Stop();
+//
+// Thread-compatible; the work is done on the workers' threads.
+class Broker : public StatsSource {
+ public:
+  // Clients are served when this returns. Fails with a text that says what to
+  // do; see BusDirectory::Open. Sets no signal and no other process-wide state.
+  static absl::StatusOr<std::unique_ptr<Broker>> Start(
+      const BrokerOptions& options);
+
+  // Stops if Stop was not called.
+  ~Broker() override;
+
+  // What a stop could not deliver.
+  struct Leftover {
+    size_t sessions = 0;  // did not hang up in time
+    size_t bytes = 0;     // were not read in time
+  };
+
+  // Says Goodbye, lets publishers finish, delivers what is queued, for at most
+  // options.drain_timeout, and closes everything. Once.
+  Leftover Stop();
+
+  pb::StatsReply CollectStats() const override;
+  const BrokerOptions& options() const { return parts_.options; }
+
+ private:
+  explicit Broker(const BrokerOptions& options) : parts_(options) {}
+
+  absl::Status StartWorkers();
+  absl::Status OpenDoors();
+  void OnPair(UniqueFd up, UniqueFd down);
+  std::vector<std::shared_ptr<SessionLink>> Links() const;
+  // Runs `task` on the workers' threads and waits for it.
+  void RunOn(Worker& worker, const std::function<void()>& task) const;
+  Leftover Undelivered() const;
+  void LogStop(const Leftover& leftover) const;
+
+  BrokerParts parts_;
+  std::unique_ptr<SessionDoor> door_;
+  std::unique_ptr<TapTree> taps_;
+  bool stopped_ = false;
+
+  // Of the worker with the doors only.
+  uint64_t sessions_made_ = 0;
+
+  mutable Mutex mutex_;
+  std::map<uint64_t, std::shared_ptr<SessionLink>> links_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_BROKER_H_

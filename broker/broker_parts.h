@@ -1,0 +1,50 @@
+#ifndef FIFOBUS_BROKER_BROKER_PARTS_H_
+#define FIFOBUS_BROKER_BROKER_PARTS_H_
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "broker/base/counters.h"
+#include "broker/core/id_pool.h"
+#include "broker/core/router.h"
+#include "broker/core/session.h"
+#include "broker/core/subscription_table.h"
+#include "broker/io/bus_directory.h"
+#include "broker/io/half_received.h"
+#include "broker/io/worker.h"
+#include "broker/options.h"
+
+namespace fifobus {
+
+// What all sessions and taps of one broker share. Owned by the Broker, which
+// outlives them; plain data, so that no part needs to know the Broker itself.
+//
+// Thread-safe parts, but for the routers, of which each is its worker's.
+struct BrokerParts {
+  explicit BrokerParts(const BrokerOptions& broker_options)
+      : options(broker_options),
+        half_received(options.half_received_bytes_max) {}
+
+  const BrokerOptions options;
+  Counters counters;
+  SubscriptionTable table;
+  IdPool egress_ids;
+  HalfReceived half_received;
+  std::unique_ptr<BusDirectory> bus;
+  // Who answers Stats.
+  const StatsSource* stats = nullptr;
+  // Wakes lines that wait for a subscriber.
+  std::function<void()> on_subscribed;
+
+  // One router per worker, at the worker's index. Workers go last: their
+  // threads end before what they use.
+  std::vector<std::unique_ptr<Router>> routers;
+  std::vector<std::unique_ptr<Worker>> workers;
+
+  Router& RouterOf(const Worker& worker) { return *routers[worker.index()]; }
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_BROKER_PARTS_H_

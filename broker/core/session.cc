@@ -1,0 +1,320 @@
+#include "broker/core/session.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "fmt/format.h"
+#include "proto/frame_writer.h"
+#include "proto/topic.h"
+#include "proto/version.h"
+
+namespace fifobus {
+namespace {
+
+// A client's name is for people; longer ones are cut.
+constexpr size_t kClientNameBytesMax = 64;
+
+// Keeps log lines and listings whole, whatever the client calls itself.
+std::string Printable(std::string_view text) {
+  std::string printable(text.substr(0, kClientNameBytesMax));
+  for (char& c : printable) {
+    if (c <= ' ' || c > '~') c = '?';
+  }
+  return printable;
+}
+
+FrameFault FaultOf(Router::Verdict verdict) {
+  switch (verdict) {
+    case Router::Verdict::kRouted:
+      return FrameFault::kNone;
+    case Router::Verdict::kBadTopic:
+      return FrameFault::kBadTopic;
+    case Router::Verdict::kReservedTopic:
+      return FrameFault::kReservedTopic;
+  }
+  return FrameFault::kBadTopic;
+}
+
+pb::Error::Code CodeOf(FrameFault fault) {
+  switch (fault) {
+    case FrameFault::kTooLarge:
+      return pb::Error::CODE_FRAME_TOO_LARGE;
+    case FrameFault::kBadTopic:
+    case FrameFault::kReservedTopic:
+      return pb::Error::CODE_BAD_TOPIC;
+    case FrameFault::kUnknownMember:
+      return pb::Error::CODE_UNEXPECTED_FRAME;
+    default:
+      return pb::Error::CODE_BAD_FRAME;
+  }
+}
+
+}  // namespace
+
+Session::Session(uint64_t number, const SessionContext& context,
+                 std::shared_ptr<Egress> egress)
+    : number_(number), context_(context), egress_(std::move(egress)) {}
+
+void Session::SetValve(std::shared_ptr<Valve> valve) {
+  valve_ = std::move(valve);
+  egress_->SetOwnValve(valve_);
+}
+
+FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
+  FeedResult result;
+  context_.router.Begin(chunk, valve_);
+  taken_messages_ = 0;
+  while (result.outcome == FeedOutcome::kContinue) {
+    const std::string_view rest = bytes.substr(result.bytes_taken);
+    const FrameExtent extent =
+        FindFrame(rest, context_.options.frame_bytes_max);
+    if (extent.state == FrameExtent::State::kTooLarge) {
+      result.outcome = RefuseFrame(FrameFault::kTooLarge);
+    } else if (extent.state == FrameExtent::State::kPartial) {
+      result.bytes_wanted = extent.frame_bytes;
+      break;
+    } else {
+      result.outcome = TakeFrame(rest.substr(0, extent.frame_bytes));
+      result.bytes_taken += extent.frame_bytes;
+    }
+  }
+  context_.router.Flush();
+  published_.Add(taken_messages_);
+  return result;
+}
+
+FeedOutcome Session::OnHangUp(std::string_view rest) {
+  // A killed writer leaves the beginning of a frame. It was never published.
+  if (!rest.empty()) context_.counters.frames_torn.Add();
+  state_ = State::kOver;
+  return FeedOutcome::kClose;
+}
+
+void Session::OnHalfReceivedLimit() {
+  (void)Refuse(pb::Error::CODE_LIMIT,
+               "the broker holds too many half-received frames");
+}
+
+void Session::EndSubscriptions() {
+  absl::flat_hash_set<std::string> patterns;
+  {
+    MutexLock lock(mutex_);
+    patterns.swap(patterns_);
+  }
+  for (const std::string& pattern : patterns) {
+    context_.table.Remove(pattern, egress_->id());
+  }
+  egress_->Close();
+}
+
+void Session::SayGoodbye(std::string_view reason) {
+  if (state_ == State::kOver) return;
+  pb::Frame frame;
+  frame.mutable_goodbye()->set_reason(reason.data(), reason.size());
+  (void)Answer(frame);
+}
+
+void Session::AppendStats(pb::StatsReply& reply) const {
+  const Egress::State egress = egress_->state();
+  pb::StatsReply::Session& session = *reply.add_sessions();
+  session.set_number(number_);
+  session.set_published(published_.value());
+  session.mutable_queue()->set_queued_bytes(egress.queued_bytes);
+  session.mutable_queue()->set_dropped(egress.dropped);
+  session.mutable_queue()->set_stalled(egress.stalled);
+  MutexLock lock(mutex_);
+  session.set_client_name(client_name_);
+  session.set_pid(client_pid_);
+  for (const std::string& pattern : patterns_) session.add_patterns(pattern);
+}
+
+std::string Session::ClientText() const {
+  MutexLock lock(mutex_);
+  return fmt::format("{}[{}]", client_name_, client_pid_);
+}
+
+FeedOutcome Session::TakeFrame(std::string_view frame) {
+  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+  if (view.fault != FrameFault::kNone) return RefuseFrame(view.fault);
+  if (view.kind == FrameKind::kMessage) return TakeMessage(frame, view.member);
+  // What was published before this frame goes out before its answer.
+  context_.router.Flush();
+  return TakeControl(view);
+}
+
+FeedOutcome Session::TakeMessage(std::string_view frame,
+                                 std::string_view member) {
+  if (state_ != State::kOpen) {
+    return Refuse(pb::Error::CODE_UNEXPECTED_FRAME,
+                  "a session begins with Hello");
+  }
+  const MessageView message = ReadMessage(member);
+  FrameFault fault = message.fault;
+  if (fault == FrameFault::kNone) {
+    fault = FaultOf(context_.router.Add(frame, message));
+  }
+  if (fault != FrameFault::kNone) return RefuseFrame(fault);
+  ++taken_messages_;
+  return FeedOutcome::kContinue;
+}
+
+template <typename Control>
+FeedOutcome Session::TakeParsed(const FrameView& view,
+                                FeedOutcome (Session::*take)(const Control&)) {
+  Control control;
+  const int size = static_cast<int>(view.member.size());
+  if (!control.ParseFromArray(view.member.data(), size)) {
+    return RefuseFrame(FrameFault::kMalformed);
+  }
+  return (this->*take)(control);
+}
+
+FeedOutcome Session::TakeControl(const FrameView& view) {
+  if (view.kind == FrameKind::kGoodbye) return FeedOutcome::kContinue;
+  if (view.kind == FrameKind::kHello) {
+    return TakeParsed(view, &Session::TakeHello);
+  }
+  if (state_ != State::kOpen) {
+    return Refuse(pb::Error::CODE_UNEXPECTED_FRAME,
+                  "a session begins with Hello");
+  }
+  switch (view.kind) {
+    case FrameKind::kSubscribe:
+      return TakeParsed(view, &Session::TakeSubscribe);
+    case FrameKind::kUnsubscribe:
+      return TakeParsed(view, &Session::TakeUnsubscribe);
+    case FrameKind::kPing:
+      return TakeParsed(view, &Session::TakePing);
+    case FrameKind::kStats:
+      return TakeParsed(view, &Session::TakeStats);
+    default:
+      return Refuse(pb::Error::CODE_UNEXPECTED_FRAME,
+                    fmt::format("frame {} is not for the broker",
+                                static_cast<uint32_t>(view.kind)));
+  }
+}
+
+FeedOutcome Session::TakeHello(const pb::Hello& hello) {
+  if (state_ != State::kAwaitingHello) {
+    return Refuse(pb::Error::CODE_UNEXPECTED_FRAME, "a second Hello");
+  }
+  if (hello.protocol_version() != kProtocolVersion) {
+    return Refuse(pb::Error::CODE_UNSUPPORTED_VERSION,
+                  fmt::format("this broker speaks protocol version {}",
+                              kProtocolVersion));
+  }
+  {
+    MutexLock lock(mutex_);
+    client_name_ = Printable(hello.client_name());
+    client_pid_ = hello.pid();
+  }
+  state_ = State::kOpen;
+  pb::Frame frame;
+  pb::Welcome& welcome = *frame.mutable_welcome();
+  welcome.set_protocol_version(kProtocolVersion);
+  welcome.set_frame_bytes_max(
+      static_cast<uint32_t>(context_.options.frame_bytes_max));
+  welcome.set_broker_version(kVersion.data(), kVersion.size());
+  welcome.set_broker_pid(static_cast<uint32_t>(getpid()));
+  welcome.set_session_number(number_);
+  return Answer(frame);
+}
+
+FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
+  const std::string& pattern = subscribe.pattern();
+  const TopicFault fault = CheckPattern(pattern);
+  if (fault != TopicFault::kNone) {
+    return AnswerError(pb::Error::CODE_BAD_PATTERN,
+                       fmt::format("the pattern {}", TopicFaultText(fault)),
+                       subscribe.request_id());
+  }
+  bool room = false;
+  {
+    MutexLock lock(mutex_);
+    room = patterns_.size() < context_.options.session_patterns_max;
+    if (room) patterns_.insert(pattern);
+  }
+  if (!room) {
+    return AnswerError(pb::Error::CODE_LIMIT,
+                       fmt::format("a session may have {} patterns",
+                                   context_.options.session_patterns_max),
+                       subscribe.request_id());
+  }
+  context_.table.Add(pattern, egress_);
+  context_.on_subscribed();
+  // Only now: what is published after this answer was read finds the entry.
+  pb::Frame frame;
+  frame.mutable_subscribed()->set_request_id(subscribe.request_id());
+  return Answer(frame);
+}
+
+FeedOutcome Session::TakeUnsubscribe(const pb::Unsubscribe& unsubscribe) {
+  bool known = false;
+  {
+    MutexLock lock(mutex_);
+    known = patterns_.erase(unsubscribe.pattern()) > 0;
+  }
+  if (known) context_.table.Remove(unsubscribe.pattern(), egress_->id());
+  pb::Frame frame;
+  frame.mutable_unsubscribed()->set_request_id(unsubscribe.request_id());
+  return Answer(frame);
+}
+
+FeedOutcome Session::TakePing(const pb::Ping& ping) {
+  pb::Frame frame;
+  frame.mutable_pong()->set_token(ping.token());
+  return Answer(frame);
+}
+
+FeedOutcome Session::TakeStats(const pb::Stats& stats) {
+  pb::Frame frame;
+  *frame.mutable_stats_reply() = context_.stats.CollectStats();
+  frame.mutable_stats_reply()->set_request_id(stats.request_id());
+  if (frame.ByteSizeLong() > context_.options.frame_bytes_max) {
+    return AnswerError(pb::Error::CODE_LIMIT,
+                       "the listing is larger than a frame may be",
+                       stats.request_id());
+  }
+  return Answer(frame);
+}
+
+FeedOutcome Session::Answer(const pb::Frame& frame) {
+  std::string bytes;
+  AppendFrame(frame, bytes);
+  if (egress_->OfferControl(bytes) != Egress::ControlOutcome::kFull) {
+    return FeedOutcome::kContinue;  // who is gone needs no answer
+  }
+  end_reason_ = "the client does not read its answers";
+  state_ = State::kOver;
+  return FeedOutcome::kClose;
+}
+
+FeedOutcome Session::AnswerError(pb::Error::Code code, std::string text,
+                                 uint64_t request_id) {
+  pb::Frame frame;
+  frame.mutable_error()->set_code(code);
+  frame.mutable_error()->set_text(std::move(text));
+  frame.mutable_error()->set_request_id(request_id);
+  return Answer(frame);
+}
+
+FeedOutcome Session::Refuse(pb::Error::Code code, std::string text) {
+  end_reason_ = text;
+  context_.counters.frames_refused.Add();
+  // What came before the bad frame was good.
+  context_.router.Flush();
+  (void)AnswerError(code, std::move(text), /*request_id=*/0);
+  state_ = State::kOver;
+  return FeedOutcome::kClose;
+}
+
+FeedOutcome Session::RefuseFrame(FrameFault fault) {
+  std::string text(FrameFaultText(fault));
+  if (fault == FrameFault::kTooLarge) {
+    text += fmt::format(" ({} bytes)", context_.options.frame_bytes_max);
+  }
+  return Refuse(CodeOf(fault), std::move(text));
+}
+
+}  // namespace fifobus

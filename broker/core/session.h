@@ -1,0 +1,119 @@
+#ifndef FIFOBUS_BROKER_CORE_SESSION_H_
+#define FIFOBUS_BROKER_CORE_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_set.h"
+#include "broker/base/counters.h"
+#include "broker/base/mutex.h"
+#include "broker/core/egress.h"
+#include "broker/core/feed.h"
+#include "broker/core/router.h"
+#include "broker/core/subscription_table.h"
+#include "broker/options.h"
+#include "proto/frame.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus {
+
+// Answers a client's Stats. Thread-safe.
+class StatsSource {
+ public:
+  virtual ~StatsSource() = default;
+  virtual pb::StatsReply CollectStats() const = 0;
+};
+
+// What a session needs of its broker. All must live as long as the session.
+struct SessionContext {
+  const BrokerOptions& options;
+  SubscriptionTable& table;
+  Router& router;  // of the session's worker
+  Counters& counters;
+  const StatsSource& stats;
+  // Called after a subscription was added: lines may wait for it.
+  const std::function<void()>& on_subscribed;
+};
+
+// One client as the core sees it: what its frames mean and what is answered.
+//
+//   awaiting Hello --Hello--> open --bad frame, hang-up--> over
+//
+// The bytes of `up` come in through the Feed; answers and messages go out
+// through the Egress of `down`. Not here: pipes, and when they close; the owner
+// closes them when the Feed says kClose.
+//
+// Worker-affine, but for AppendStats, which any thread may call.
+class Session : public Feed {
+ public:
+  // `number` counts the sessions of the broker from 1.
+  Session(uint64_t number, const SessionContext& context,
+          std::shared_ptr<Egress> egress);
+
+  // The valve of `up`. Before the first Take.
+  void SetValve(std::shared_ptr<Valve> valve);
+
+  FeedResult Take(const ChunkRef& chunk, std::string_view bytes) override;
+  FeedOutcome OnHangUp(std::string_view rest) override;
+  void OnHalfReceivedLimit() override;
+
+  // Removes its subscriptions and closes its egress; what comes in is still
+  // published. Idempotent.
+  void EndSubscriptions();
+
+  // The broker is stopping: says Goodbye.
+  void SayGoodbye(std::string_view reason);
+
+  void AppendStats(pb::StatsReply& reply) const;
+
+  uint64_t number() const { return number_; }
+  // Why it is over, for the log; empty: the client left.
+  const std::string& end_reason() const { return end_reason_; }
+  // "name[pid]" as the client said in its Hello.
+  std::string ClientText() const;
+
+ private:
+  enum class State { kAwaitingHello, kOpen, kOver };
+
+  // Each returns kClose when the session is over.
+  FeedOutcome TakeFrame(std::string_view frame);
+  FeedOutcome TakeMessage(std::string_view frame, std::string_view member);
+  FeedOutcome TakeControl(const FrameView& view);
+  template <typename Control>
+  FeedOutcome TakeParsed(const FrameView& view,
+                         FeedOutcome (Session::*take)(const Control&));
+  FeedOutcome TakeHello(const pb::Hello& hello);
+  FeedOutcome TakeSubscribe(const pb::Subscribe& subscribe);
+  FeedOutcome TakeUnsubscribe(const pb::Unsubscribe& unsubscribe);
+  FeedOutcome TakePing(const pb::Ping& ping);
+  FeedOutcome TakeStats(const pb::Stats& stats);
+
+  FeedOutcome Answer(const pb::Frame& frame);
+  FeedOutcome AnswerError(pb::Error::Code code, std::string text,
+                          uint64_t request_id);
+  // Tells the client why, and ends.
+  FeedOutcome Refuse(pb::Error::Code code, std::string text);
+  FeedOutcome RefuseFrame(FrameFault fault);
+
+  const uint64_t number_;
+  const SessionContext context_;
+  const std::shared_ptr<Egress> egress_;
+  std::shared_ptr<Valve> valve_;
+  State state_ = State::kAwaitingHello;
+  std::string end_reason_;
+  uint64_t taken_messages_ = 0;  // since Take began
+  Counter published_;
+
+  mutable Mutex mutex_;
+  std::string client_name_ ABSL_GUARDED_BY(mutex_);
+  uint32_t client_pid_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_set<std::string> patterns_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_SESSION_H_

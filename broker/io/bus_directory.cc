@@ -1,0 +1,155 @@
+#include "broker/io/bus_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "fmt/format.h"
+
+namespace fifobus {
+namespace {
+
+// File systems on which a FIFO is local to each machine (nfs(5), fifo(7)):
+// numbers of statfs(2).
+struct RemoteFileSystem {
+  decltype(statfs::f_type) type;
+  const char* name;
+};
+constexpr std::array<RemoteFileSystem, 6> kRemoteFileSystems = {{
+    {0x6969, "NFS"},
+    {0x01021997, "9p"},
+    {0xff534d42, "CIFS"},
+    {0xfe534d42, "SMB2"},
+    {0x00c36400, "Ceph"},
+    {0x5346414f, "AFS"},
+}};
+
+absl::Status CheckFileSystem(int fd, const std::string& path) {
+  struct statfs file_system;
+  if (fstatfs(fd, &file_system) != 0) {
+    return absl::ErrnoToStatus(errno, fmt::format("statfs {}", path));
+  }
+  for (const RemoteFileSystem& remote : kRemoteFileSystems) {
+    if (file_system.f_type != remote.type) continue;
+    return absl::FailedPreconditionError(fmt::format(
+        "{} is on {}, where FIFOs do not connect processes; choose a "
+        "directory on a local file system, best on tmpfs",
+        path, remote.name));
+  }
+  return absl::OkStatus();
+}
+
+std::string ReadPid(int fd) {
+  std::array<char, 32> text = {};
+  const ssize_t size = pread(fd, text.data(), text.size() - 1, 0);
+  if (size <= 0) return "unknown";
+  const std::string pid(text.data(), static_cast<size_t>(size));
+  return pid.substr(0, pid.find('\n'));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BusDirectory>> BusDirectory::Open(
+    const std::string& path) {
+  auto bus = std::unique_ptr<BusDirectory>(new BusDirectory(path));
+  absl::Status status = bus->OpenDirectory();
+  if (status.ok()) status = bus->Lock();
+  if (status.ok()) status = bus->MakeFolder("sessions");
+  if (status.ok()) status = bus->MakeFolder("topics");
+  if (status.ok()) status = bus->RaiseAlive();
+  if (!status.ok()) return status;
+  return bus;
+}
+
+FifoTrust BusDirectory::trust() const { return {geteuid()}; }
+
+void BusDirectory::Unlink(const std::string& name) const {
+  (void)unlinkat(fd_.get(), name.c_str(), 0);
+}
+
+absl::Status BusDirectory::OpenDirectory() {
+  if (mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) {
+    return absl::ErrnoToStatus(errno, fmt::format("mkdir {}", path_));
+  }
+  fd_.Reset(
+      open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd_.valid()) {
+    return absl::ErrnoToStatus(errno, fmt::format("open directory {}", path_));
+  }
+  struct stat status;
+  if (fstat(fd_.get(), &status) != 0) {
+    return absl::ErrnoToStatus(errno, fmt::format("stat {}", path_));
+  }
+  if (status.st_uid != geteuid()) {
+    return absl::PermissionDeniedError(
+        fmt::format("{} belongs to user {}; a broker runs only on its own "
+                    "user's directory",
+                    path_, status.st_uid));
+  }
+  if ((status.st_mode & 077) != 0) {
+    return absl::PermissionDeniedError(fmt::format(
+        "{} is open to other users; run: chmod 700 {}", path_, path_));
+  }
+  return CheckFileSystem(fd_.get(), path_);
+}
+
+absl::Status BusDirectory::Lock() {
+  lock_fd_.Reset(openat(fd_.get(), "broker.lock",
+                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock_fd_.valid()) {
+    return absl::ErrnoToStatus(errno,
+                               fmt::format("open {}/broker.lock", path_));
+  }
+  if (flock(lock_fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      return absl::ErrnoToStatus(errno,
+                                 fmt::format("lock {}/broker.lock", path_));
+    }
+    return absl::FailedPreconditionError(fmt::format(
+        "a broker runs on {} already: pid {}", path_, ReadPid(lock_fd_.get())));
+  }
+  const std::string pid = fmt::format("{}\n", getpid());
+  if (ftruncate(lock_fd_.get(), 0) != 0 ||
+      pwrite(lock_fd_.get(), pid.data(), pid.size(), 0) !=
+          static_cast<ssize_t>(pid.size())) {
+    return absl::ErrnoToStatus(errno,
+                               fmt::format("write {}/broker.lock", path_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BusDirectory::MakeFolder(const char* name) {
+  struct stat status;
+  if (mkdirat(fd_.get(), name, 0700) != 0 && errno != EEXIST) {
+    return absl::ErrnoToStatus(errno, fmt::format("mkdir {}/{}", path_, name));
+  }
+  if (fstatat(fd_.get(), name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !S_ISDIR(status.st_mode)) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}/{} is not a directory; remove it", path_, name));
+  }
+  return absl::OkStatus();
+}
+
+// A FIFO that is not new may have a reader that waits, or a leftover writer
+// that would feign life; so it is made anew each time.
+absl::Status BusDirectory::RaiseAlive() {
+  Unlink("alive");
+  if (mkfifoat(fd_.get(), "alive", 0600) != 0) {
+    return absl::ErrnoToStatus(errno, fmt::format("mkfifo {}/alive", path_));
+  }
+  FifoOpening opening = OpenFifoToHold(fd_.get(), "alive", trust());
+  if (opening.outcome != FifoOpenOutcome::kOpened) {
+    return absl::UnavailableError(
+        fmt::format("open {}/alive: {}", path_, opening.refusal));
+  }
+  alive_fd_ = std::move(opening.fd);
+  return absl::OkStatus();
+}
+
+}  // namespace fifobus

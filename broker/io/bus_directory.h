@@ -1,0 +1,52 @@
+#ifndef FIFOBUS_BROKER_IO_BUS_DIRECTORY_H_
+#define FIFOBUS_BROKER_IO_BUS_DIRECTORY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "broker/base/unique_fd.h"
+#include "broker/io/fifo.h"
+
+namespace fifobus {
+
+// The directory that is the bus, while this broker owns it:
+//
+//   broker.lock  locked as long as this object lives, never unlinked; the pid
+//   alive        a FIFO whose only writer is this object
+//   sessions/    where clients put their pairs
+//   topics/      taps
+//
+// Thread-safe once open: it never changes.
+class BusDirectory {
+ public:
+  // Makes what is missing. Fails, saying what to do, if a broker runs on it
+  // already, if it belongs to somebody else or is open to others, or if it lies
+  // on a file system whose FIFOs do not connect processes.
+  static absl::StatusOr<std::unique_ptr<BusDirectory>> Open(
+      const std::string& path);
+
+  const std::string& path() const { return path_; }
+  int fd() const { return fd_.get(); }
+  FifoTrust trust() const;
+
+  // Removes a name below the directory. It may be gone already.
+  void Unlink(const std::string& name) const;
+
+ private:
+  explicit BusDirectory(std::string path) : path_(std::move(path)) {}
+
+  absl::Status OpenDirectory();
+  absl::Status Lock();
+  absl::Status MakeFolder(const char* name);
+  absl::Status RaiseAlive();
+
+  const std::string path_;
+  UniqueFd fd_;
+  UniqueFd lock_fd_;
+  UniqueFd alive_fd_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_BUS_DIRECTORY_H_

@@ -1,0 +1,60 @@
+#ifndef FIFOBUS_BROKER_IO_EGRESS_PIPE_H_
+#define FIFOBUS_BROKER_IO_EGRESS_PIPE_H_
+
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "broker/base/unique_fd.h"
+#include "broker/core/sink.h"
+#include "broker/io/event_loop.h"
+#include "broker/io/worker.h"
+
+namespace fifobus {
+
+// The writing end of a FIFO.
+//
+// Registered once for EPOLLOUT, edge-triggered: the kernel reports the edge
+// when a full pipe gets a free slot, and a write that was cut short has found
+// it full, so no registration changes per message (epoll(7)).
+//
+// Worker-affine, but for Write, which any worker calls under its Egress's lock,
+// and StartStallClock. Close the Egress first and then the pipe: then nobody
+// writes to a descriptor that is closed and perhaps taken again.
+class EgressPipe : public Sink,
+                   public Pollable,
+                   public std::enable_shared_from_this<EgressPipe> {
+ public:
+  static std::shared_ptr<EgressPipe> Make(Worker& worker, UniqueFd fd,
+                                          absl::Duration stall_timeout);
+  ~EgressPipe() override;
+
+  // Begins to report: to `observer` what Sink promises, to `on_no_reader` that
+  // nobody has the reading end open any more. Both until Close.
+  absl::Status Open(std::shared_ptr<SinkObserver> observer,
+                    std::function<void()> on_no_reader);
+  void Close();
+
+  // Whether nobody has the reading end open now.
+  bool LacksReader() const;
+
+  SinkResult Write(absl::Span<const Slice> slices) override;
+  void StartStallClock() override;
+
+  void OnEvents(uint32_t events) override;
+
+ private:
+  EgressPipe(Worker& worker, UniqueFd fd, absl::Duration stall_timeout);
+
+  Worker& worker_;
+  UniqueFd fd_;
+  const absl::Duration stall_timeout_;
+  std::shared_ptr<SinkObserver> observer_;
+  std::function<void()> on_no_reader_;
+  EventLoop::Registration registration_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_EGRESS_PIPE_H_

@@ -1,0 +1,221 @@
+#include "broker/io/event_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "broker/base/check.h"
+
+namespace fifobus {
+namespace {
+
+// Events fetched at once; more come in the next round. Not tuned.
+constexpr size_t kEventsMax = 64;
+
+// The wake-up descriptor's place in epoll; no slot has generation 0.
+constexpr uint64_t kWakeKey = 0;
+
+// Since some moment in the past; never set back, unlike the wall clock.
+absl::Duration MonotonicTime() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+uint64_t KeyOf(const EventLoop::Registration& registration) {
+  return uint64_t{registration.generation} << 32 | registration.slot;
+}
+
+EventLoop::Registration RegistrationOf(uint64_t key) {
+  return {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
+    absl::Duration busy_poll) {
+  UniqueFd epoll_fd(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_fd.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
+  UniqueFd wake_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_fd.valid()) return absl::ErrnoToStatus(errno, "eventfd");
+  epoll_event event = {};
+  // Edge-triggered, each write is an edge: the counter is never read.
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = kWakeKey;
+  if (epoll_ctl(epoll_fd.get(), EPOLL_CTL_ADD, wake_fd.get(), &event) != 0) {
+    return absl::ErrnoToStatus(errno, "epoll_ctl eventfd");
+  }
+  return std::unique_ptr<EventLoop>(
+      new EventLoop(std::move(epoll_fd), std::move(wake_fd), busy_poll));
+}
+
+EventLoop::EventLoop(UniqueFd epoll_fd, UniqueFd wake_fd,
+                     absl::Duration busy_poll)
+    : epoll_fd_(std::move(epoll_fd)),
+      wake_fd_(std::move(wake_fd)),
+      busy_poll_(busy_poll) {}
+
+void EventLoop::Run() {
+  while (true) {
+    RunPosted();
+    {
+      MutexLock lock(mutex_);
+      if (stopping_ && posted_.empty()) return;
+    }
+    RunTimers();
+    RunReady();
+    Wait();
+  }
+}
+
+void EventLoop::Stop() {
+  Post([this] {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  });
+}
+
+void EventLoop::Post(std::function<void()> task) {
+  bool wake = false;
+  {
+    MutexLock lock(mutex_);
+    posted_.push_back(std::move(task));
+    wake = std::exchange(asleep_, false);
+  }
+  if (!wake) return;
+  const uint64_t one = 1;
+  FIFOBUS_CHECK(write(wake_fd_.get(), &one, sizeof(one)) == sizeof(one));
+}
+
+absl::StatusOr<EventLoop::Registration> EventLoop::Add(int fd, uint32_t events,
+                                                       Pollable& pollable) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const uint32_t slot = free_slots_.back();
+  const Registration registration = {slot, slots_[slot].generation};
+  epoll_event event = {};
+  event.events = events | EPOLLET;
+  event.data.u64 = KeyOf(registration);
+  if (epoll_ctl(epoll_fd_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return absl::ErrnoToStatus(errno, "epoll_ctl");
+  }
+  free_slots_.pop_back();
+  slots_[slot].pollable = &pollable;
+  return registration;
+}
+
+void EventLoop::Remove(int fd, Registration& registration) {
+  Slot* slot = Find(registration);
+  FIFOBUS_CHECK(slot != nullptr);
+  FIFOBUS_CHECK(epoll_ctl(epoll_fd_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0);
+  const uint32_t next = slot->generation + 1;
+  *slot = Slot();
+  slot->generation = next == 0 ? 1 : next;
+  free_slots_.push_back(registration.slot);
+  registration = Registration();
+}
+
+void EventLoop::Ready(const Registration& registration) {
+  Slot* slot = Find(registration);
+  if (slot == nullptr || slot->ready) return;
+  slot->ready = true;
+  ready_.push_back(registration);
+}
+
+EventLoop::TimerId EventLoop::RunAfter(absl::Duration delay,
+                                       std::function<void()> task) {
+  const TimerId id = {MonotonicTime() + delay, next_timer_++};
+  timers_.emplace(id, std::move(task));
+  return id;
+}
+
+void EventLoop::Cancel(const TimerId& id) { timers_.erase(id); }
+
+void EventLoop::RunPosted() {
+  std::vector<std::function<void()>> tasks;
+  {
+    MutexLock lock(mutex_);
+    asleep_ = false;
+    tasks.swap(posted_);
+  }
+  for (const std::function<void()>& task : tasks) task();
+}
+
+void EventLoop::RunTimers() {
+  if (timers_.empty()) return;
+  const absl::Duration now = MonotonicTime();
+  while (!timers_.empty() && timers_.begin()->first.first <= now) {
+    const auto timer = timers_.extract(timers_.begin());
+    timer.mapped()();
+  }
+}
+
+void EventLoop::RunReady() {
+  // Those that ask again meanwhile have their turn in the next round.
+  turns_.swap(ready_);
+  for (const Registration& registration : turns_) {
+    Slot* slot = Find(registration);
+    if (slot == nullptr) continue;
+    slot->ready = false;
+    slot->pollable->OnTurn();
+  }
+  turns_.clear();
+}
+
+int EventLoop::SleepMillis() {
+  if (!ready_.empty()) return 0;
+  {
+    MutexLock lock(mutex_);
+    if (!posted_.empty()) return 0;
+    asleep_ = true;
+  }
+  if (timers_.empty()) return -1;
+  const absl::Duration delay = std::max(
+      timers_.begin()->first.first - MonotonicTime(), absl::ZeroDuration());
+  return static_cast<int>(
+      absl::ToInt64Milliseconds(absl::Ceil(delay, absl::Milliseconds(1))));
+}
+
+void EventLoop::Wait() {
+  if (busy_poll_ > absl::ZeroDuration() && ready_.empty()) {
+    const absl::Duration end = MonotonicTime() + busy_poll_;
+    do {
+      if (PollEvents(0) > 0) return;
+      MutexLock lock(mutex_);
+      if (!posted_.empty()) return;
+    } while (MonotonicTime() < end);
+  }
+  PollEvents(SleepMillis());
+}
+
+int EventLoop::PollEvents(int timeout_millis) {
+  std::array<epoll_event, kEventsMax> events;
+  const int count = epoll_wait(epoll_fd_.get(), events.data(),
+                               static_cast<int>(events.size()), timeout_millis);
+  FIFOBUS_CHECK(count >= 0 || errno == EINTR);
+  ++rounds_;
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.u64 == kWakeKey) continue;
+    Slot* slot = Find(RegistrationOf(events[i].data.u64));
+    if (slot != nullptr) slot->pollable->OnEvents(events[i].events);
+  }
+  return count;
+}
+
+EventLoop::Slot* EventLoop::Find(const Registration& registration) {
+  if (registration.slot >= slots_.size()) return nullptr;
+  Slot& slot = slots_[registration.slot];
+  const bool current =
+      slot.pollable != nullptr && slot.generation == registration.generation;
+  return current ? &slot : nullptr;
+}
+
+}  // namespace fifobus

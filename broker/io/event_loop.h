@@ -1,0 +1,116 @@
+#ifndef FIFOBUS_BROKER_IO_EVENT_LOOP_H_
+#define FIFOBUS_BROKER_IO_EVENT_LOOP_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "broker/base/mutex.h"
+#include "broker/base/unique_fd.h"
+
+namespace fifobus {
+
+// Something with a descriptor on a loop. Called on the loop's thread.
+class Pollable {
+ public:
+  virtual ~Pollable() = default;
+  // `events` are epoll's bits. Edge-triggered: they are not repeated.
+  virtual void OnEvents(uint32_t events) = 0;
+  // A turn that was asked for with Ready.
+  virtual void OnTurn() {}
+};
+
+// One thread's epoll, its timers, and what is posted to it from other threads.
+//
+// All registrations are edge-triggered: a hang-up is level state, and would
+// wake a level-triggered loop for ever (epoll(7), pipe(7)). Whoever stops
+// before its pipe is drained asks for another turn with Ready; turns go round,
+// so that no pipe starves the others.
+//
+// Registrations are {slot, generation} and not pointers: epoll may report a
+// descriptor that was closed in the same round, and its slot may be taken
+// again.
+//
+// An idle loop makes no system calls: it sleeps in epoll_wait, with a timeout
+// only while a timer runs.
+//
+// Loop-affine, but for Post and Stop, which any thread may call.
+class EventLoop {
+ public:
+  struct Registration {
+    uint32_t slot = 0;
+    uint32_t generation = 0;  // 0: not registered
+  };
+
+  // Before it sleeps, an idle loop polls for as long as `busy_poll`.
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create(
+      absl::Duration busy_poll);
+
+  // Runs until Stop.
+  void Run();
+  void Stop();
+
+  // Has `task` run on the loop's thread, after what was posted before. Costs a
+  // system call only if the loop sleeps.
+  void Post(std::function<void()> task);
+
+  // `events` as in epoll_ctl(2), without EPOLLET. `pollable` must live until
+  // Remove.
+  absl::StatusOr<Registration> Add(int fd, uint32_t events, Pollable& pollable);
+  // To be called before `fd` is closed. No call follows.
+  void Remove(int fd, Registration& registration);
+
+  // Asks for a turn in the next round.
+  void Ready(const Registration& registration);
+
+  using TimerId = std::pair<absl::Duration, uint64_t>;
+  TimerId RunAfter(absl::Duration delay, std::function<void()> task);
+  void Cancel(const TimerId& id);
+
+  // How often it came back from epoll_wait. For tests of idleness.
+  uint64_t rounds() const { return rounds_; }
+
+ private:
+  struct Slot {
+    Pollable* pollable = nullptr;
+    uint32_t generation = 1;
+    bool ready = false;
+  };
+
+  EventLoop(UniqueFd epoll_fd, UniqueFd wake_fd, absl::Duration busy_poll);
+
+  void RunPosted();
+  void RunTimers();
+  void RunReady();
+  void Wait();
+  // Milliseconds until there is something to do; 0: now; -1: never.
+  int SleepMillis();
+  int PollEvents(int timeout_millis);
+  Slot* Find(const Registration& registration);
+
+  const UniqueFd epoll_fd_;
+  const UniqueFd wake_fd_;
+  const absl::Duration busy_poll_;
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  std::vector<Registration> ready_;
+  std::vector<Registration> turns_;  // of the current round
+  std::map<TimerId, std::function<void()>> timers_;
+  uint64_t next_timer_ = 0;
+  uint64_t rounds_ = 0;
+
+  Mutex mutex_;
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
+  bool asleep_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_EVENT_LOOP_H_

@@ -1,0 +1,206 @@
+#include "broker/io/ingress_pipe.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "broker/base/check.h"
+#include "broker/io/fifo.h"
+
+namespace fifobus {
+namespace {
+
+// From this much on, something larger than a chunk is read into a buffer of its
+// own; below, its rest is carried. Keeps many begun frames cheap. Not tuned.
+constexpr size_t kAssemblyBytesMin = size_t{16} << 10;
+
+// An assembly begins with room for this many times what has arrived, and
+// doubles.
+constexpr size_t kAssemblyHeadroom = 4;
+
+// A carry that grew larger than this gives its memory back when it is empty.
+constexpr size_t kCarryBytesKept = size_t{4} << 10;
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<IngressPipe>> IngressPipe::Open(
+    Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
+    HalfReceived& half_received, const BrokerOptions& options,
+    std::function<void()> on_closed) {
+  FIFOBUS_CHECK(worker.IsCurrent());
+  auto pipe = std::shared_ptr<IngressPipe>(
+      new IngressPipe(worker, std::move(fd), gate, feed, half_received, options,
+                      std::move(on_closed)));
+  auto registration = worker.loop().Add(pipe->fd_.get(), EPOLLIN, *pipe);
+  if (!registration.ok()) return registration.status();
+  pipe->registration_ = *registration;
+  worker.loop().Ready(pipe->registration_);
+  return pipe;
+}
+
+IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
+                         HalfReceived& half_received,
+                         const BrokerOptions& options,
+                         std::function<void()> on_closed)
+    : worker_(worker),
+      fd_(std::move(fd)),
+      gate_(gate),
+      feed_(feed),
+      half_received_(half_received),
+      round_bytes_max_(options.round_bytes_max),
+      chunk_bytes_(options.chunk_bytes),
+      on_closed_(std::move(on_closed)) {}
+
+IngressPipe::~IngressPipe() { FIFOBUS_CHECK(registration_.generation == 0); }
+
+void IngressPipe::Pause() { pauses_.fetch_add(1); }
+
+void IngressPipe::Resume() {
+  // The edge that told of the bytes is long consumed: a turn must be asked for.
+  if (pauses_.fetch_sub(1) == 1) PostTurn();
+}
+
+void IngressPipe::Nudge() { PostTurn(); }
+
+void IngressPipe::PostTurn() {
+  worker_.loop().Post([weak = weak_from_this()] {
+    const std::shared_ptr<IngressPipe> pipe = weak.lock();
+    if (pipe) pipe->worker_.loop().Ready(pipe->registration_);
+  });
+}
+
+void IngressPipe::FinishAndClose() {
+  FIFOBUS_CHECK(worker_.IsCurrent());
+  finishing_ = true;
+  worker_.loop().Ready(registration_);
+}
+
+void IngressPipe::Close() {
+  FIFOBUS_CHECK(worker_.IsCurrent());
+  if (closed()) return;
+  worker_.loop().Remove(fd_.get(), registration_);
+  fd_.Reset();
+  (void)half_received_.Change(rest_bytes(), 0);
+  carry_ = std::string();
+  assembly_ = ChunkRef();
+  assembled_bytes_ = 0;
+  std::exchange(on_closed_, nullptr)();
+}
+
+void IngressPipe::OnEvents(uint32_t) { worker_.loop().Ready(registration_); }
+
+void IngressPipe::OnTurn() {
+  const std::shared_ptr<IngressPipe> self = shared_from_this();
+  size_t budget = round_bytes_max_;
+  while (MayRead()) {
+    if (budget == 0) {
+      worker_.loop().Ready(registration_);
+      return;
+    }
+    if (ReadOnce(budget) != Step::kRead) return;
+  }
+}
+
+bool IngressPipe::MayRead() {
+  if (pauses_.load() > 0) return false;
+  if (gate_ == Gate::kOpen || finishing_) return true;
+  return feed_.Admit(UnreadBytes(fd_.get()), PipeBytes(fd_.get())) ==
+         Feed::Admission::kRead;
+}
+
+IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
+  const size_t before = rest_bytes();
+  const ChunkRef chunk = ChunkForReading();
+  const ReadResult read =
+      ReadFifo(fd_.get(), chunk->bytes() + before, chunk->capacity() - before);
+  switch (read.outcome) {
+    case ReadOutcome::kBytes:
+      budget -= std::min(budget, read.bytes);
+      return Pass(chunk, before + read.bytes);
+    case ReadOutcome::kNoWriter:
+      return HangUp();
+    case ReadOutcome::kEmpty:
+      break;
+  }
+  return finishing_ ? HangUp() : Step::kEmpty;
+}
+
+IngressPipe::Step IngressPipe::HangUp() {
+  const FeedOutcome outcome = feed_.OnHangUp(rest());
+  (void)half_received_.Change(rest_bytes(), 0);
+  carry_.clear();
+  assembly_ = ChunkRef();
+  assembled_bytes_ = 0;
+  if (outcome == FeedOutcome::kContinue && !finishing_) return Step::kEmpty;
+  Close();
+  return Step::kClosed;
+}
+
+IngressPipe::Step IngressPipe::Pass(const ChunkRef& chunk, size_t bytes) {
+  const size_t charged = rest_bytes();
+  const std::string_view all(chunk->bytes(), bytes);
+  const FeedResult result = feed_.Take(chunk, all);
+  KeepRest(chunk, all.substr(result.bytes_taken), result.bytes_wanted);
+  const HalfReceived::Verdict verdict =
+      half_received_.Change(charged, rest_bytes());
+  if (result.outcome == FeedOutcome::kClose) {
+    Close();
+    return Step::kClosed;
+  }
+  if (verdict == HalfReceived::Verdict::kExceeded) {
+    feed_.OnHalfReceivedLimit();
+    Close();
+    return Step::kClosed;
+  }
+  return Step::kRead;
+}
+
+ChunkRef IngressPipe::ChunkForReading() {
+  if (assembly_) {
+    if (assembled_bytes_ == assembly_->capacity()) {
+      const size_t capacity =
+          std::min(wanted_bytes_, 2 * assembly_->capacity());
+      assembly_ =
+          Chunk::Resize(std::move(assembly_), capacity, assembled_bytes_);
+    }
+    return assembly_;
+  }
+  const ChunkRef& scratch = worker_.ScratchChunk();
+  if (!carry_.empty()) {
+    std::memcpy(scratch->bytes(), carry_.data(), carry_.size());
+  }
+  return scratch;
+}
+
+// REQUIRES: `rest` lies in `chunk`.
+void IngressPipe::KeepRest(const ChunkRef& chunk, std::string_view rest,
+                           size_t wanted) {
+  const bool assemble =
+      wanted > chunk_bytes_ && rest.size() >= kAssemblyBytesMin;
+  if (!assemble) {
+    assembly_ = ChunkRef();
+    assembled_bytes_ = 0;
+    if (rest.empty() && carry_.capacity() > kCarryBytesKept) {
+      carry_ = std::string();
+    }
+    carry_.assign(rest);
+    FIFOBUS_CHECK(carry_.size() < chunk_bytes_);
+    return;
+  }
+  wanted_bytes_ = wanted;
+  assembled_bytes_ = rest.size();
+  carry_ = std::string();
+  if (assembly_ && rest.data() == assembly_->bytes()) return;  // grew in place
+  assembly_ = Chunk::Make(std::min(wanted, kAssemblyHeadroom * rest.size()));
+  std::memcpy(assembly_->bytes(), rest.data(), rest.size());
+  (void)chunk;
+}
+
+std::string_view IngressPipe::rest() const {
+  return assembly_ ? std::string_view(assembly_->bytes(), assembled_bytes_)
+                   : std::string_view(carry_);
+}
+
+}  // namespace fifobus

@@ -1,0 +1,114 @@
+#ifndef FIFOBUS_BROKER_IO_INGRESS_PIPE_H_
+#define FIFOBUS_BROKER_IO_INGRESS_PIPE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "broker/base/chunk.h"
+#include "broker/base/unique_fd.h"
+#include "broker/core/feed.h"
+#include "broker/io/event_loop.h"
+#include "broker/io/half_received.h"
+#include "broker/io/worker.h"
+#include "broker/options.h"
+
+namespace fifobus {
+
+// The reading end of a FIFO: reads chunks and passes them to a feed, as long as
+// the valve is open and its round's budget lasts.
+//
+// What a feed leaves (the beginning of a frame) is carried to the front of the
+// next read. A small rest is kept in a string of its own, so that an idle pipe
+// holds no chunk; once the feed wants more than a chunk, the bytes are read
+// straight into a buffer that grows with what has arrived.
+//
+// Invariants: (1) a read follows only when no pause is owed; (2) whoever stops
+// reading before the pipe was seen empty has asked for another turn, or is
+// paused, or rests at its gate; (3) rest_bytes() is charged to HalfReceived.
+//
+// Worker-affine, but for Pause, Resume and Nudge. Always held by shared_ptr: a
+// queue may still hold the valve when the pipe is closed.
+class IngressPipe : public Valve,
+                    public Pollable,
+                    public std::enable_shared_from_this<IngressPipe> {
+ public:
+  enum class Gate {
+    kOpen,
+    kAsksFeed,  // Feed::Admit is asked before each read
+  };
+
+  // `feed` and `half_received` must live until the pipe is closed. `on_closed`
+  // runs once, on the worker's thread, when the pipe has closed itself or was
+  // closed. The first turn is asked for at once.
+  static absl::StatusOr<std::shared_ptr<IngressPipe>> Open(
+      Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
+      HalfReceived& half_received, const BrokerOptions& options,
+      std::function<void()> on_closed);
+  ~IngressPipe() override;
+
+  void Pause() override;
+  void Resume() override;
+
+  // The gate may open now. Any thread.
+  void Nudge();
+
+  // Reads what is in the pipe, as far as the valve allows, and closes when it
+  // is empty, even if there still is a writer.
+  void FinishAndClose();
+
+  void Close();
+  bool closed() const { return !fd_.valid(); }
+
+  void OnEvents(uint32_t events) override;
+  void OnTurn() override;
+
+ private:
+  enum class Step {
+    kRead,   // go on
+    kEmpty,  // wait for an event
+    kClosed,
+  };
+
+  IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
+              HalfReceived& half_received, const BrokerOptions& options,
+              std::function<void()> on_closed);
+
+  void PostTurn();
+  bool MayRead();
+  Step ReadOnce(size_t& budget);
+  Step HangUp();
+  Step Pass(const ChunkRef& chunk, size_t bytes);
+  // A chunk with the rest at its front and room behind it.
+  ChunkRef ChunkForReading();
+  void KeepRest(const ChunkRef& chunk, std::string_view rest, size_t wanted);
+  size_t rest_bytes() const { return carry_.size() + assembled_bytes_; }
+  std::string_view rest() const;
+
+  Worker& worker_;
+  UniqueFd fd_;
+  const Gate gate_;
+  Feed& feed_;
+  HalfReceived& half_received_;
+  const size_t round_bytes_max_;
+  const size_t chunk_bytes_;
+  std::function<void()> on_closed_;
+  EventLoop::Registration registration_;
+  bool finishing_ = false;
+
+  // At most one of the two is used.
+  std::string carry_;
+  ChunkRef assembly_;
+  size_t assembled_bytes_ = 0;
+  size_t wanted_bytes_ = 0;  // of the assembly
+
+  std::atomic<int> pauses_{0};
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_INGRESS_PIPE_H_

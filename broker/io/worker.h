@@ -1,0 +1,53 @@
+#ifndef FIFOBUS_BROKER_IO_WORKER_H_
+#define FIFOBUS_BROKER_IO_WORKER_H_
+
+#include <cstddef>
+#include <memory>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "broker/base/chunk.h"
+#include "broker/io/event_loop.h"
+#include "broker/options.h"
+
+namespace fifobus {
+
+// One thread of the broker with its loop, and the chunk that its ingresses read
+// into. A pipe belongs to one worker for its life.
+//
+// Thread-safe: loop().Post, index. All else is for the worker's own thread.
+class Worker {
+ public:
+  // The thread runs from now on.
+  static absl::StatusOr<std::unique_ptr<Worker>> Start(
+      int index, const BrokerOptions& options, absl::Duration busy_poll);
+
+  // Ends the thread after what is posted.
+  ~Worker();
+
+  EventLoop& loop() { return *loop_; }
+  int index() const { return index_; }
+
+  // True on this worker's thread.
+  bool IsCurrent() const {
+    return std::this_thread::get_id() == thread_.get_id();
+  }
+
+  // A chunk of options.chunk_bytes that nobody else holds. The same as before
+  // unless a queue has kept it.
+  const ChunkRef& ScratchChunk();
+
+ private:
+  Worker(int index, const BrokerOptions& options,
+         std::unique_ptr<EventLoop> loop);
+
+  const int index_;
+  const size_t chunk_bytes_;
+  const std::unique_ptr<EventLoop> loop_;
+  ChunkRef scratch_;
+  std::thread thread_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_WORKER_H_

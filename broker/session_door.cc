@@ -1,0 +1,171 @@
+#include "broker/session_door.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <string_view>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "broker/base/log.h"
+#include "broker/io/fifo.h"
+#include "fmt/format.h"
+#include "proto/frame_writer.h"
+
+namespace fifobus {
+namespace {
+
+constexpr std::string_view kUp = ".up";
+constexpr std::string_view kDown = ".down";
+
+// A client makes its pair and renames it within microseconds. Not tuned.
+constexpr absl::Duration kUnfinishedAge = absl::Minutes(1);
+
+std::string UpName(const std::string& id) {
+  return fmt::format("sessions/{}{}", id, kUp);
+}
+
+std::string DownName(const std::string& id) {
+  return fmt::format("sessions/{}{}", id, kDown);
+}
+
+}  // namespace
+
+SessionDoor::SessionDoor(BrokerParts& parts, Worker& worker, OnPair on_pair)
+    : parts_(parts),
+      worker_(worker),
+      on_pair_(std::move(on_pair)),
+      reserve_(parts.options.reserve_descriptors) {}
+
+absl::Status SessionDoor::Open() {
+  auto watch = DirectoryWatch::Open(
+      worker_, [this](const DirectoryEvent& event) { OnEvent(event); },
+      [this] { Rescan(); });
+  if (!watch.ok()) return watch.status();
+  watch_ = *std::move(watch);
+  const auto number = watch_->Watch(parts_.bus->path() + "/sessions",
+                                    DirectoryWatch::Opens::kIgnored);
+  if (!number.ok()) return number.status();
+  Rescan();
+  return absl::OkStatus();
+}
+
+void SessionDoor::Close() {
+  watch_.reset();
+  const DescriptorReserve::Loan loan(reserve_);
+  const auto names = ListDirectory(parts_.bus->path() + "/sessions");
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (!name.starts_with('.')) parts_.bus->Unlink("sessions/" + name);
+  }
+}
+
+void SessionDoor::OnEvent(const DirectoryEvent& event) {
+  if (event.kind != DirectoryEvent::Kind::kAppeared) return;
+  if (event.name.starts_with('.') || !event.name.ends_with(kUp)) return;
+  Admit(event.name.substr(0, event.name.size() - kUp.size()));
+}
+
+void SessionDoor::Rescan() {
+  absl::StatusOr<std::vector<std::string>> names;
+  {
+    const DescriptorReserve::Loan loan(reserve_);
+    names = ListDirectory(parts_.bus->path() + "/sessions");
+  }
+  if (!names.ok()) {
+    LogError("cannot look for clients", "error=\"{}\"",
+             names.status().ToString());
+    return;
+  }
+  for (const std::string& name : *names) {
+    if (name.starts_with('.')) {
+      RemoveIfOld(name);
+    } else if (name.ends_with(kUp)) {
+      Admit(name.substr(0, name.size() - kUp.size()));
+    } else if (name.ends_with(kDown)) {
+      RemoveIfOld(name);  // its `up` has not come yet, or never will
+    }
+  }
+}
+
+void SessionDoor::Admit(const std::string& id) {
+  const FifoTrust trust = parts_.bus->trust();
+  FifoOpening down = OpenFifoForWriting(parts_.bus->fd(), DownName(id), trust);
+  if (down.outcome == FifoOpenOutcome::kRefused) {
+    Refuse(id, DownName(id), down.refusal);
+    return;
+  }
+  if (down.outcome == FifoOpenOutcome::kNoDescriptors) {
+    TurnAway(id);
+    return;
+  }
+  if (down.outcome != FifoOpenOutcome::kOpened) {
+    RemovePair(id);  // nobody reads: the client is dead
+    return;
+  }
+  FifoOpening up = OpenFifoForReading(parts_.bus->fd(), UpName(id), trust);
+  if (up.outcome == FifoOpenOutcome::kRefused) {
+    Refuse(id, UpName(id), up.refusal);
+    return;
+  }
+  if (up.outcome == FifoOpenOutcome::kNoDescriptors) {
+    down.fd.Reset();
+    TurnAway(id);
+    return;
+  }
+  if (up.outcome != FifoOpenOutcome::kOpened) return;  // seen before
+  if (FifoOwner(up.fd.get()) != FifoOwner(down.fd.get())) {
+    Refuse(id, UpName(id), "its pair belongs to two users");
+    return;
+  }
+  RemovePair(id);
+  on_pair_(std::move(up.fd), std::move(down.fd));
+}
+
+void SessionDoor::Refuse(const std::string& id, const std::string& name,
+                         const std::string& reason) {
+  parts_.counters.names_refused.Add();
+  LogWarning("session refused", "name={} reason=\"{}\"", name, reason);
+  RemovePair(id);
+}
+
+void SessionDoor::TurnAway(const std::string& id) {
+  parts_.counters.sessions_refused.Add();
+  LogWarning("session refused: no descriptors left; raise ulimit -n",
+             "sessions_opened={} sessions_refused={}",
+             parts_.counters.sessions_opened.value(),
+             parts_.counters.sessions_refused.value());
+  const DescriptorReserve::Loan loan(reserve_);
+  const FifoOpening down =
+      OpenFifoForWriting(parts_.bus->fd(), DownName(id), parts_.bus->trust());
+  if (down.outcome == FifoOpenOutcome::kOpened) {
+    pb::Frame frame;
+    frame.mutable_error()->set_code(pb::Error::CODE_LIMIT);
+    frame.mutable_error()->set_text(
+        "the broker has no file descriptors left for another session; raise "
+        "its ulimit -n");
+    std::string bytes;
+    AppendFrame(frame, bytes);
+    const Slice slice = {bytes.data(), bytes.size()};
+    (void)WriteFifo(down.fd.get(), {&slice, 1});
+  }
+  RemovePair(id);
+}
+
+void SessionDoor::RemovePair(const std::string& id) {
+  parts_.bus->Unlink(UpName(id));
+  parts_.bus->Unlink(DownName(id));
+}
+
+void SessionDoor::RemoveIfOld(const std::string& name) {
+  const std::string path = "sessions/" + name;
+  struct stat status;
+  if (fstatat(parts_.bus->fd(), path.c_str(), &status, AT_SYMLINK_NOFOLLOW) !=
+      0) {
+    return;
+  }
+  const absl::Time made = absl::TimeFromTimespec(status.st_ctim);
+  if (absl::Now() - made > kUnfinishedAge) parts_.bus->Unlink(path);
+}
+
+}  // namespace fifobus

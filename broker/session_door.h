@@ -1,0 +1,55 @@
+#ifndef FIFOBUS_BROKER_SESSION_DOOR_H_
+#define FIFOBUS_BROKER_SESSION_DOOR_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "broker/base/unique_fd.h"
+#include "broker/broker_parts.h"
+#include "broker/io/descriptor_reserve.h"
+#include "broker/io/directory_watch.h"
+
+namespace fifobus {
+
+// Where clients come in: watches sessions/, opens and checks the pairs that
+// appear there, removes their names and passes the pipes on.
+//
+//   ID.down, ID.up    a complete pair; `up` appears last
+//   .ID.down, .ID.up  being made; left alone unless they are old
+//
+// Worker-affine: the worker with the taps.
+class SessionDoor {
+ public:
+  using OnPair = std::function<void(UniqueFd up, UniqueFd down)>;
+
+  SessionDoor(BrokerParts& parts, Worker& worker, OnPair on_pair);
+
+  // Begins to watch, and takes in who waits already. What a dead broker or dead
+  // clients left is removed.
+  absl::Status Open();
+  // Lets nobody in any more; the names of those who wait are removed.
+  void Close();
+
+ private:
+  void OnEvent(const DirectoryEvent& event);
+  void Rescan();
+  void Admit(const std::string& id);
+  void Refuse(const std::string& id, const std::string& name,
+              const std::string& reason);
+  // No descriptors are left for the pair: says so to the client.
+  void TurnAway(const std::string& id);
+  void RemovePair(const std::string& id);
+  void RemoveIfOld(const std::string& name);
+
+  BrokerParts& parts_;
+  Worker& worker_;
+  const OnPair on_pair_;
+  DescriptorReserve reserve_;
+  std::unique_ptr<DirectoryWatch> watch_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_SESSION_DOOR_H_

@@ -1,0 +1,93 @@
+#include "broker/session_link.h"
+
+#include <utility>
+
+#include "broker/base/log.h"
+
+namespace fifobus {
+
+absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
+    uint64_t number, BrokerParts& parts, Worker& worker, UniqueFd up,
+    UniqueFd down, std::function<void(uint64_t)> on_end) {
+  auto link = std::shared_ptr<SessionLink>(new SessionLink(
+      number, parts, worker, std::move(down), std::move(on_end)));
+  auto opened =
+      IngressPipe::Open(worker, std::move(up), IngressPipe::Gate::kOpen,
+                        link->session_, parts.half_received, parts.options,
+                        [raw = link.get()] { raw->OnUpClosed(); });
+  if (!opened.ok()) {
+    link->End();
+    return opened.status();
+  }
+  link->up_ = *std::move(opened);
+  link->session_.SetValve(link->up_);
+  const absl::Status status = link->down_->Open(
+      link->egress_, [raw = link.get()] { raw->OnNoReader(); });
+  if (!status.ok()) {
+    link->End();
+    return status;
+  }
+  parts.counters.sessions_opened.Add();
+  return link;
+}
+
+SessionLink::SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
+                         UniqueFd down, std::function<void(uint64_t)> on_end)
+    : number_(number),
+      parts_(parts),
+      worker_(worker),
+      on_end_(std::move(on_end)),
+      down_(EgressPipe::Make(worker, std::move(down),
+                             parts.options.stall_timeout)),
+      egress_(std::make_shared<Egress>(parts.egress_ids.Take(),
+                                       EgressFormat::kFrames, parts.options,
+                                       down_, parts.counters)),
+      session_(
+          number,
+          SessionContext{parts.options, parts.table, parts.RouterOf(worker),
+                         parts.counters, *parts.stats, parts.on_subscribed},
+          egress_) {}
+
+void SessionLink::BeginStop() {
+  stopping_ = true;
+  session_.SayGoodbye("the broker is stopping");
+}
+
+void SessionLink::OnUpClosed() {
+  finished_ = true;
+  if (!stopping_) End();
+}
+
+void SessionLink::OnNoReader() {
+  session_.EndSubscriptions();
+  up_->FinishAndClose();
+}
+
+void SessionLink::End() {
+  if (!on_end_) return;
+  // The pipes, the session and this object end after the call that led here.
+  const auto self = shared_from_this();
+  const auto on_end = std::exchange(on_end_, nullptr);
+  finished_ = true;
+  session_.EndSubscriptions();
+  if (up_) up_->Close();
+  down_->Close();
+  parts_.egress_ids.GiveBack(egress_->id());
+  parts_.counters.sessions_closed.Add();
+  const std::string& reason = session_.end_reason();
+  if (reason.empty()) {
+    LogDebug("session closed", "number={} client={}", number_,
+             session_.ClientText());
+  } else {
+    LogWarning("session closed by the broker",
+               "number={} client={} reason=\"{}\"", number_,
+               session_.ClientText(), reason);
+  }
+  worker_.loop().Post([self, on_end] { on_end(self->number_); });
+}
+
+void SessionLink::AppendStats(pb::StatsReply& reply) const {
+  session_.AppendStats(reply);
+}
+
+}  // namespace fifobus

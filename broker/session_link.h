@@ -1,0 +1,70 @@
+#ifndef FIFOBUS_BROKER_SESSION_LINK_H_
+#define FIFOBUS_BROKER_SESSION_LINK_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "broker/base/unique_fd.h"
+#include "broker/broker_parts.h"
+#include "broker/core/egress.h"
+#include "broker/core/session.h"
+#include "broker/io/egress_pipe.h"
+#include "broker/io/ingress_pipe.h"
+
+namespace fifobus {
+
+// One client's two pipes tied to its session in the core, and the order in
+// which they end:
+//
+//   `up` hangs up, or a frame is refused   all ends at once
+//   nobody reads `down`                    subscriptions end; what is in `up`
+//   is
+//                                          published first, then all ends
+//   the broker stops                       Goodbye; `up` is read to its end;
+//   `down`
+//                                          stays open until End
+//
+// Worker-affine but for the functions that say otherwise. Held by shared_ptr.
+class SessionLink : public std::enable_shared_from_this<SessionLink> {
+ public:
+  // `on_end` runs once, on the worker's thread, when the pipes are closed.
+  static absl::StatusOr<std::shared_ptr<SessionLink>> Open(
+      uint64_t number, BrokerParts& parts, Worker& worker, UniqueFd up,
+      UniqueFd down, std::function<void(uint64_t number)> on_end);
+
+  // Says Goodbye and lets the client finish.
+  void BeginStop();
+  void End();
+
+  // Any thread.
+  Worker& worker() const { return worker_; }
+  void AppendStats(pb::StatsReply& reply) const;
+  // `up` has been read to its end.
+  bool finished() const { return finished_.load(); }
+  size_t queued_bytes() const { return egress_->state().queued_bytes; }
+
+ private:
+  SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
+              UniqueFd down, std::function<void(uint64_t)> on_end);
+
+  void OnUpClosed();
+  void OnNoReader();
+
+  const uint64_t number_;
+  BrokerParts& parts_;
+  Worker& worker_;
+  std::function<void(uint64_t)> on_end_;
+  const std::shared_ptr<EgressPipe> down_;
+  const std::shared_ptr<Egress> egress_;
+  Session session_;
+  std::shared_ptr<IngressPipe> up_;
+  bool stopping_ = false;
+  std::atomic<bool> finished_{false};
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_SESSION_LINK_H_

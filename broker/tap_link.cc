@@ -1,0 +1,81 @@
+#include "broker/tap_link.h"
+
+#include <utility>
+
+namespace fifobus {
+namespace {
+
+EgressFormat FormatOf(const std::string& name) {
+  if (name.ends_with(".json")) return EgressFormat::kJson;
+  if (name.ends_with(".frames")) return EgressFormat::kFrames;
+  return EgressFormat::kText;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
+    const std::string& topic, BrokerParts& parts, Worker& worker, UniqueFd fd,
+    std::function<void()> before_routing) {
+  auto tap = std::unique_ptr<TapIn>(
+      new TapIn(topic, parts, worker, std::move(before_routing)));
+  auto pipe =
+      IngressPipe::Open(worker, std::move(fd), IngressPipe::Gate::kAsksFeed,
+                        tap->feed_, parts.half_received, parts.options, [] {});
+  if (!pipe.ok()) return pipe.status();
+  tap->pipe_ = *std::move(pipe);
+  tap->feed_.SetValve(tap->pipe_);
+  return tap;
+}
+
+TapIn::TapIn(const std::string& topic, BrokerParts& parts, Worker& worker,
+             std::function<void()> before_routing)
+    : feed_(topic, parts.options, parts.RouterOf(worker), parts.counters,
+            std::move(before_routing)) {}
+
+TapIn::~TapIn() {
+  if (pipe_) pipe_->Close();
+}
+
+absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
+                                                     const std::string& name,
+                                                     BrokerParts& parts,
+                                                     Worker& worker,
+                                                     UniqueFd fd) {
+  auto tap = std::unique_ptr<TapOut>(
+      new TapOut(topic, name, parts, worker, std::move(fd)));
+  const absl::Status status =
+      tap->pipe_->Open(tap->egress_, [raw = tap.get()] { raw->OnNoReader(); });
+  if (!status.ok()) return status;
+  tap->OnNoReader();
+  parts.table.Add(topic, tap->egress_);
+  return tap;
+}
+
+TapOut::TapOut(const std::string& topic, const std::string& name,
+               BrokerParts& parts, Worker& worker, UniqueFd fd)
+    : topic_(topic),
+      parts_(parts),
+      pipe_(
+          EgressPipe::Make(worker, std::move(fd), parts.options.stall_timeout)),
+      egress_(std::make_shared<Egress>(parts.egress_ids.Take(), FormatOf(name),
+                                       parts.options, pipe_, parts.counters)) {}
+
+TapOut::~TapOut() {
+  parts_.table.Remove(topic_, egress_->id());
+  egress_->Close();
+  pipe_->Close();
+  parts_.egress_ids.GiveBack(egress_->id());
+}
+
+void TapOut::OnOpened() {
+  if (!pipe_->LacksReader()) egress_->ReaderCame();
+}
+
+// The event may be older than a reader who came since, and whose opening was
+// reported first; so the pipe is asked after the egress was told.
+void TapOut::OnNoReader() {
+  egress_->ReaderLeft();
+  OnOpened();
+}
+
+}  // namespace fifobus
