@@ -1,0 +1,112 @@
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <map>
+#include <memory>
+
+#include "broker/base/log.h"
+#include "broker/broker.h"
+#include "broker/options.h"
+#include "clients/cli/command.h"
+#include "clients/cpp/bus_locator.h"
+
+namespace fifobus::cli {
+namespace {
+
+struct ServeOptions {
+  BrokerOptions broker;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+// SIGTERM and SIGINT are taken by sigwait; to be blocked before any thread
+// starts, so that all threads inherit it.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Each session takes two descriptors; the usual soft limit of 1024 is for
+// programs that use select(2).
+rlim_t RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+Exit Serve(const ServeOptions& options) {
+  StartLog(options.log_level);
+  sigset_t signals = BlockStopSignals();
+  const rlim_t descriptors = RaiseDescriptorLimit();
+  auto broker = Broker::Start(options.broker);
+  if (!broker.ok()) return Fail(broker.status());
+  LogInfo("ready", "dir={} pid={} descriptors={}", options.broker.dir, getpid(),
+          descriptors);
+  int received = 0;
+  sigwait(&signals, &received);
+  // A second signal ends it at once.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  LogInfo("stopping", "signal={}", received);
+  const Broker::Leftover leftover = (*broker)->Stop();
+  return leftover.bytes == 0 ? kDone : kFailed;
+}
+
+}  // namespace
+
+void AddServe(CLI::App& app, Exit& exit) {
+  CLI::App& serve = *app.add_subcommand(
+      "serve", "run a broker in the foreground, until SIGTERM or SIGINT");
+  auto options = std::make_shared<ServeOptions>();
+  BrokerOptions& broker = options->broker;
+  serve
+      .add_option("--dir", broker.dir,
+                  "the bus directory, made if missing [$FIFOBUS_DIR, "
+                  "/run/fifobus for root, $XDG_RUNTIME_DIR/fifobus, "
+                  "/dev/shm/fifobus-UID]")
+      ->type_name("DIR");
+  serve.add_option("--workers", broker.workers, "threads [one for each core]")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  AddDuration(serve, "--busy-poll", broker.busy_poll,
+              "how long an idle worker spins before it sleeps [0s]");
+  AddDuration(serve, "--stall-timeout", broker.stall_timeout,
+              "how long a full subscriber may hold up publishers before its "
+              "oldest messages are dropped [1s]");
+  AddDuration(serve, "--drain-timeout", broker.drain_timeout,
+              "how long publishers may take to finish when it stops [5s]");
+  serve
+      .add_option("--queue-bytes", broker.egress_queue_bytes_max,
+                  "what is queued for one subscriber before its publishers "
+                  "wait [1048576]")
+      ->check(CLI::Range(size_t{1}, size_t{1} << 40))
+      ->type_name("BYTES");
+  serve
+      .add_option("--frame-bytes", broker.frame_bytes_max,
+                  "the largest frame [16777216]")
+      ->check(CLI::Range(size_t{1024}, kFrameBytesMaxDefault))
+      ->type_name("BYTES");
+  serve
+      .add_option("--log-level", options->log_level,
+                  "debug, info, warning, error or off [info]")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LogLevel>{{"debug", LogLevel::kDebug},
+                                          {"info", LogLevel::kInfo},
+                                          {"warning", LogLevel::kWarning},
+                                          {"error", LogLevel::kError},
+                                          {"off", LogLevel::kOff}}))
+      ->type_name("LEVEL");
+  serve.callback([options, &exit] {
+    options->broker.dir = BrokerDirectory(options->broker.dir);
+    exit = Serve(*options);
+  });
+}
+
+}  // namespace fifobus::cli

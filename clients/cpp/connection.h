@@ -1,0 +1,142 @@
+#ifndef FIFOBUS_CLIENTS_CPP_CONNECTION_H_
+#define FIFOBUS_CLIENTS_CPP_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "broker/base/unique_fd.h"
+#include "clients/cpp/receive_buffer.h"
+#include "clients/cpp/session_pipes.h"
+#include "proto/frame.h"
+
+namespace fifobus {
+
+// A client's way to whichever broker runs: finds it, makes a session, notices
+// its end, begins anew with growing delays. Knows the frames that concern the
+// connection itself (Welcome, Goodbye, Error); all others are its Client's.
+//
+//   waiting --broker found--> greeting --Welcome--> open --Goodbye--> leaving
+//      ^--------------------------------- lost <-----+-----------------+
+//
+// Waits only in Wait. Thread-compatible.
+class Connection {
+ public:
+  enum class State {
+    kWaiting,   // for a broker; Advance tries again when it is time
+    kGreeting,  // for Welcome
+    kOpen,
+    kLeaving,  // the broker stops: nothing more is written, the rest is read
+    kFailed,   // for good: refused, or lost and not to be made again
+  };
+
+  struct Options {
+    std::string dir;
+    std::string client_name;
+    bool reconnect = true;
+    size_t receive_bytes_max = 0;
+  };
+
+  static absl::StatusOr<std::unique_ptr<Connection>> Make(Options options);
+  ~Connection();
+
+  State state() const { return state_; }
+  // Why it is not open, for people.
+  const absl::Status& status() const { return status_; }
+  // Counts the sessions that were opened.
+  uint64_t sessions() const { return sessions_; }
+  // Counts sessions that ended without all written bytes being read, or, for
+  // receiving, at all.
+  uint64_t publish_losses() const { return publish_losses_; }
+  uint64_t receive_losses() const { return receive_losses_; }
+  // Bytes after the prefix that the broker takes. Known since the first
+  // Welcome.
+  size_t frame_bytes_max() const { return frame_bytes_max_; }
+
+  // Does what can be done now about connecting, without waiting.
+  void Advance();
+
+  enum class ReadOutcome { kBytes, kNothing, kFull };
+  // Reads once from `down` into in(). A lost broker shows as kNothing and
+  // another state().
+  ReadOutcome Read();
+  ReceiveBuffer& in() { return *in_; }
+  // What a session that was lost had brought; null: nothing. To be taken before
+  // anything of in().
+  ReceiveBuffer* backlog() { return backlog_.get(); }
+  void DropBacklog() { backlog_.reset(); }
+
+  // Frames to be written. REQUIRES for adding: state() is kOpen.
+  std::string& out() { return out_; }
+  size_t unwritten() const { return out_.size() - out_written_; }
+  void DropUnwritten();
+  enum class FlushOutcome { kAll, kWouldBlock, kLost };
+  // Writes what is unwritten of out() and then `more`, from whose front it
+  // removes what was written, as far as the pipe takes it.
+  FlushOutcome Flush(std::string_view& more);
+
+  // The broker leaves, or ends the session with a reason.
+  void OnGoodbye();
+  void OnFatalError(absl::Status status);
+
+  // Waits for something to do: bytes, room if out() is not empty, time for
+  // another try. Returns at the deadline too.
+  void Wait(absl::Time deadline);
+
+  // See Client::fd.
+  int fd() const { return epoll_fd_.get(); }
+  // Whether fd() becomes readable when `up` has room; whether it is readable
+  // because something was read ahead.
+  void WatchRoom(bool watch);
+  void Nudge(bool on);
+
+ private:
+  explicit Connection(Options options);
+
+  absl::Status MakeDescriptors();
+  void Try();
+  void Greet();
+  void OnFirstFrame(const FrameView& frame);
+  void OnWelcome(std::string_view member);
+  // No answer has come yet, and perhaps never will.
+  void CheckGreeting(bool no_writer);
+  // The session is over; begins anew if that is wanted.
+  void Lose(absl::Status status);
+  void ClosePipes();
+  void KeepBacklog();
+  void Schedule();
+  bool TimeToTry() const;
+
+  const Options options_;
+  UniqueFd epoll_fd_;
+  UniqueFd timer_fd_;
+  UniqueFd nudge_fd_;
+  SessionPipes pipes_;
+  std::unique_ptr<ReceiveBuffer> in_;
+  std::unique_ptr<ReceiveBuffer> backlog_;
+  std::string out_;
+  size_t out_written_ = 0;  // of out_, from its front
+
+  State state_ = State::kWaiting;
+  absl::Status status_;
+  std::string bus_;
+  absl::Time next_try_ = absl::InfinitePast();
+  absl::Duration delay_;
+  absl::Time greeting_since_;
+  bool watching_room_ = false;
+  bool nudged_ = false;
+  bool writer_seen_ = false;
+  uint64_t sessions_ = 0;
+  uint64_t publish_losses_ = 0;
+  uint64_t receive_losses_ = 0;
+  size_t frame_bytes_max_ = kFrameBytesMaxDefault;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_CONNECTION_H_

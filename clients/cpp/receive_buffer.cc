@@ -1,0 +1,65 @@
+#include "clients/cpp/receive_buffer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace fifobus {
+namespace {
+
+// Four default pipes: one read empties the pipe and what came meanwhile.
+constexpr size_t kFirstCapacity = size_t{256} << 10;
+
+// At least this much room for a read; a pipe in packet mode throws away what a
+// short read leaves (pipe(2), O_DIRECT).
+constexpr size_t kReadBytesMin = size_t{64} << 10;
+
+}  // namespace
+
+ReceiveBuffer::FillOutcome ReceiveBuffer::Fill(int fd) {
+  if (full()) return FillOutcome::kFull;
+  MakeRoom();
+  while (true) {
+    const ssize_t bytes = read(fd, bytes_.get() + end_, capacity_ - end_);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) return FillOutcome::kEmpty;
+    if (bytes == 0) return FillOutcome::kEnd;
+    end_ += static_cast<size_t>(bytes);
+    return FillOutcome::kBytes;
+  }
+}
+
+void ReceiveBuffer::Take(size_t bytes) {
+  taken_ += bytes;
+  scanned_ = std::max(scanned_, taken_);
+}
+
+void ReceiveBuffer::Clear() { taken_ = scanned_ = end_ = wanted_ = 0; }
+
+// The rest moves to the front only when the room behind it is too small: once
+// for about every capacity read.
+void ReceiveBuffer::MakeRoom() {
+  const size_t held = end_ - taken_;
+  if (held == 0) {
+    taken_ = scanned_ = end_ = 0;
+  }
+  const size_t needed = std::max(held + kReadBytesMin, wanted_);
+  if (capacity_ - taken_ >= needed && capacity_ - end_ >= kReadBytesMin) return;
+  if (capacity_ < needed) {
+    const size_t capacity = std::max({kFirstCapacity, 2 * capacity_, needed});
+    auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
+    if (held > 0) std::memcpy(bytes.get(), at(taken_), held);
+    bytes_ = std::move(bytes);
+    capacity_ = capacity;
+  } else {
+    std::memmove(bytes_.get(), at(taken_), held);
+  }
+  scanned_ -= taken_;
+  end_ = held;
+  taken_ = 0;
+}
+
+}  // namespace fifobus

@@ -1,0 +1,68 @@
+#ifndef FIFOBUS_CLIENTS_CPP_RECEIVE_BUFFER_H_
+#define FIFOBUS_CLIENTS_CPP_RECEIVE_BUFFER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+namespace fifobus {
+
+// What was read from `down` and not taken yet, in one piece, so that frames are
+// decoded in place. Grows with the largest frame and with what is read ahead,
+// up to a bound.
+//
+//   |  taken  |  scanned  |  not scanned  |  room  |
+//
+// Scanning looks ahead for answers without taking the messages before them.
+// Thread-compatible.
+class ReceiveBuffer {
+ public:
+  // `bytes_max` bounds what is read ahead; one frame may always be completed.
+  explicit ReceiveBuffer(size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  enum class FillOutcome {
+    kBytes,
+    kEmpty,  // the pipe has writers and nothing to read
+    kEnd,    // the pipe has no writer
+    kFull,   // bytes_max is reached; nothing was read
+  };
+  // Reads once from `fd`, which must be non-blocking. Views of the buffer end.
+  [[nodiscard]] FillOutcome Fill(int fd);
+
+  // What is not taken; what is not scanned.
+  std::string_view untaken() const { return {at(taken_), end_ - taken_}; }
+  std::string_view unscanned() const { return {at(scanned_), end_ - scanned_}; }
+  bool IsScanned() const { return scanned_ > taken_; }
+
+  bool full() const {
+    const size_t held = end_ - taken_;
+    return held >= bytes_max_ && held >= wanted_;
+  }
+
+  // REQUIRES: that many bytes are there.
+  void Scan(size_t bytes) { scanned_ += bytes; }
+  // What is taken counts as scanned. Views of it stay valid until Fill.
+  void Take(size_t bytes);
+
+  // The frame at the end of the buffer needs this many bytes in all: makes Fill
+  // read on although bytes_max is reached.
+  void Want(size_t frame_bytes) { wanted_ = frame_bytes; }
+
+  void Clear();
+
+ private:
+  const char* at(size_t offset) const { return bytes_.get() + offset; }
+  void MakeRoom();
+
+  const size_t bytes_max_;
+  std::unique_ptr<char[]> bytes_;
+  size_t capacity_ = 0;
+  size_t taken_ = 0;
+  size_t scanned_ = 0;
+  size_t end_ = 0;
+  size_t wanted_ = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_RECEIVE_BUFFER_H_

@@ -1,0 +1,129 @@
+#include "clients/cpp/session_pipes.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "clients/cpp/nosignal_write.h"
+#include "fmt/format.h"
+
+namespace fifobus {
+namespace {
+
+// 128 random bits: no two clients ever meet.
+std::string NewId() {
+  std::array<uint64_t, 2> bits = {};
+  // Never short for so few bytes: getrandom(2).
+  (void)getrandom(bits.data(), sizeof(bits), 0);
+  return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
+}
+
+// Removes names whose making did not come to its end.
+class UnfinishedName {
+ public:
+  explicit UnfinishedName(std::string path) : path_(std::move(path)) {}
+  ~UnfinishedName() {
+    if (!path_.empty()) unlink(path_.c_str());
+  }
+  UnfinishedName(const UnfinishedName&) = delete;
+  UnfinishedName& operator=(const UnfinishedName&) = delete;
+
+  const char* path() const { return path_.c_str(); }
+
+  absl::Status MakeFifo() {
+    if (mkfifo(path(), 0600) == 0) return absl::OkStatus();
+    return absl::ErrnoToStatus(errno, fmt::format("mkfifo {}", path_));
+  }
+  absl::Status RenameTo(const std::string& to) {
+    if (rename(path(), to.c_str()) != 0) {
+      return absl::ErrnoToStatus(errno, fmt::format("rename {}", path_));
+    }
+    path_.clear();
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string path_;
+};
+
+absl::StatusOr<UniqueFd> OpenEnd(const char* path, int access) {
+  UniqueFd fd(open(path, access | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  if (fd.valid()) return fd;
+  return absl::ErrnoToStatus(errno, fmt::format("open {}", path));
+}
+
+absl::Status WriteHello(int fd, std::string_view hello) {
+  const iovec part = {const_cast<char*>(hello.data()), hello.size()};
+  if (WriteWithoutSignal(fd, &part, 1) == static_cast<ssize_t>(hello.size())) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(errno, "write Hello");
+}
+
+}  // namespace
+
+absl::StatusOr<SessionPipes> SessionPipes::Offer(const std::string& bus,
+                                                 std::string_view hello) {
+  const std::string id = NewId();
+  UnfinishedName down(fmt::format("{}/sessions/.{}.down", bus, id));
+  UnfinishedName up(fmt::format("{}/sessions/.{}.up", bus, id));
+  SessionPipes pipes;
+  const auto open_into = [](const UnfinishedName& name, int access,
+                            UniqueFd& into) -> absl::Status {
+    auto fd = OpenEnd(name.path(), access);
+    if (!fd.ok()) return fd.status();
+    into = *std::move(fd);
+    return absl::OkStatus();
+  };
+  absl::Status status = down.MakeFifo();
+  if (status.ok()) status = up.MakeFifo();
+  if (status.ok()) status = open_into(down, O_RDONLY, pipes.down_);
+  if (status.ok()) status = open_into(up, O_RDONLY, pipes.up_reader_);
+  if (status.ok()) status = open_into(up, O_WRONLY, pipes.up_);
+  if (status.ok()) status = WriteHello(pipes.up_.get(), hello);
+  if (!status.ok()) return status;
+  pipes.base_ = fmt::format("{}/sessions/{}", bus, id);
+  status = down.RenameTo(pipes.base_ + ".down");
+  // The broker waits for this name, so it comes last.
+  if (status.ok()) status = up.RenameTo(pipes.base_ + ".up");
+  if (!status.ok()) return status;
+  return pipes;
+}
+
+SessionPipes& SessionPipes::operator=(SessionPipes&& other) {
+  RemoveNames();
+  base_ = std::exchange(other.base_, "");
+  up_ = std::move(other.up_);
+  up_reader_ = std::move(other.up_reader_);
+  down_ = std::move(other.down_);
+  return *this;
+}
+
+SessionPipes::~SessionPipes() { RemoveNames(); }
+
+void SessionPipes::OnWelcome() {
+  base_.clear();  // the broker has removed the names
+  up_reader_.Reset();
+}
+
+void SessionPipes::CloseUp() { up_.Reset(); }
+
+bool SessionPipes::NamesExist() const {
+  return !base_.empty() && access((base_ + ".up").c_str(), F_OK) == 0;
+}
+
+void SessionPipes::RemoveNames() {
+  if (base_.empty()) return;
+  unlink((base_ + ".up").c_str());
+  unlink((base_ + ".down").c_str());
+  base_.clear();
+}
+
+}  // namespace fifobus

@@ -1,0 +1,55 @@
+#ifndef FIFOBUS_CLIENTS_CPP_SESSION_PIPES_H_
+#define FIFOBUS_CLIENTS_CPP_SESSION_PIPES_H_
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "broker/base/unique_fd.h"
+
+namespace fifobus {
+
+// The two FIFOs of a session, made by the client and offered to the broker:
+//
+//   up    client to broker; until Welcome the client also holds its reading
+//   end, so
+//         that Hello stays in it whenever the broker comes
+//   down  broker to client
+//
+// The names exist only until the broker has opened both. Thread-compatible.
+class SessionPipes {
+ public:
+  // Makes the pair in `bus`/sessions, writes `hello` into `up`, and gives the
+  // pair its final names. Never blocks.
+  static absl::StatusOr<SessionPipes> Offer(const std::string& bus,
+                                            std::string_view hello);
+
+  SessionPipes() = default;
+  SessionPipes(SessionPipes&& other) { *this = std::move(other); }
+  SessionPipes& operator=(SessionPipes&& other);
+  ~SessionPipes();
+
+  int up() const { return up_.get(); }
+  int down() const { return down_.get(); }
+
+  // The broker has answered: from now on `up` breaks when it dies.
+  void OnWelcome();
+  // No more will be written; the broker reads what there is, then a hang-up.
+  void CloseUp();
+
+  // Whether the broker has not opened the pair yet.
+  bool NamesExist() const;
+
+ private:
+  void RemoveNames();
+
+  std::string base_;  // "BUS/sessions/ID"; empty once the names are gone
+  UniqueFd up_;
+  UniqueFd up_reader_;
+  UniqueFd down_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_SESSION_PIPES_H_
