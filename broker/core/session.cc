@@ -19,7 +19,7 @@ constexpr size_t kClientNameBytesMax = 64;
 std::string Printable(std::string_view text) {
   std::string printable(text.substr(0, kClientNameBytesMax));
   for (char& c : printable) {
-    if (c <= ' ' || c > '~') c = '?';
+    if (c < ' ' || c > '~') c = '?';
   }
   return printable;
 }

@@ -50,10 +50,6 @@ std::string Inspect(int fd, const FifoTrust& trust) {
   if (status.st_uid != trust.owner && status.st_uid != 0) {
     return fmt::format("it belongs to user {}", status.st_uid);
   }
-  if ((status.st_mode & S_IRWXO) != 0) {
-    return fmt::format("its mode {:04o} gives access to others; chmod o= it",
-                       status.st_mode & 07777);
-  }
   return "";
 }
 

@@ -34,9 +34,10 @@ struct FifoTrust {
 };
 
 // Opens `path`, relative to the directory `dir_fd`, and checks on the
-// descriptor that it is a FIFO of a trusted owner with one name at most and
-// without access for others. Follows no symbolic link and leaves neither the
-// directory nor its file system: openat2(2).
+// descriptor that it is a FIFO of a trusted owner with one name at most. Its
+// mode does not matter: the bus directory lets nobody else in. Follows no
+// symbolic link and leaves neither the directory nor its file system:
+// openat2(2).
 FifoOpening OpenFifoForReading(int dir_fd, const std::string& path,
                                const FifoTrust& trust);
 FifoOpening OpenFifoForWriting(int dir_fd, const std::string& path,
