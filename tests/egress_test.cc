@@ -1,0 +1,213 @@
+#include "broker/core/egress.h"
+
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/core_fakes.h"
+
+namespace fifobus {
+namespace {
+
+class EgressTest : public testing::Test {
+ protected:
+  EgressTest() {
+    options_.egress_queue_bytes_max = 1000;
+    options_.copied_rest_bytes_max = 100;
+    egress_ = std::make_unique<Egress>(0, EgressFormat::kFrames, options_,
+                                       sink_, counters_);
+  }
+
+  void Offer(const std::string& bytes,
+             const std::shared_ptr<Valve>& feeder = nullptr) {
+    const ChunkRef chunk = ChunkOf(bytes);
+    const Slice slice = {chunk->bytes(), bytes.size()};
+    egress_->Offer(chunk, {&slice, 1}, feeder);
+  }
+
+  // The reader takes so much, and the worker hears of it.
+  void Read(size_t bytes) {
+    sink_->room = bytes;
+    egress_->OnWritable();
+    sink_->room = 0;
+  }
+
+  BrokerOptions options_;
+  Counters counters_;
+  std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
+  std::shared_ptr<FakeValve> valve_ = std::make_shared<FakeValve>();
+  std::unique_ptr<Egress> egress_;
+};
+
+const std::string kFrame = MessageFrame("a", std::string(90, 'x'));
+
+TEST_F(EgressTest, WritesAtOnceWhileThereIsRoom) {
+  Offer("abc");
+  EXPECT_EQ(sink_->written, "abc");
+  EXPECT_EQ(sink_->writes, 1);
+  EXPECT_EQ(egress_->state().queued_bytes, 0u);
+}
+
+TEST_F(EgressTest, KeepsOrderBehindWhatIsQueued) {
+  sink_->room = 2;
+  Offer("abc");
+  sink_->room = SIZE_MAX;
+  Offer("def");  // must not overtake "c"
+  EXPECT_EQ(sink_->written, "ab");
+  egress_->OnWritable();
+  EXPECT_EQ(sink_->written, "abcdef");
+}
+
+TEST_F(EgressTest, SlicesOfOneOfferAreOneWrite) {
+  const ChunkRef chunk = ChunkOf("abcdef");
+  const Slice slices[] = {{chunk->bytes(), 2}, {chunk->bytes() + 4, 2}};
+  egress_->Offer(chunk, slices, nullptr);
+  EXPECT_EQ(sink_->written, "abef");
+  EXPECT_EQ(sink_->writes, 1);
+}
+
+TEST_F(EgressTest, SmallRestsDoNotPinTheChunk) {
+  sink_->room = 0;
+  const ChunkRef chunk = ChunkOf(std::string(500, 'x'));
+  const Slice small = {chunk->bytes(), 100};
+  egress_->Offer(chunk, {&small, 1}, nullptr);
+  EXPECT_TRUE(chunk.unique());
+  const Slice large = {chunk->bytes(), 101};
+  egress_->Offer(chunk, {&large, 1}, nullptr);
+  EXPECT_FALSE(chunk.unique());
+}
+
+TEST_F(EgressTest, AFullQueuePausesItsFeederUntilItIsBelowHalf) {
+  sink_->room = 0;
+  while (valve_->pauses == 0) Offer(kFrame, valve_);
+  EXPECT_GT(egress_->state().queued_bytes, 1000u);
+  EXPECT_EQ(sink_->clocks_started, 1);
+  Read(400);
+  EXPECT_EQ(valve_->pauses, 1);
+  Read(300);
+  EXPECT_LT(egress_->state().queued_bytes, 500u);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_EQ(egress_->state().dropped, 0u);
+}
+
+TEST_F(EgressTest, EachFeederIsPausedOnce) {
+  sink_->room = 0;
+  const auto other = std::make_shared<FakeValve>();
+  for (int i = 0; i < 20; ++i) Offer(kFrame, i % 2 == 0 ? valve_ : other);
+  EXPECT_EQ(valve_->pauses, 1);
+  EXPECT_EQ(other->pauses, 1);
+  Read(SIZE_MAX);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_EQ(other->pauses, 0);
+}
+
+TEST_F(EgressTest, AfterTheStallTimeoutTheOldestAreDroppedAndNobodyIsPaused) {
+  sink_->room = 0;
+  while (valve_->pauses == 0) Offer(kFrame, valve_);
+  egress_->OnStallTimeout();
+  EXPECT_TRUE(egress_->state().stalled);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_LE(egress_->state().queued_bytes, 1000u);
+  const uint64_t dropped = egress_->state().dropped;
+  EXPECT_GE(dropped, 1u);
+  Offer(kFrame, valve_);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_EQ(egress_->state().dropped, dropped + 1);
+  EXPECT_EQ(counters_.messages_dropped.value(), dropped + 1);
+}
+
+TEST_F(EgressTest, AStalledEgressRecoversBelowHalfAndTellsTheGap) {
+  sink_->room = 0;
+  int offered = 0;
+  for (; offered < 30; ++offered) {
+    Offer(kFrame, valve_);
+    if (valve_->pauses > 0) egress_->OnStallTimeout();
+  }
+  const uint64_t dropped = egress_->state().dropped;
+  Read(SIZE_MAX);
+  EXPECT_FALSE(egress_->state().stalled);
+  uint64_t delivered = 0;
+  uint64_t told = 0;
+  for (const std::string& frame : Split(sink_->written).frames) {
+    const pb::Frame parsed = Parse(frame);
+    delivered += parsed.has_message() ? 1 : 0;
+    told += parsed.gap().messages();
+  }
+  EXPECT_EQ(told, dropped);
+  EXPECT_EQ(delivered + told, static_cast<uint64_t>(offered));
+}
+
+TEST_F(EgressTest, ATimeoutOfAnEarlierSpellStallsNobody) {
+  sink_->room = 0;
+  while (valve_->pauses == 0) Offer(kFrame, valve_);
+  Read(SIZE_MAX);
+  while (valve_->pauses == 0) Offer(kFrame, valve_);
+  EXPECT_EQ(sink_->clocks_started, 1);
+  egress_->OnStallTimeout();  // of the first spell
+  EXPECT_FALSE(egress_->state().stalled);
+  EXPECT_EQ(sink_->clocks_started, 2);
+  egress_->OnStallTimeout();
+  EXPECT_TRUE(egress_->state().stalled);
+}
+
+TEST_F(EgressTest, ASubscriberThatWouldPauseItselfIsStalledAtOnce) {
+  egress_->SetOwnValve(valve_);
+  sink_->room = 0;
+  for (int i = 0; i < 20; ++i) Offer(kFrame, valve_);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_TRUE(egress_->state().stalled);
+}
+
+TEST_F(EgressTest, WithoutAReaderItKeepsTheNewestAndPausesNobody) {
+  egress_->ReaderLeft();
+  for (int i = 0; i < 30; ++i) Offer(kFrame, valve_);
+  EXPECT_EQ(sink_->writes, 0);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_LE(egress_->state().queued_bytes, 1000u);
+  egress_->ReaderCame();
+  EXPECT_FALSE(egress_->state().stalled);
+  EXPECT_EQ(Split(sink_->written).rest, "");
+}
+
+TEST_F(EgressTest, AReaderThatLeavesWhileItPausesOthersSetsThemFree) {
+  sink_->room = 0;
+  while (valve_->pauses == 0) Offer(kFrame, valve_);
+  egress_->ReaderLeft();
+  EXPECT_EQ(valve_->pauses, 0);
+}
+
+TEST_F(EgressTest, ABrokenPipeIsNotWrittenAgain) {
+  sink_->room = 1;
+  sink_->has_reader = false;
+  Offer("abc");
+  Offer("def");
+  EXPECT_EQ(sink_->writes, 1);
+}
+
+TEST_F(EgressTest, CloseSetsFeedersFreeAndForgets) {
+  sink_->room = 0;
+  while (valve_->pauses == 0) Offer(kFrame, valve_);
+  egress_->Close();
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_EQ(egress_->state().queued_bytes, 0u);
+  const int writes = sink_->writes;
+  sink_->room = SIZE_MAX;
+  Offer("abc");
+  egress_->OnWritable();
+  EXPECT_EQ(sink_->writes, writes);
+  EXPECT_EQ(egress_->OfferControl("x"), Egress::ControlOutcome::kClosed);
+  EXPECT_EQ(sink_.use_count(), 1);
+}
+
+TEST_F(EgressTest, AnswersThatNobodyReadsAreBounded) {
+  sink_->room = 0;
+  int taken = 0;
+  while (egress_->OfferControl(std::string(100, 'c')) ==
+         Egress::ControlOutcome::kQueued) {
+    ASSERT_LT(++taken, 100);
+  }
+  EXPECT_GE(taken, 10);
+}
+
+}  // namespace
+}  // namespace fifobus

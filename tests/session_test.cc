@@ -1,0 +1,295 @@
+#include "broker/core/session.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "proto/version.h"
+#include "tests/core_fakes.h"
+
+namespace fifobus {
+namespace {
+
+class NoStats : public StatsSource {
+ public:
+  pb::StatsReply CollectStats() const override {
+    pb::StatsReply reply;
+    reply.add_topics()->set_name("seen");
+    return reply;
+  }
+};
+
+class SessionTest : public testing::Test {
+ protected:
+  SessionTest() { session_.SetValve(std::make_shared<FakeValve>()); }
+
+  const FeedResult& Feed(const std::string& bytes) {
+    const ChunkRef chunk = ChunkOf(bytes);
+    result_ = session_.Take(chunk, {chunk->bytes(), bytes.size()});
+    return result_;
+  }
+
+  static std::string Hello(uint32_t version = kProtocolVersion) {
+    pb::Frame frame;
+    frame.mutable_hello()->set_protocol_version(version);
+    frame.mutable_hello()->set_client_name("test\nname");
+    frame.mutable_hello()->set_pid(42);
+    return ControlFrame(frame);
+  }
+
+  static std::string Subscribe(const std::string& pattern, uint64_t id = 1) {
+    pb::Frame frame;
+    frame.mutable_subscribe()->set_request_id(id);
+    frame.mutable_subscribe()->set_pattern(pattern);
+    return ControlFrame(frame);
+  }
+
+  // What the client reads next.
+  pb::Frame Answer() {
+    const SplitFrames split = Split(sink_->written);
+    if (split.frames.empty()) return {};
+    sink_->written.erase(0, split.frames[0].size());
+    return Parse(split.frames[0]);
+  }
+
+  void Open() {
+    ASSERT_EQ(Feed(Hello()).outcome, FeedOutcome::kContinue);
+    ASSERT_TRUE(Answer().has_welcome());
+  }
+
+  // That the session ends, telling the client why.
+  void ExpectRefused(const std::string& bytes, pb::Error::Code code) {
+    EXPECT_EQ(Feed(bytes).outcome, FeedOutcome::kClose);
+    const pb::Frame answer = Answer();
+    EXPECT_EQ(answer.error().code(), code) << answer.ShortDebugString();
+    EXPECT_EQ(answer.error().request_id(), 0u);
+    EXPECT_FALSE(answer.error().text().empty());
+    EXPECT_FALSE(session_.end_reason().empty());
+    EXPECT_EQ(counters_.frames_refused.value(), 1u);
+  }
+
+  FeedResult result_;
+  BrokerOptions options_;
+  Counters counters_;
+  SubscriptionTable table_;
+  Router router_{options_, table_, counters_};
+  NoStats stats_;
+  int subscribed_ = 0;
+  const std::function<void()> on_subscribed_ = [this] { ++subscribed_; };
+  std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
+  std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
+      0, EgressFormat::kFrames, options_, sink_, counters_);
+  Session session_{
+      7,
+      {options_, table_, router_, counters_, stats_, on_subscribed_},
+      egress_};
+};
+
+TEST_F(SessionTest, HelloIsAnsweredWithWelcome) {
+  EXPECT_EQ(Feed(Hello()).outcome, FeedOutcome::kContinue);
+  const pb::Welcome welcome = Answer().welcome();
+  EXPECT_EQ(welcome.protocol_version(), kProtocolVersion);
+  EXPECT_EQ(welcome.frame_bytes_max(), kFrameBytesMaxDefault);
+  EXPECT_EQ(welcome.session_number(), 7u);
+  EXPECT_EQ(session_.ClientText(), "test?name[42]");
+}
+
+TEST_F(SessionTest, AnotherVersionIsRefused) {
+  ExpectRefused(Hello(99), pb::Error::CODE_UNSUPPORTED_VERSION);
+}
+
+TEST_F(SessionTest, NothingMayComeBeforeHello) {
+  ExpectRefused(MessageFrame("a", "x"), pb::Error::CODE_UNEXPECTED_FRAME);
+}
+
+TEST_F(SessionTest, ASecondHelloIsRefused) {
+  Open();
+  ExpectRefused(Hello(), pb::Error::CODE_UNEXPECTED_FRAME);
+}
+
+TEST_F(SessionTest, SubscribeIsAnsweredAndThenMessagesArrive) {
+  Open();
+  EXPECT_EQ(Feed(Subscribe("a/*", 5)).outcome, FeedOutcome::kContinue);
+  EXPECT_EQ(Answer().subscribed().request_id(), 5u);
+  EXPECT_EQ(subscribed_, 1);
+  Feed(MessageFrame("a/b", "x"));
+  EXPECT_EQ(Answer().message().payload(), "x");
+}
+
+TEST_F(SessionTest, WhatWasPublishedBeforeSubscribeDoesNotArrive) {
+  Open();
+  Feed(MessageFrame("a", "before") + Subscribe("a") +
+       MessageFrame("a", "after"));
+  EXPECT_TRUE(Answer().has_subscribed());
+  EXPECT_EQ(Answer().message().payload(), "after");
+  EXPECT_FALSE(Answer().has_message());
+}
+
+TEST_F(SessionTest, UnsubscribeEndsOnePattern) {
+  Open();
+  Feed(Subscribe("a") + Subscribe("b"));
+  Answer();
+  Answer();
+  pb::Frame frame;
+  frame.mutable_unsubscribe()->set_request_id(9);
+  frame.mutable_unsubscribe()->set_pattern("a");
+  Feed(ControlFrame(frame) + MessageFrame("a", "1") + MessageFrame("b", "2"));
+  EXPECT_EQ(Answer().unsubscribed().request_id(), 9u);
+  EXPECT_EQ(Answer().message().topic(), "b");
+}
+
+TEST_F(SessionTest, ABadPatternIsAnsweredAndTheSessionGoesOn) {
+  Open();
+  EXPECT_EQ(Feed(Subscribe("a//b", 3)).outcome, FeedOutcome::kContinue);
+  const pb::Error error = Answer().error();
+  EXPECT_EQ(error.code(), pb::Error::CODE_BAD_PATTERN);
+  EXPECT_EQ(error.request_id(), 3u);
+}
+
+TEST_F(SessionTest, PatternsAreBounded) {
+  options_.session_patterns_max = 2;
+  Open();
+  Feed(Subscribe("a", 1) + Subscribe("b", 2) + Subscribe("c", 3));
+  EXPECT_TRUE(Answer().has_subscribed());
+  EXPECT_TRUE(Answer().has_subscribed());
+  EXPECT_EQ(Answer().error().code(), pb::Error::CODE_LIMIT);
+}
+
+TEST_F(SessionTest, PingAndStatsAreAnswered) {
+  Open();
+  pb::Frame ping;
+  ping.mutable_ping()->set_token(11);
+  pb::Frame stats;
+  stats.mutable_stats()->set_request_id(12);
+  Feed(ControlFrame(ping) + ControlFrame(stats));
+  EXPECT_EQ(Answer().pong().token(), 11u);
+  const pb::StatsReply reply = Answer().stats_reply();
+  EXPECT_EQ(reply.request_id(), 12u);
+  EXPECT_EQ(reply.topics(0).name(), "seen");
+}
+
+TEST_F(SessionTest, AnyChunkingOfTheStreamIsTheSameStream) {
+  const std::string stream = Hello() + Subscribe("**") +
+                             MessageFrame("a", std::string(300, 'x')) +
+                             MessageFrame("b", "");
+  // One byte more each time, as an ingress that keeps the rest would pass it.
+  std::string kept;
+  for (const char byte : stream) {
+    kept += byte;
+    const FeedResult result = Feed(kept);
+    ASSERT_EQ(result.outcome, FeedOutcome::kContinue);
+    kept.erase(0, result.bytes_taken);
+    if (!kept.empty()) {
+      EXPECT_GT(result.bytes_wanted, kept.size());
+    }
+  }
+  EXPECT_EQ(kept, "");
+  EXPECT_TRUE(Answer().has_welcome());
+  EXPECT_TRUE(Answer().has_subscribed());
+  EXPECT_EQ(Answer().message().payload().size(), 300u);
+  EXPECT_EQ(Answer().message().topic(), "b");
+}
+
+TEST_F(SessionTest, MalformedFramesCloseItWithAReason) {
+  Open();
+  ExpectRefused(std::string("\0\0\0\4junk", 8), pb::Error::CODE_BAD_FRAME);
+}
+
+TEST_F(SessionTest, AFourGigabyteLengthIsRefusedAtItsPrefix) {
+  Open();
+  ExpectRefused("\xff\xff\xff\xff", pb::Error::CODE_FRAME_TOO_LARGE);
+}
+
+TEST_F(SessionTest, TwoMembersAreRefused) {
+  Open();
+  pb::Frame ping;
+  ping.mutable_ping()->set_token(1);
+  const std::string one = ControlFrame(ping).substr(4);
+  const std::string two = one + one;
+  ExpectRefused(std::string("\0\0\0", 3) + static_cast<char>(two.size()) + two,
+                pb::Error::CODE_BAD_FRAME);
+}
+
+TEST_F(SessionTest, ARepeatedTopicIsRefused) {
+  Open();
+  const std::string member(
+      "\x0a\x01"
+      "a\x0a\x01"
+      "b");
+  const std::string body =
+      std::string("\x0a") + static_cast<char>(member.size()) + member;
+  ExpectRefused(
+      std::string("\0\0\0", 3) + static_cast<char>(body.size()) + body,
+      pb::Error::CODE_BAD_FRAME);
+}
+
+TEST_F(SessionTest, ReservedAndInvalidTopicsAreRefused) {
+  Open();
+  ExpectRefused(MessageFrame("$sys/x", ""), pb::Error::CODE_BAD_TOPIC);
+}
+
+TEST_F(SessionTest, ABrokersFrameIsRefused) {
+  Open();
+  pb::Frame gap;
+  gap.mutable_gap()->set_messages(1);
+  ExpectRefused(ControlFrame(gap), pb::Error::CODE_UNEXPECTED_FRAME);
+}
+
+TEST_F(SessionTest, GoodFramesBeforeABadOneAreRouted) {
+  Open();
+  Feed(Subscribe("a"));
+  Answer();
+  Feed(MessageFrame("a", "good") + std::string("\0\0\0\4junk", 8));
+  EXPECT_EQ(Answer().message().payload(), "good");
+  EXPECT_TRUE(Answer().has_error());
+}
+
+TEST_F(SessionTest, HangUpInAFrameIsCountedAndPublishesNothing) {
+  Open();
+  EXPECT_EQ(session_.OnHangUp("\0\0"), FeedOutcome::kClose);
+  EXPECT_EQ(counters_.frames_torn.value(), 1u);
+  EXPECT_TRUE(session_.end_reason().empty());
+}
+
+TEST_F(SessionTest, AfterItsSubscriptionsEndItStillPublishes) {
+  Open();
+  Feed(Subscribe("a"));
+  session_.EndSubscriptions();
+  EXPECT_TRUE(table_.snapshot()->Match("a").empty());
+  const auto other_sink = std::make_shared<FakeSink>();
+  table_.Add("a", std::make_shared<Egress>(1, EgressFormat::kFrames, options_,
+                                           other_sink, counters_));
+  EXPECT_EQ(Feed(MessageFrame("a", "last")).outcome, FeedOutcome::kContinue);
+  EXPECT_EQ(other_sink->written, MessageFrame("a", "last"));
+}
+
+TEST_F(SessionTest, AClientThatNeverReadsItsAnswersIsClosed) {
+  options_.egress_queue_bytes_max = size_t{1} << 20;
+  Open();
+  sink_->room = 0;
+  pb::Frame stats;
+  stats.mutable_ping()->set_token(1);
+  std::string many;
+  for (int i = 0; i < 10000; ++i) many += ControlFrame(stats);
+  FeedOutcome outcome = FeedOutcome::kContinue;
+  for (int i = 0; i < 100 && outcome == FeedOutcome::kContinue; ++i) {
+    outcome = Feed(many).outcome;
+  }
+  EXPECT_EQ(outcome, FeedOutcome::kClose);
+}
+
+TEST_F(SessionTest, StatsNameItsPatternsAndQueue) {
+  Open();
+  Feed(Subscribe("a/**") + MessageFrame("x", ""));
+  pb::StatsReply reply;
+  session_.AppendStats(reply);
+  ASSERT_EQ(reply.sessions_size(), 1);
+  EXPECT_EQ(reply.sessions(0).number(), 7u);
+  EXPECT_EQ(reply.sessions(0).pid(), 42u);
+  EXPECT_EQ(reply.sessions(0).published(), 1u);
+  EXPECT_EQ(reply.sessions(0).patterns(0), "a/**");
+}
+
+}  // namespace
+}  // namespace fifobus
