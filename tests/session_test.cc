@@ -247,7 +247,8 @@ TEST_F(SessionTest, GoodFramesBeforeABadOneAreRouted) {
 
 TEST_F(SessionTest, HangUpInAFrameIsCountedAndPublishesNothing) {
   Open();
-  EXPECT_EQ(session_.OnHangUp("\0\0"), FeedOutcome::kClose);
+  EXPECT_EQ(session_.OnHangUp(std::string_view("\0\0", 2)),
+            FeedOutcome::kClose);
   EXPECT_EQ(counters_.frames_torn.value(), 1u);
   EXPECT_TRUE(session_.end_reason().empty());
 }

@@ -16,11 +16,11 @@ Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
 
 void Router::Begin(const ChunkRef& chunk,
                    const std::shared_ptr<Valve>& feeder) {
-  RefreshSnapshot();
+  Refresh();
   fan_out_.Begin(chunk, feeder);
 }
 
-void Router::RefreshSnapshot() {
+void Router::Refresh() {
   if (snapshot_->generation() == table_.generation()) return;
   snapshot_ = table_.snapshot();
 }
@@ -73,7 +73,7 @@ void Router::Flush() {
 }
 
 bool Router::HasSubscriber(std::string_view topic) {
-  RefreshSnapshot();
+  Refresh();
   const Route* route = FindRoute(topic);
   return route != nullptr && !route->targets.empty();
 }

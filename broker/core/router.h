@@ -53,6 +53,10 @@ class Router {
   // Offers what was gathered since Begin or the last Flush.
   void Flush();
 
+  // Takes the current subscriptions once more: what follows in this chunk comes
+  // after a change that the chunk itself has made. REQUIRES: all is flushed.
+  void Refresh();
+
   // Whether anybody would get a message on this topic now.
   bool HasSubscriber(std::string_view topic);
 
@@ -84,7 +88,6 @@ class Router {
     }
   };
 
-  void RefreshSnapshot();
   // Null if the topic is invalid.
   Route* FindRoute(std::string_view topic);
   void Resolve(std::string_view topic, Route& route);

@@ -140,7 +140,9 @@ FeedOutcome Session::TakeFrame(std::string_view frame) {
   if (view.kind == FrameKind::kMessage) return TakeMessage(frame, view.member);
   // What was published before this frame goes out before its answer.
   context_.router.Flush();
-  return TakeControl(view);
+  const FeedOutcome outcome = TakeControl(view);
+  context_.router.Refresh();
+  return outcome;
 }
 
 FeedOutcome Session::TakeMessage(std::string_view frame,
