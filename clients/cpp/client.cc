@@ -267,7 +267,7 @@ bool Client::GiveUp(absl::Time deadline) const {
 }
 
 void Client::AwaitRoom(absl::Time deadline) {
-  connection_->Wait(deadline);
+  connection_->Wait(deadline, Connection::Room::kWanted);
   ReadAhead();
 }
 

@@ -301,7 +301,7 @@ void Connection::DropUnwritten() {
   out_written_ = 0;
 }
 
-void Connection::Wait(absl::Time deadline) {
+void Connection::Wait(absl::Time deadline, Room room) {
   const bool connecting =
       state_ == State::kWaiting || state_ == State::kGreeting;
   const absl::Time until =
@@ -316,7 +316,7 @@ void Connection::Wait(absl::Time deadline) {
   std::array<pollfd, 2> fds = {{
       // poll(2) ignores negative descriptors.
       {in_->full() ? -1 : pipes_.down(), POLLIN, 0},
-      {unwritten() == 0 ? -1 : pipes_.up(), POLLOUT, 0},
+      {room == Room::kWanted || unwritten() > 0 ? pipes_.up() : -1, POLLOUT, 0},
   }};
   (void)poll(fds.data(), fds.size(), timeout_millis);
 }

@@ -84,9 +84,10 @@ class Connection {
   void OnGoodbye();
   void OnFatalError(absl::Status status);
 
-  // Waits for something to do: bytes, room if out() is not empty, time for
-  // another try. Returns at the deadline too.
-  void Wait(absl::Time deadline);
+  // Waits for something to do: bytes, time for another try, and room in `up` if
+  // something is unwritten or `room` says so. Returns at the deadline too.
+  enum class Room { kIfUnwritten, kWanted };
+  void Wait(absl::Time deadline, Room room = Room::kIfUnwritten);
 
   // See Client::fd.
   int fd() const { return epoll_fd_.get(); }

@@ -1,0 +1,226 @@
+#include "tests/bus_support.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "broker/base/log.h"
+#include "fmt/format.h"
+#include "gtest/gtest.h"
+#include "proto/frame_writer.h"
+#include "proto/version.h"
+
+namespace fifobus {
+namespace {
+
+bool WaitReadable(int fd, short events) {
+  pollfd readable = {fd, events, 0};
+  return poll(&readable, 1, static_cast<int>(kHang / absl::Milliseconds(1))) ==
+         1;
+}
+
+}  // namespace
+
+TempDir::TempDir() {
+  // tmpfs, where buses are at home; names are short enough anywhere.
+  char path[] = "/dev/shm/fifobus-test-XXXXXX";
+  EXPECT_NE(mkdtemp(path), nullptr);
+  path_ = path;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+bool WaitUntil(const std::function<bool()>& condition) {
+  const absl::Time deadline = absl::Now() + kHang;
+  while (!condition()) {
+    if (absl::Now() >= deadline) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+TestBus::TestBus(BrokerOptions options) : options_(std::move(options)) {
+  StartLog(LogLevel::kInfo);
+  options_.dir = dir_.path();
+  if (options_.workers == 0) options_.workers = 2;
+  Restart();
+}
+
+void TestBus::Stop() { broker_.reset(); }
+
+void TestBus::Restart() {
+  Stop();
+  auto broker = Broker::Start(options_);
+  ASSERT_TRUE(broker.ok()) << broker.status();
+  broker_ = *std::move(broker);
+}
+
+std::unique_ptr<Client> TestBus::Connect(ClientOptions options) const {
+  options.dir = dir();
+  options.connect_timeout = kHang;
+  auto client = Client::Connect(std::move(options));
+  EXPECT_TRUE(client.ok()) << client.status();
+  return client.ok() ? *std::move(client) : nullptr;
+}
+
+std::unique_ptr<Client> TestBus::Subscribe(std::string_view pattern) const {
+  auto client = Connect();
+  const absl::Status status = client->Subscribe(pattern, kHang);
+  EXPECT_TRUE(status.ok()) << status;
+  return client;
+}
+
+uint64_t TestBus::Count(std::string_view counter) const {
+  const pb::StatsReply stats = broker_->CollectStats();
+  for (const auto& entry : stats.counters()) {
+    if (entry.name() == counter) return entry.value();
+  }
+  ADD_FAILURE() << "no counter " << counter;
+  return 0;
+}
+
+RawSession::RawSession(const std::string& bus) {
+  static std::atomic<int> made{0};
+  const std::string id = fmt::format("{:032x}", (getpid() << 16) + ++made);
+  const std::string base = bus + "/sessions/";
+  MakeFifo(base + "." + id + ".down");
+  MakeFifo(base + "." + id + ".up");
+  const auto open_end = [&](const char* name, int access) {
+    return UniqueFd(open((base + "." + id + name).c_str(),
+                         access | O_NONBLOCK | O_CLOEXEC));
+  };
+  down_ = open_end(".down", O_RDONLY);
+  up_reader_ = open_end(".up", O_RDONLY);
+  up_ = open_end(".up", O_WRONLY);
+  for (const char* name : {".down", ".up"}) {
+    EXPECT_EQ(
+        rename((base + "." + id + name).c_str(), (base + id + name).c_str()),
+        0);
+  }
+}
+
+void RawSession::Greet() {
+  Write(HelloFrame());
+  EXPECT_TRUE(Next().has_welcome());
+  up_reader_.Reset();
+}
+
+void RawSession::Write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(up_.get(), bytes.data(), bytes.size());
+    if (written > 0) {
+      bytes.remove_prefix(static_cast<size_t>(written));
+    } else if (errno != EAGAIN || !WaitReadable(up_.get(), POLLOUT)) {
+      return;  // the session was closed
+    }
+  }
+}
+
+pb::Frame RawSession::Next() {
+  const absl::Time deadline = absl::Now() + kHang;
+  bool writer_seen = false;
+  while (absl::Now() < deadline) {
+    const FrameExtent extent = FindFrame(received_, kFrameBytesMaxDefault);
+    if (extent.state == FrameExtent::State::kWhole) {
+      pb::Frame frame;
+      EXPECT_TRUE(frame.ParseFromString(received_.substr(
+          kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes)));
+      received_.erase(0, extent.frame_bytes);
+      return frame;
+    }
+    char bytes[65536];
+    const ssize_t size = read(down_.get(), bytes, sizeof(bytes));
+    if (size > 0) {
+      received_.append(bytes, static_cast<size_t>(size));
+      continue;
+    }
+    writer_seen |= size < 0 || !received_.empty();
+    if (size == 0 && (writer_seen || !up_reader_.valid())) return {};
+    pollfd readable = {down_.get(), POLLIN, 0};
+    poll(&readable, 1, 1);
+  }
+  ADD_FAILURE() << "nothing came";
+  return {};
+}
+
+bool RawSession::AtEnd() {
+  return Next().member_case() == pb::Frame::MEMBER_NOT_SET;
+}
+
+std::string HelloFrame() {
+  pb::Frame frame;
+  frame.mutable_hello()->set_protocol_version(kProtocolVersion);
+  frame.mutable_hello()->set_client_name("raw");
+  std::string bytes;
+  AppendFrame(frame, bytes);
+  return bytes;
+}
+
+std::string SubscribeFrame(std::string_view pattern) {
+  pb::Frame frame;
+  frame.mutable_subscribe()->set_request_id(1);
+  frame.mutable_subscribe()->set_pattern(std::string(pattern));
+  std::string bytes;
+  AppendFrame(frame, bytes);
+  return bytes;
+}
+
+void MakeFifo(const std::string& path) {
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0) << path;
+}
+
+std::string ReadBytes(int fd, size_t bytes) {
+  std::string all;
+  while (all.size() < bytes && WaitReadable(fd, POLLIN)) {
+    char buffer[65536];
+    const ssize_t size =
+        read(fd, buffer, std::min(sizeof(buffer), bytes - all.size()));
+    if (size == 0) break;
+    if (size > 0) all.append(buffer, static_cast<size_t>(size));
+  }
+  return all;
+}
+
+size_t OpenDescriptors() {
+  const std::filesystem::directory_iterator open("/proc/self/fd");
+  return static_cast<size_t>(
+      std::distance(begin(open), std::filesystem::directory_iterator()));
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+std::vector<std::string> ReceivePayloads(Client& client, size_t count) {
+  std::vector<std::string> payloads;
+  const absl::Time deadline = absl::Now() + kHang;
+  while (payloads.size() < count) {
+    const Received got = client.Receive(deadline);
+    if (got.outcome == ReceiveOutcome::kMessage) {
+      payloads.emplace_back(got.message.payload);
+    } else if (got.outcome == ReceiveOutcome::kGap) {
+      payloads.emplace_back("(gap)");
+    } else {
+      ADD_FAILURE() << "after " << payloads.size() << " of " << count << ": "
+                    << client.status();
+      break;
+    }
+  }
+  return payloads;
+}
+
+}  // namespace fifobus
