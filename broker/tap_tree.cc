@@ -299,9 +299,11 @@ void TapTree::RetireIn(const std::string& path) {
 }
 
 void TapTree::RetireOut(const std::string& path) {
+  {
+    MutexLock lock(mutex_);
+    egresses_.erase(path);
+  }
   outs_.erase(path);
-  MutexLock lock(mutex_);
-  egresses_.erase(path);
 }
 
 void TapTree::RetireOutsBelow(const std::string& folder_path) {

@@ -54,6 +54,8 @@ TestBus::TestBus(BrokerOptions options) : options_(std::move(options)) {
   StartLog(LogLevel::kInfo);
   options_.dir = dir_.path();
   if (options_.workers == 0) options_.workers = 2;
+  // Clients on the thread that stops the broker cannot answer its Goodbye.
+  options_.drain_timeout = absl::Milliseconds(100);
   Restart();
 }
 

@@ -333,8 +333,15 @@ absl::Status Client::Unsubscribe(std::string_view pattern,
       timeout, "the answer to Unsubscribe");
 }
 
+absl::Status Client::AwaitOpen(absl::Duration timeout) {
+  return WaitFor(
+      [&] { return connection_->state() == Connection::State::kOpen; }, timeout,
+      "a session");
+}
+
 absl::Status Client::Ping(absl::Duration timeout) {
-  Progress();
+  const absl::Status open = AwaitOpen(timeout);
+  if (!open.ok()) return open;
   pb::Frame frame;
   const uint64_t token = ++last_request_;
   frame.mutable_ping()->set_token(token);
@@ -350,7 +357,8 @@ absl::Status Client::Ping(absl::Duration timeout) {
 }
 
 absl::StatusOr<pb::StatsReply> Client::Stats(absl::Duration timeout) {
-  Progress();
+  const absl::Status open = AwaitOpen(timeout);
+  if (!open.ok()) return open;
   pb::Frame frame;
   const uint64_t request = ++last_request_;
   frame.mutable_stats()->set_request_id(request);
@@ -415,7 +423,11 @@ absl::Status Client::WaitFor(const Predicate& done, absl::Duration timeout,
   while (true) {
     Progress();
     Scan();
-    if (done()) return absl::OkStatus();
+    if (done()) {
+      // Messages may have come with the answer.
+      if (!connection_->in().untaken().empty()) connection_->Nudge(true);
+      return absl::OkStatus();
+    }
     if (connection_->state() == Connection::State::kFailed) return status();
     if (absl::Now() >= deadline) {
       return absl::DeadlineExceededError(

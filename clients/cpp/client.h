@@ -207,6 +207,7 @@ class Client {
   bool GiveUp(absl::Time deadline) const;
   void AwaitRoom(absl::Time deadline);
 
+  absl::Status AwaitOpen(absl::Duration timeout);
   Subscription* FindSubscription(std::string_view pattern);
   void ForgetSubscription(std::string_view pattern);
   void SendSubscribe(Subscription& subscription);

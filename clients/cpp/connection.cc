@@ -202,7 +202,7 @@ void Connection::OnGoodbye() {
   // What is not in the pipe by now would make the broker wait.
   std::string_view nothing;
   if (Flush(nothing) == FlushOutcome::kLost) return;
-  if (unwritten() > 0) ++publish_losses_;
+  if (unwritten() > 0 || pipes_.UpIsAbandoned()) ++publish_losses_;
   DropUnwritten();
   WatchRoom(false);
   pipes_.CloseUp();

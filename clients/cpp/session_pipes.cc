@@ -1,7 +1,9 @@
 #include "clients/cpp/session_pipes.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -111,6 +113,13 @@ SessionPipes::~SessionPipes() { RemoveNames(); }
 void SessionPipes::OnWelcome() {
   base_.clear();  // the broker has removed the names
   up_reader_.Reset();
+}
+
+bool SessionPipes::UpIsAbandoned() const {
+  pollfd up = {up_.get(), 0, 0};
+  int unread = 0;
+  return poll(&up, 1, 0) == 1 && (up.revents & POLLERR) != 0 &&
+         ioctl(up_.get(), FIONREAD, &unread) == 0 && unread > 0;
 }
 
 void SessionPipes::CloseUp() { up_.Reset(); }

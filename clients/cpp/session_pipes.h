@@ -35,6 +35,8 @@ class SessionPipes {
 
   // The broker has answered: from now on `up` breaks when it dies.
   void OnWelcome();
+  // Whether `up` holds bytes that nobody will ever read.
+  bool UpIsAbandoned() const;
   // No more will be written; the broker reads what there is, then a hang-up.
   void CloseUp();
 
