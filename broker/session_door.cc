@@ -64,9 +64,13 @@ void SessionDoor::OnEvent(const DirectoryEvent& event) {
   if (event.kind != DirectoryEvent::Kind::kAppeared) return;
   if (event.name.starts_with('.') || !event.name.ends_with(kUp)) return;
   Admit(event.name.substr(0, event.name.size() - kUp.size()));
+  // Clients that were killed while they made their pair leave a part of it. An
+  // arrival is a good time to look, because an idle broker must not wake up.
+  if (absl::Now() - last_rescan_ > kUnfinishedAge) Rescan();
 }
 
 void SessionDoor::Rescan() {
+  last_rescan_ = absl::Now();
   absl::StatusOr<std::vector<std::string>> names;
   {
     const DescriptorReserve::Loan loan(reserve_);

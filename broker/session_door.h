@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
 #include "broker/broker_parts.h"
 #include "broker/io/descriptor_reserve.h"
@@ -48,6 +49,7 @@ class SessionDoor {
   const OnPair on_pair_;
   DescriptorReserve reserve_;
   std::unique_ptr<DirectoryWatch> watch_;
+  absl::Time last_rescan_;
 };
 
 }  // namespace fifobus
