@@ -1,0 +1,425 @@
+// What this kernel does with FIFOs, as far as fifobus relies on it. Each test
+// pins one fact and prints what the kernel answered, so that a kernel that
+// differs shows itself here and not as a hang. Sources: pipe(7), fifo(7),
+// epoll(7), inotify(7), openat2(2).
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "broker/base/unique_fd.h"
+#include "gtest/gtest.h"
+
+namespace fifobus {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+std::string ErrnoName(int error) {
+  return error == 0 ? "ok" : strerrorname_np(error);
+}
+
+// Prints one fact. Returns what it prints, for convenience in assertions.
+template <typename Answer>
+Answer Kernel(const char* fact, Answer answer) {
+  std::cout << "kernel: " << fact << ": " << answer << std::endl;
+  return answer;
+}
+
+class KernelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/dev/shm/fifobus-kernel-XXXXXX";
+    ASSERT_NE(mkdtemp(path), nullptr);
+    dir_ = path;
+    fifo_ = dir_ + "/fifo";
+    ASSERT_EQ(mkfifo(fifo_.c_str(), 0600), 0);
+  }
+  void TearDown() override { ASSERT_EQ(system(("rm -rf " + dir_).c_str()), 0); }
+
+  UniqueFd Open(int access) const {
+    return UniqueFd(open(fifo_.c_str(), access | O_NONBLOCK | O_CLOEXEC));
+  }
+
+  void OpenBoth(size_t pipe_bytes = 0) {
+    reader_ = Open(O_RDONLY);
+    writer_ = Open(O_WRONLY);
+    ASSERT_TRUE(reader_.valid() && writer_.valid());
+    if (pipe_bytes > 0) {
+      ASSERT_EQ(fcntl(writer_.get(), F_SETPIPE_SZ, pipe_bytes),
+                static_cast<int>(pipe_bytes));
+    }
+  }
+
+  ssize_t Write(size_t bytes) const {
+    const std::string zeros(bytes, 'x');
+    return write(writer_.get(), zeros.data(), bytes);
+  }
+  int WriteErrno(size_t bytes) const { return Write(bytes) < 0 ? errno : 0; }
+  ssize_t Read(size_t bytes) const {
+    std::string buffer(bytes, '\0');
+    return read(reader_.get(), buffer.data(), bytes);
+  }
+  int ReadErrno() const {
+    char byte;
+    return read(reader_.get(), &byte, 1) < 0 ? errno : 0;
+  }
+  int CountWrites(size_t bytes) const {
+    int count = 0;
+    while (Write(bytes) == static_cast<ssize_t>(bytes)) ++count;
+    return count;
+  }
+
+  std::string dir_;
+  std::string fifo_;
+  UniqueFd reader_;
+  UniqueFd writer_;
+};
+
+short PollEvents(int fd, short events) {
+  pollfd polled = {fd, events, 0};
+  return poll(&polled, 1, 0) == 1 ? polled.revents : 0;
+}
+
+// One epoll with one edge-triggered registration.
+class Epoll {
+ public:
+  Epoll(int fd, uint32_t events) : fd_(epoll_create1(EPOLL_CLOEXEC)) {
+    epoll_event event = {};
+    event.events = events | EPOLLET;
+    EXPECT_EQ(epoll_ctl(fd_.get(), EPOLL_CTL_ADD, fd, &event), 0);
+  }
+  // The events that are reported now; 0: none.
+  uint32_t Next() const {
+    epoll_event event = {};
+    return epoll_wait(fd_.get(), &event, 1, 0) == 1 ? event.events : 0;
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
+TEST_F(KernelTest, OpeningForWritingWithoutAReaderFails) {
+  const UniqueFd fd = Open(O_WRONLY);
+  EXPECT_EQ(
+      Kernel("O_WRONLY without a reader", ErrnoName(fd.valid() ? 0 : errno)),
+      "ENXIO");
+}
+
+TEST_F(KernelTest, OpeningForReadingSucceedsAndReadsTheEndBeforeAWriterCame) {
+  reader_ = Open(O_RDONLY);
+  EXPECT_EQ(Kernel("read before any writer", Read(1)), 0);
+  EXPECT_EQ(Kernel("poll before any writer", PollEvents(reader_.get(), POLLIN)),
+            0);
+}
+
+TEST_F(KernelTest, BothEndsInOneDescriptorNeverHangUp) {
+  reader_ = Open(O_RDWR);
+  EXPECT_EQ(Kernel("empty read of O_RDWR", ErrnoName(ReadErrno())), "EAGAIN");
+}
+
+TEST_F(KernelTest, SmallWritesAreTakenWholeOrNotAtAll) {
+  OpenBoth(kPage);
+  ASSERT_EQ(Write(1000), 1000);
+  EXPECT_EQ(Kernel("4096 bytes into a page with 3096 free",
+                   ErrnoName(WriteErrno(kPage))),
+            "EAGAIN");
+  EXPECT_EQ(Kernel("smaller write after that EAGAIN", Write(3000)), 3000);
+}
+
+TEST_F(KernelTest, LargeWritesMayBeCutShort) {
+  OpenBoth(kPage);
+  EXPECT_EQ(Kernel("10000 bytes into one page", Write(10000)), 4096);
+}
+
+TEST_F(KernelTest, APageHoldsOnlyWritesThatFitItsRest) {
+  OpenBoth(65536);
+  EXPECT_EQ(Kernel("writes of 100 in 64 KiB", CountWrites(100)), 640);
+  while (Read(65536) > 0) {
+  }
+  EXPECT_EQ(Kernel("writes of 2048 in 64 KiB", CountWrites(2048)), 32);
+  while (Read(65536) > 0) {
+  }
+  EXPECT_EQ(Kernel("writes of 2049 in 64 KiB", CountWrites(2049)), 16);
+}
+
+TEST_F(KernelTest, AGatheredWriteFillsPagesAcrossItsParts) {
+  OpenBoth(65536);
+  const std::string part(100, 'x');
+  std::array<iovec, 600> parts;
+  parts.fill({const_cast<char*>(part.data()), part.size()});
+  EXPECT_EQ(Kernel("writev of 600 parts of 100",
+                   writev(writer_.get(), parts.data(), 600)),
+            60000);
+}
+
+TEST_F(KernelTest, WritingWithoutAReaderBreaks) {
+  OpenBoth();
+  reader_.Reset();
+  signal(SIGPIPE, SIG_IGN);
+  EXPECT_EQ(Kernel("write without a reader", ErrnoName(WriteErrno(1))),
+            "EPIPE");
+  signal(SIGPIPE, SIG_DFL);
+}
+
+TEST_F(KernelTest, ABlockedSigpipeStaysPendingInTheThread) {
+  OpenBoth();
+  reader_.Reset();
+  sigset_t pipe_signal;
+  sigset_t pending;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr), 0);
+  EXPECT_EQ(WriteErrno(1), EPIPE);
+  ASSERT_EQ(sigpending(&pending), 0);
+  EXPECT_EQ(
+      Kernel("SIGPIPE pending after EPIPE", sigismember(&pending, SIGPIPE)), 1);
+  const timespec now = {};
+  EXPECT_EQ(Kernel("sigtimedwait takes it back",
+                   sigtimedwait(&pipe_signal, nullptr, &now)),
+            SIGPIPE);
+  ASSERT_EQ(pthread_sigmask(SIG_UNBLOCK, &pipe_signal, nullptr), 0);
+}
+
+TEST_F(KernelTest, WritesWithoutASignalWhereItCan) {
+  OpenBoth();
+  const iovec part = {const_cast<char*>("x"), 1};
+  const ssize_t written = pwritev2(writer_.get(), &part, 1, -1, 0x100);
+  const std::string answer = ErrnoName(written == 1 ? 0 : errno);
+  // Either is good; clients ask once.
+  EXPECT_TRUE(Kernel("pwritev2 with RWF_NOSIGNAL", answer) == "ok" ||
+              answer == "EOPNOTSUPP" || answer == "EINVAL");
+}
+
+TEST_F(KernelTest, AHangUpIsLevelStateAndOneEdge) {
+  OpenBoth();
+  const Epoll epoll(reader_.get(), EPOLLIN);
+  EXPECT_EQ(epoll.Next(), 0u);
+  writer_.Reset();
+  EXPECT_EQ(Kernel("edge at the last close", epoll.Next() & EPOLLHUP),
+            static_cast<uint32_t>(EPOLLHUP));
+  EXPECT_EQ(Kernel("second look, edge-triggered", epoll.Next()), 0u);
+  EXPECT_EQ(Kernel("poll, again and again",
+                   PollEvents(reader_.get(), POLLIN) & POLLHUP),
+            POLLHUP);
+  writer_ = Open(O_WRONLY);
+  EXPECT_EQ(
+      Kernel("poll with another writer", PollEvents(reader_.get(), POLLIN)), 0);
+}
+
+TEST_F(KernelTest, AWritingEndWithoutAReaderShowsAnError) {
+  OpenBoth();
+  const Epoll epoll(writer_.get(), EPOLLOUT);
+  EXPECT_EQ(epoll.Next(), static_cast<uint32_t>(EPOLLOUT));
+  reader_.Reset();
+  EXPECT_EQ(Kernel("edge when the reader leaves", epoll.Next() & EPOLLERR),
+            static_cast<uint32_t>(EPOLLERR));
+  EXPECT_EQ(PollEvents(writer_.get(), 0), POLLERR);
+}
+
+TEST_F(KernelTest, AnEdgeComesWhenAFullPipeGetsRoom) {
+  for (const size_t pipe_bytes : {kPage, size_t{65536}}) {
+    OpenBoth(pipe_bytes);
+    const Epoll epoll(writer_.get(), EPOLLOUT);
+    EXPECT_EQ(epoll.Next(), static_cast<uint32_t>(EPOLLOUT));
+    while (Write(kPage) > 0) {
+    }
+    EXPECT_EQ(epoll.Next(), 0u);
+    EXPECT_EQ(Read(kPage), static_cast<ssize_t>(kPage));
+    EXPECT_EQ(
+        Kernel("edge after a page was read from a full pipe", epoll.Next()),
+        static_cast<uint32_t>(EPOLLOUT));
+    reader_.Reset();
+    writer_.Reset();
+  }
+}
+
+// A small rest in a slot does not make it writable: the edge comes when the
+// slot is empty, so a writer that waits for it never waits for ever.
+TEST_F(KernelTest, AnEdgeComesWhenASlotIsFreeAndNotBefore) {
+  OpenBoth(kPage);
+  const Epoll epoll(writer_.get(), EPOLLOUT);
+  EXPECT_EQ(epoll.Next(), static_cast<uint32_t>(EPOLLOUT));
+  ASSERT_EQ(Write(100), 100);
+  ASSERT_EQ(WriteErrno(kPage), EAGAIN);
+  ASSERT_EQ(Read(50), 50);
+  EXPECT_EQ(Kernel("edge after half of a slot was read", epoll.Next()), 0u);
+  ASSERT_EQ(Read(50), 50);
+  EXPECT_EQ(Kernel("edge after the slot was read", epoll.Next()),
+            static_cast<uint32_t>(EPOLLOUT));
+}
+
+TEST_F(KernelTest, EachWriteIsAnEdgeForAReaderThatLeavesBytes) {
+  OpenBoth();
+  const Epoll epoll(reader_.get(), EPOLLIN);
+  ASSERT_EQ(Write(10), 10);
+  EXPECT_EQ(epoll.Next(), static_cast<uint32_t>(EPOLLIN));
+  ASSERT_EQ(Write(10), 10);
+  // Not so in Linux 5.5 to 5.13, where lines would wait in a tap that nobody
+  // has subscribed to until it is full.
+  EXPECT_EQ(
+      Kernel("edge for a write to a pipe that is not empty", epoll.Next()),
+      static_cast<uint32_t>(EPOLLIN));
+}
+
+TEST_F(KernelTest, FionreadAndThePipesSizeAreExact) {
+  OpenBoth(8192);
+  ASSERT_EQ(Write(5000), 5000);
+  int unread = 0;
+  ASSERT_EQ(ioctl(reader_.get(), FIONREAD, &unread), 0);
+  EXPECT_EQ(Kernel("FIONREAD after 5000 bytes", unread), 5000);
+  ASSERT_EQ(ioctl(writer_.get(), FIONREAD, &unread), 0);
+  EXPECT_EQ(Kernel("FIONREAD of the writing end", unread), 5000);
+  EXPECT_EQ(Kernel("F_GETPIPE_SZ", fcntl(reader_.get(), F_GETPIPE_SZ)), 8192);
+}
+
+TEST_F(KernelTest, InPacketModeAShortReadLosesTheRest) {
+  OpenBoth();
+  ASSERT_EQ(fcntl(writer_.get(), F_SETFL, O_DIRECT | O_NONBLOCK), 0);
+  ASSERT_EQ(Write(100), 100);
+  ASSERT_EQ(Write(100), 100);
+  EXPECT_EQ(Kernel("read of 65536 in packet mode", Read(65536)), 100);
+  EXPECT_EQ(Kernel("read of 10 in packet mode", Read(10)), 10);
+  EXPECT_EQ(Kernel("then", ErrnoName(ReadErrno())), "EAGAIN");
+}
+
+TEST_F(KernelTest, AHeldWritingEndKeepsWhatAReaderLeft) {
+  UniqueFd both = Open(O_RDWR);
+  writer_ = Open(O_WRONLY);
+  both.Reset();
+  reader_ = Open(O_RDONLY);
+  ASSERT_EQ(Write(5), 5);
+  reader_.Reset();
+  EXPECT_EQ(PollEvents(writer_.get(), 0), POLLERR);
+  reader_ = Open(O_RDONLY);
+  EXPECT_EQ(Kernel("unread bytes after the reader left", Read(100)), 5);
+  EXPECT_EQ(Kernel("then, the writer being there", ErrnoName(ReadErrno())),
+            "EAGAIN");
+}
+
+TEST_F(KernelTest, UnreadBytesSurviveAKilledWriterButNotTheLastClose) {
+  reader_ = Open(O_RDONLY);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int fd = open(fifo_.c_str(), O_WRONLY);
+    (void)!write(fd, "hello", 5);
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(Kernel("bytes after the writer's SIGKILL", Read(100)), 5);
+  writer_ = Open(O_WRONLY);
+  ASSERT_EQ(Write(5), 5);
+  writer_.Reset();
+  reader_.Reset();
+  reader_ = Open(O_RDONLY);
+  EXPECT_EQ(Kernel("bytes after the last close", Read(100)), 0);
+}
+
+TEST_F(KernelTest, ARenamedAndRemovedFifoStaysConnected) {
+  OpenBoth();
+  ASSERT_EQ(rename(fifo_.c_str(), (dir_ + "/other").c_str()), 0);
+  ASSERT_EQ(unlink((dir_ + "/other").c_str()), 0);
+  ASSERT_EQ(Write(5), 5);
+  EXPECT_EQ(Kernel("bytes through a FIFO without a name", Read(100)), 5);
+}
+
+TEST_F(KernelTest, Openat2FollowsNoLinkAndLeavesNoDirectory) {
+  ASSERT_EQ(symlink("fifo", (dir_ + "/link").c_str()), 0);
+  const UniqueFd dir(open(dir_.c_str(), O_RDONLY | O_DIRECTORY));
+  const auto open_beneath = [&](const char* path) {
+    open_how how = {};
+    how.flags = O_RDONLY | O_NONBLOCK;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    const UniqueFd fd(static_cast<int>(
+        syscall(SYS_openat2, dir.get(), path, &how, sizeof(how))));
+    return ErrnoName(fd.valid() ? 0 : errno);
+  };
+  EXPECT_EQ(Kernel("openat2 of a FIFO", open_beneath("fifo")), "ok");
+  EXPECT_EQ(Kernel("openat2 of a symbolic link", open_beneath("link")),
+            "ELOOP");
+  EXPECT_EQ(Kernel("openat2 of ..", open_beneath("../etc")), "EXDEV");
+}
+
+TEST_F(KernelTest, InotifyTellsOfNamesAndOpeningsButNotOfBytes) {
+  const UniqueFd watch(inotify_init1(IN_NONBLOCK));
+  ASSERT_GE(inotify_add_watch(watch.get(), dir_.c_str(), IN_ALL_EVENTS), 0);
+  const auto seen = [&] {
+    alignas(inotify_event) char events[4096];
+    uint32_t mask = 0;
+    const ssize_t size = read(watch.get(), events, sizeof(events));
+    for (ssize_t at = 0; at < size;) {
+      inotify_event event;
+      std::memcpy(&event, events + at, sizeof(event));
+      mask |= event.mask;
+      at += static_cast<ssize_t>(sizeof(event) + event.len);
+    }
+    return mask;
+  };
+  ASSERT_EQ(mkfifo((dir_ + "/.new").c_str(), 0600), 0);
+  EXPECT_TRUE(Kernel("inotify of mkfifo", seen()) & IN_CREATE);
+  ASSERT_EQ(rename((dir_ + "/.new").c_str(), (dir_ + "/new").c_str()), 0);
+  EXPECT_TRUE(Kernel("inotify of rename", seen()) & IN_MOVED_TO);
+  OpenBoth();
+  EXPECT_TRUE(Kernel("inotify of open", seen()) & IN_OPEN);
+  ASSERT_EQ(Write(5), 5);
+  EXPECT_FALSE(Kernel("inotify of write", seen()) & IN_MODIFY);
+  ASSERT_EQ(unlink(fifo_.c_str()), 0);
+  EXPECT_TRUE(Kernel("inotify of unlink", seen()) & IN_DELETE);
+}
+
+TEST_F(KernelTest, ALockEndsWithItsProcess) {
+  const std::string path = dir_ + "/lock";
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT, 0600);
+    flock(fd, LOCK_EX);
+    (void)!write(ready[1], "x", 1);
+    pause();
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  const UniqueFd fd(open(path.c_str(), O_RDWR));
+  EXPECT_EQ(Kernel("flock while another has it",
+                   ErrnoName(flock(fd.get(), LOCK_EX | LOCK_NB) ? errno : 0)),
+            "EAGAIN");
+  kill(child, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(
+      Kernel("flock after its SIGKILL", flock(fd.get(), LOCK_EX | LOCK_NB)), 0);
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST_F(KernelTest, ARegistrationBelongsToTheOpenFile) {
+  OpenBoth();
+  UniqueFd first(dup(reader_.get()));
+  const Epoll epoll(first.get(), EPOLLIN);
+  first.Reset();
+  ASSERT_EQ(Write(1), 1);
+  // So descriptors are taken out of epoll before they are closed.
+  EXPECT_EQ(
+      Kernel("event of a descriptor closed while a copy lives", epoll.Next()),
+      static_cast<uint32_t>(EPOLLIN));
+}
+
+}  // namespace
+}  // namespace fifobus
