@@ -21,6 +21,9 @@ constexpr std::string_view kDown = ".down";
 // A client makes its pair and renames it within microseconds. Not tuned.
 constexpr absl::Duration kUnfinishedAge = absl::Minutes(1);
 
+// Clients that are turned away come back; each line counts those before it.
+constexpr absl::Duration kTurnedAwayLogInterval = absl::Seconds(1);
+
 std::string UpName(const std::string& id) {
   return fmt::format("sessions/{}{}", id, kUp);
 }
@@ -135,10 +138,13 @@ void SessionDoor::Refuse(const std::string& id, const std::string& name,
 
 void SessionDoor::TurnAway(const std::string& id) {
   parts_.counters.sessions_refused.Add();
-  LogWarning("session refused: no descriptors left; raise ulimit -n",
-             "sessions_opened={} sessions_refused={}",
-             parts_.counters.sessions_opened.value(),
-             parts_.counters.sessions_refused.value());
+  if (absl::Now() - last_turned_away_log_ >= kTurnedAwayLogInterval) {
+    last_turned_away_log_ = absl::Now();
+    LogWarning("session refused: no descriptors left; raise ulimit -n",
+               "sessions_opened={} sessions_refused={}",
+               parts_.counters.sessions_opened.value(),
+               parts_.counters.sessions_refused.value());
+  }
   const DescriptorReserve::Loan loan(reserve_);
   const FifoOpening down =
       OpenFifoForWriting(parts_.bus->fd(), DownName(id), parts_.bus->trust());

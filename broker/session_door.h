@@ -50,6 +50,7 @@ class SessionDoor {
   DescriptorReserve reserve_;
   std::unique_ptr<DirectoryWatch> watch_;
   absl::Time last_rescan_;
+  absl::Time last_turned_away_log_ = absl::InfinitePast();
 };
 
 }  // namespace fifobus

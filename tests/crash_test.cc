@@ -199,6 +199,9 @@ TEST_F(CrashTest, RunningOutOfDescriptorsTurnsNewClientsAwayPolitely) {
           "ulimit -n 40; exec " + FifobusBinary() + " serve --dir " + bus_},
       "", log_);
   ASSERT_TRUE(WaitUntil([&] { return CheckBus(bus_).ok(); }));
+  // UBSan's check of virtual calls opens a pipe for each class that it has not
+  // seen; a first client shows it all of them while there are descriptors.
+  EXPECT_TRUE(Connect()->Ping(kHang).ok());
   std::vector<std::unique_ptr<Client>> clients;
   absl::Status refusal;
   while (refusal.ok()) {

@@ -71,7 +71,11 @@ size_t SleepsOf(pid_t pid) {
   size_t sleeps = 0;
   for (const auto& task : std::filesystem::directory_iterator(
            "/proc/" + std::to_string(pid) + "/task")) {
+    const bool is_main = task.path().filename() == std::to_string(pid);
     std::ifstream status(task.path() / "status");
+    std::string name;  // the first line: "Name:\tfifobus-0"
+    std::getline(status, name);
+    if (!is_main && name.find("fifobus-") == std::string::npos) continue;
     for (std::string line; std::getline(status, line);) {
       constexpr char kField[] = "voluntary_ctxt_switches:";
       if (line.starts_with(kField)) {

@@ -35,7 +35,8 @@ class Process {
 // Descriptors that a process has open.
 size_t OpenDescriptorsOf(pid_t pid);
 
-// How often the process's threads have gone to sleep since it began.
+// How often the main thread and the workers of a broker have gone to sleep
+// since it began. Sanitizers run a thread of their own, which does not count.
 size_t SleepsOf(pid_t pid);
 
 std::string ReadFile(const std::string& path);

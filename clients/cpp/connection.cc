@@ -111,11 +111,14 @@ void Connection::Try() {
   }
   bus_ = *bus;
   state_ = State::kGreeting;
-  status_ = absl::UnavailableError(
-      fmt::format("the broker on {} has not answered", bus_));
   writer_seen_ = false;
   greeting_since_ = absl::Now();
-  delay_ = kFirstDelay;
+  // A broker that is full keeps its last word and its growing delay.
+  if (!absl::IsResourceExhausted(status_)) {
+    status_ = absl::UnavailableError(
+        fmt::format("the broker on {} has not answered", bus_));
+    delay_ = kFirstDelay;
+  }
   Schedule();
 }
 
