@@ -42,7 +42,7 @@ class TestBus {
   explicit TestBus(BrokerOptions options = {});
 
   const std::string& dir() const { return dir_.path(); }
-  Broker& broker() { return *broker_; }
+  Broker& broker() const { return *broker_; }
 
   // Stops the broker, if it runs, and starts the next on the same directory.
   void Stop();
