@@ -74,8 +74,8 @@ void Append(const MessageView& message, const SubOptions& options,
 void ReportGap(const Gap& gap) {
   if (gap.reconnected) {
     fmt::print(stderr,
-               "fifobus: the broker was restarted; an unknown number of "
-               "messages is lost here\n");
+               "fifobus: the broker is gone; what is published until it is "
+               "back, an unknown number of messages, is missing here\n");
     return;
   }
   std::string topics;

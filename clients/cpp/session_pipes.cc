@@ -23,7 +23,7 @@ namespace {
 std::string NewId() {
   std::array<uint64_t, 2> bits = {};
   // Never short for so few bytes: getrandom(2).
-  (void)getrandom(bits.data(), sizeof(bits), 0);
+  (void)!getrandom(bits.data(), sizeof(bits), 0);
   return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
 }
 
