@@ -1,6 +1,8 @@
 #include "proto/frame.h"
 
+#include <fstream>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -248,6 +250,42 @@ TEST(FrameFaultText, EveryFaultHasAClause) {
        ++fault) {
     EXPECT_FALSE(FrameFaultText(static_cast<FrameFault>(fault)).empty());
   }
+}
+
+// The bytes of an example of FRAMING.md: the hex digits of each line up to two
+// spaces, behind which its meaning follows.
+std::string DocumentedFrame(const std::string& name) {
+  std::ifstream document("proto/FRAMING.md");
+  std::string frame;
+  bool inside = false;
+  for (std::string line; std::getline(document, line);) {
+    if (line == "```") inside = false;
+    if (inside) {
+      line.erase(0, line.find_first_not_of(' '));
+      std::istringstream digits(line.substr(0, line.find("  ")));
+      for (std::string byte; digits >> byte;) {
+        EXPECT_EQ(byte.size(), 2u) << line;
+        frame += static_cast<char>(std::stoi(byte, nullptr, 16));
+      }
+    }
+    if (line == "```hex " + name) inside = true;
+  }
+  return frame;
+}
+
+TEST(FramingDocument, ItsExamplesAreWhatTheWriterWrites) {
+  MessageFields fields;
+  fields.topic = "greetings";
+  fields.sequence = 1;
+  fields.payload = "Hello World!";
+  std::string message;
+  AppendMessageFrame(fields, message);
+  EXPECT_EQ(DocumentedFrame("message"), message);
+
+  pb::Frame subscribe;
+  subscribe.mutable_subscribe()->set_request_id(7);
+  subscribe.mutable_subscribe()->set_pattern("sensors/**");
+  EXPECT_EQ(DocumentedFrame("subscribe"), ControlFrame(subscribe));
 }
 
 }  // namespace
