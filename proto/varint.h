@@ -18,6 +18,12 @@ struct VarintResult {
 };
 
 inline VarintResult TakeVarint(std::string_view& bytes) {
+  // One byte: every tag and most lengths.
+  if (!bytes.empty() && static_cast<uint8_t>(bytes[0]) < 0x80) {
+    const auto byte = static_cast<uint8_t>(bytes[0]);
+    bytes.remove_prefix(1);
+    return {byte, true};
+  }
   uint64_t value = 0;
   const size_t end =
       bytes.size() < kVarintBytesMax ? bytes.size() : kVarintBytesMax;

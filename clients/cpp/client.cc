@@ -485,41 +485,34 @@ Received Client::TakeBuffered() {
 }
 
 Received Client::TakeFrom(ReceiveBuffer& buffer) {
-  Received got;
-  while (got.outcome == ReceiveOutcome::kWouldBlock) {
+  while (true) {
     const std::string_view bytes = buffer.untaken();
     const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
     if (extent.state == FrameExtent::State::kTooLarge) {
       FailOnFrame(FrameFault::kTooLarge);
-      break;
+      return Received();
     }
     if (extent.state == FrameExtent::State::kPartial) {
       buffer.Want(extent.frame_bytes);
-      break;
+      return Received();
     }
     const bool scanned = buffer.IsScanned();
     buffer.Take(extent.frame_bytes);
-    got = TakeFrame(bytes.substr(0, extent.frame_bytes), scanned);
+    const std::string_view frame = bytes.substr(0, extent.frame_bytes);
+    const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+    if (view.fault != FrameFault::kNone) {
+      FailOnFrame(view.fault);
+      return Received();
+    }
+    if (view.kind == FrameKind::kMessage) return Received(frame, view.member);
+    if (view.kind == FrameKind::kGap) {
+      Received got;
+      got.outcome = ReceiveOutcome::kGap;
+      got.gap = GapOf(view.member);
+      return got;
+    }
+    if (!scanned) OnControl(view);
   }
-  return got;
-}
-
-Received Client::TakeFrame(std::string_view frame, bool scanned) {
-  Received got;
-  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
-  if (view.fault != FrameFault::kNone) {
-    FailOnFrame(view.fault);
-  } else if (view.kind == FrameKind::kMessage) {
-    got.outcome = ReceiveOutcome::kMessage;
-    got.message = ReadMessage(view.member);
-    got.frame = frame;
-  } else if (view.kind == FrameKind::kGap) {
-    got.outcome = ReceiveOutcome::kGap;
-    got.gap = GapOf(view.member);
-  } else if (!scanned) {
-    OnControl(view);
-  }
-  return got;
 }
 
 void Client::ReadAhead() {

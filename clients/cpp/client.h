@@ -95,6 +95,14 @@ struct Gap {
 };
 
 struct Received {
+  // Not defaulted, as MessageView's.
+  Received() {}  // NOLINT(modernize-use-equals-default)
+  // A message in its frame. `member` is what ReadFrame found in it.
+  Received(std::string_view whole_frame, std::string_view member)
+      : outcome(ReceiveOutcome::kMessage),
+        message(ReadMessage(member)),
+        frame(whole_frame) {}
+
   ReceiveOutcome outcome = ReceiveOutcome::kWouldBlock;
   // Only if kMessage. Its views are valid until the next call on the client
   // that is not const.
@@ -226,7 +234,6 @@ class Client {
   // The next event that was read already; kWouldBlock: none.
   Received TakeBuffered();
   Received TakeFrom(ReceiveBuffer& buffer);
-  Received TakeFrame(std::string_view frame, bool scanned);
 
   const ClientOptions options_;
   const std::unique_ptr<Connection> connection_;
