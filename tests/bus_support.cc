@@ -2,13 +2,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <cerrno>
-#include <filesystem>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -19,37 +16,6 @@
 #include "proto/version.h"
 
 namespace fifobus {
-namespace {
-
-bool WaitReadable(int fd, short events) {
-  pollfd readable = {fd, events, 0};
-  return poll(&readable, 1, static_cast<int>(kHang / absl::Milliseconds(1))) ==
-         1;
-}
-
-}  // namespace
-
-TempDir::TempDir() {
-  // tmpfs, where buses are at home; names are short enough anywhere.
-  char path[] = "/dev/shm/fifobus-test-XXXXXX";
-  EXPECT_NE(mkdtemp(path), nullptr);
-  path_ = path;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-bool WaitUntil(const std::function<bool()>& condition) {
-  const absl::Time deadline = absl::Now() + kHang;
-  while (!condition()) {
-    if (absl::Now() >= deadline) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
-}
-
 TestBus::TestBus(BrokerOptions options) : options_(std::move(options)) {
   StartLog(LogLevel::kInfo);
   options_.dir = dir_.path();
@@ -123,7 +89,7 @@ void RawSession::Write(std::string_view bytes) {
     const ssize_t written = write(up_.get(), bytes.data(), bytes.size());
     if (written > 0) {
       bytes.remove_prefix(static_cast<size_t>(written));
-    } else if (errno != EAGAIN || !WaitReadable(up_.get(), POLLOUT)) {
+    } else if (errno != EAGAIN || !WaitFor(up_.get(), POLLOUT)) {
       return;  // the session was closed
     }
   }
@@ -176,35 +142,6 @@ std::string SubscribeFrame(std::string_view pattern) {
   std::string bytes;
   AppendFrame(frame, bytes);
   return bytes;
-}
-
-void MakeFifo(const std::string& path) {
-  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0) << path;
-}
-
-std::string ReadBytes(int fd, size_t bytes) {
-  std::string all;
-  while (all.size() < bytes && WaitReadable(fd, POLLIN)) {
-    char buffer[65536];
-    const ssize_t size =
-        read(fd, buffer, std::min(sizeof(buffer), bytes - all.size()));
-    if (size == 0) break;
-    if (size > 0) all.append(buffer, static_cast<size_t>(size));
-  }
-  return all;
-}
-
-size_t OpenDescriptors() {
-  const std::filesystem::directory_iterator open("/proc/self/fd");
-  return static_cast<size_t>(
-      std::distance(begin(open), std::filesystem::directory_iterator()));
-}
-
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  limit.rlim_cur = limit.rlim_max;
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 std::vector<std::string> ReceivePayloads(Client& client, size_t count) {

@@ -1,39 +1,19 @@
 #ifndef FIFOBUS_TESTS_BUS_SUPPORT_H_
 #define FIFOBUS_TESTS_BUS_SUPPORT_H_
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
 #include "broker/broker.h"
 #include "broker/options.h"
 #include "clients/cpp/client.h"
+#include "tests/pipe_support.h"
 
 // Real buses for tests.
 namespace fifobus {
-
-// However slow the machine: a test that waits longer has found a hang.
-inline constexpr absl::Duration kHang = absl::Seconds(60);
-
-// A new empty directory, removed with all that is in it.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-// Waits until `condition` holds; false after kHang.
-bool WaitUntil(const std::function<bool()>& condition);
 
 // A broker in this process, on a directory of its own.
 class TestBus {
@@ -87,18 +67,6 @@ class RawSession {
 // As RawSession's, without a message.
 std::string HelloFrame();
 std::string SubscribeFrame(std::string_view pattern);
-
-// Makes a FIFO.
-void MakeFifo(const std::string& path);
-
-// Reads a descriptor, which may be non-blocking, until `bytes` bytes have come,
-// its end, or kHang.
-std::string ReadBytes(int fd, size_t bytes);
-
-// Descriptors that this process has open.
-size_t OpenDescriptors();
-// As many descriptors as the system lets this process have.
-void RaiseDescriptorLimit();
 
 // The payloads of the next `count` messages, "(gap)" for a gap.
 std::vector<std::string> ReceivePayloads(Client& client, size_t count);
