@@ -112,6 +112,8 @@ TEST_F(EgressPipeTest, APartialWriteGoesOnWhereItStoppedWhenThereIsRoom) {
   EXPECT_GT(written, 0u);
   EXPECT_LT(written, text.size());
   EXPECT_TRUE(ReadBytes(reading_.get(), text.size()) == text);
+  Close();  // what it calls lives in this function
+  EXPECT_EQ(written, text.size());
 }
 
 TEST_F(EgressPipeTest, RoomIsToldWhicheverThreadFilledThePipe) {
