@@ -43,6 +43,7 @@ class Router {
   // `feeder` is the ingress that is paused if a subscriber is full; may be
   // null. Both must live until the last Flush for this chunk.
   void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder);
+  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve>&& feeder) = delete;
 
   enum class Verdict { kRouted, kBadTopic, kReservedTopic };
 

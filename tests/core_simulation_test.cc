@@ -1,0 +1,243 @@
+// The broker's core under random load, without an operating system: sessions
+// that subscribe, publish, read slowly, stall and leave in an order drawn from
+// a seed. A model of a few lines says what each must have received or been told
+// it lost.
+
+#include <deque>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "broker/base/counters.h"
+#include "broker/core/egress.h"
+#include "broker/core/router.h"
+#include "broker/core/subscription_table.h"
+#include "fmt/format.h"
+#include "gtest/gtest.h"
+#include "proto/topic.h"
+#include "tests/core_fakes.h"
+
+namespace fifobus {
+namespace {
+
+constexpr size_t kQueueBytesMax = 2000;
+
+// One subscriber and what the model knows of it.
+struct Subscriber {
+  uint32_t id = 0;
+  std::shared_ptr<FakeSink> sink;
+  std::shared_ptr<Egress> egress;
+  std::vector<std::string> patterns;
+  // Frames that were published while it was subscribed, in order.
+  std::vector<std::string> expected;
+
+  bool Wants(std::string_view topic) const {
+    for (const std::string& pattern : patterns) {
+      if (Matches(pattern, topic)) return true;
+    }
+    return false;
+  }
+};
+
+class Simulation {
+ public:
+  explicit Simulation(uint32_t seed) : random_(seed) {
+    options_.egress_queue_bytes_max = kQueueBytesMax;
+    options_.copied_rest_bytes_max = 64;
+    options_.routes_max = 8;
+    router_ = std::make_unique<Router>(options_, table_, counters_);
+  }
+
+  void Step() {
+    switch (Draw(8)) {
+      case 0:
+        if (subscribers_.size() < 6) Join();
+        return;
+      case 1:
+        if (!subscribers_.empty()) Subscribe(Any());
+        return;
+      case 2:
+        if (!subscribers_.empty()) Unsubscribe(Any());
+        return;
+      case 3:
+        if (!subscribers_.empty()) Read(Any(), Draw(4000));
+        return;
+      case 4:
+        if (!subscribers_.empty() && Draw(10) == 0)
+          Any().egress->OnStallTimeout();
+        return;
+      case 5:
+        if (!subscribers_.empty() && Draw(40) == 0) Leave();
+        return;
+      default:
+        Publish();
+    }
+  }
+
+  // Everybody reads to the end; then each must have got what the model says.
+  void Finish() {
+    while (!subscribers_.empty()) Leave();
+    EXPECT_EQ(valve_->pauses, 0) << "nobody is left who could hold it";
+  }
+
+  size_t checked() const { return checked_; }
+  size_t lost() const { return lost_; }
+
+ private:
+  uint32_t Draw(uint32_t bound) { return random_() % bound; }
+  Subscriber& Any() { return *subscribers_[Draw(subscribers_.size())]; }
+
+  std::string DrawPattern() {
+    static const std::vector<std::string> patterns = {
+        "a", "a/b", "a/*", "a/**", "*/b", "**", "*", "c/*/e", "c/**"};
+    return patterns[Draw(static_cast<uint32_t>(patterns.size()))];
+  }
+  std::string DrawTopic() {
+    static const std::vector<std::string> topics = {
+        "a", "a/b", "a/c", "b", "c/d", "c/d/e", "c/x/e", "x/b"};
+    return topics[Draw(static_cast<uint32_t>(topics.size()))];
+  }
+
+  void Join() {
+    auto subscriber = std::make_unique<Subscriber>();
+    subscriber->id = next_id_++;
+    subscriber->sink = std::make_shared<FakeSink>();
+    subscriber->sink->room = Draw(3000);
+    subscriber->egress =
+        std::make_shared<Egress>(subscriber->id, EgressFormat::kFrames,
+                                 options_, subscriber->sink, counters_);
+    subscribers_.push_back(std::move(subscriber));
+  }
+
+  void Subscribe(Subscriber& subscriber) {
+    const std::string pattern = DrawPattern();
+    std::erase(subscriber.patterns, pattern);
+    subscriber.patterns.push_back(pattern);
+    table_.Add(pattern, subscriber.egress);
+  }
+
+  void Unsubscribe(Subscriber& subscriber) {
+    const std::string pattern = DrawPattern();
+    std::erase(subscriber.patterns, pattern);
+    table_.Remove(pattern, subscriber.id);
+  }
+
+  // One chunk of some messages.
+  void Publish() {
+    std::vector<std::pair<std::string, std::string>> messages;
+    std::string bytes;
+    for (uint32_t i = 0; i <= Draw(6); ++i) {
+      const std::string topic = DrawTopic();
+      const std::string payload =
+          fmt::format("{}:{}", ++published_, std::string(Draw(400), 'x'));
+      messages.emplace_back(topic, MessageFrame(topic, payload));
+      bytes += messages.back().second;
+    }
+    const ChunkRef chunk = ChunkOf(bytes);
+    router_->Begin(chunk, feeder_);
+    size_t offset = 0;
+    for (const auto& [topic, frame] : messages) {
+      const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
+      const FrameView view = ReadFrame(in_chunk.substr(kFramePrefixBytes));
+      ASSERT_EQ(router_->Add(in_chunk, ReadMessage(view.member)),
+                Router::Verdict::kRouted);
+      offset += frame.size();
+      for (const auto& subscriber : subscribers_) {
+        if (subscriber->Wants(topic)) subscriber->expected.push_back(frame);
+      }
+    }
+    router_->Flush();
+    CheckBounds(bytes.size());
+  }
+
+  // A queue exceeds its limit by one chunk of the only feeder at most.
+  void CheckBounds(size_t chunk_bytes) {
+    for (const auto& subscriber : subscribers_) {
+      const Egress::State state = subscriber->egress->state();
+      if (state.stalled) {
+        EXPECT_LE(state.queued_bytes, kQueueBytesMax + chunk_bytes);
+      } else if (state.queued_bytes > kQueueBytesMax) {
+        EXPECT_GT(valve_->pauses, 0) << "nothing holds the publisher back";
+      }
+    }
+  }
+
+  void Read(Subscriber& subscriber, size_t bytes) {
+    subscriber.sink->room += bytes;
+    subscriber.egress->OnWritable();
+  }
+
+  void Leave() {
+    const size_t index = Draw(static_cast<uint32_t>(subscribers_.size()));
+    Subscriber& subscriber = *subscribers_[index];
+    subscriber.sink->room = SIZE_MAX;
+    subscriber.egress->OnWritable();
+    Check(subscriber);
+    for (const std::string& pattern : subscriber.patterns) {
+      table_.Remove(pattern, subscriber.id);
+    }
+    subscriber.egress->Close();
+    subscribers_.erase(subscribers_.begin() + static_cast<long>(index));
+  }
+
+  // Each expected frame is there, in order, or is one of as many as the Gap in
+  // its place announces.
+  void Check(const Subscriber& subscriber) {
+    const SplitFrames split = Split(subscriber.sink->written);
+    EXPECT_TRUE(split.rest.empty());
+    size_t next = 0;
+    for (const std::string& frame : split.frames) {
+      const pb::Frame parsed = Parse(frame);
+      if (parsed.has_gap()) {
+        EXPECT_GT(parsed.gap().messages(), 0u);
+        next += parsed.gap().messages();
+        lost_ += parsed.gap().messages();
+        continue;
+      }
+      ASSERT_LT(next, subscriber.expected.size());
+      ASSERT_EQ(frame, subscriber.expected[next]) << "message " << next;
+      ++next;
+      ++checked_;
+    }
+    EXPECT_EQ(next, subscriber.expected.size()) << "the rest is lost silently";
+  }
+
+  std::mt19937 random_;
+  BrokerOptions options_;
+  Counters counters_;
+  SubscriptionTable table_;
+  std::unique_ptr<Router> router_;
+  const std::shared_ptr<FakeValve> valve_ = std::make_shared<FakeValve>();
+  const std::shared_ptr<Valve> feeder_ = valve_;
+  std::vector<std::unique_ptr<Subscriber>> subscribers_;
+  uint32_t next_id_ = 0;
+  uint64_t published_ = 0;
+  size_t checked_ = 0;
+  size_t lost_ = 0;
+};
+
+TEST(CoreSimulation, WhatIsPublishedIsReceivedOrAnnouncedAsLost) {
+  const uint32_t first =
+      static_cast<uint32_t>(testing::UnitTest::GetInstance()->random_seed()) *
+      1000;
+  size_t checked = 0;
+  size_t lost = 0;
+  for (uint32_t seed = first; seed < first + 30; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    Simulation simulation(seed);
+    for (int step = 0; step < 2000; ++step) simulation.Step();
+    simulation.Finish();
+    checked += simulation.checked();
+    lost += simulation.lost();
+    if (HasFailure()) break;
+  }
+  // It would say little if one of the two never happened.
+  EXPECT_GT(checked, 10000u);
+  EXPECT_GT(lost, 500u);
+  RecordProperty("messages_checked", static_cast<int>(checked));
+  RecordProperty("messages_lost", static_cast<int>(lost));
+}
+
+}  // namespace
+}  // namespace fifobus
