@@ -53,7 +53,7 @@ absl::Status Broker::StartWorkers() {
         i < spinning ? parts_.options.busy_poll : absl::ZeroDuration());
     if (!worker.ok()) return worker.status();
     parts_.routers.push_back(std::make_unique<Router>(
-        parts_.options, parts_.table, parts_.counters));
+        parts_.options, parts_.table, parts_.counters, &(*worker)->staging()));
     parts_.workers.push_back(*std::move(worker));
   }
   return absl::OkStatus();

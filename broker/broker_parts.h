@@ -12,6 +12,7 @@
 #include "broker/core/subscription_table.h"
 #include "broker/io/bus_directory.h"
 #include "broker/io/half_received.h"
+#include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
 
@@ -24,13 +25,15 @@ namespace fifobus {
 struct BrokerParts {
   explicit BrokerParts(const BrokerOptions& broker_options)
       : options(broker_options),
-        half_received(options.half_received_bytes_max) {}
+        half_received(options.half_received_bytes_max),
+        pipe_growth(options) {}
 
   const BrokerOptions options;
   Counters counters;
   SubscriptionTable table;
   IdPool egress_ids;
   HalfReceived half_received;
+  PipeGrowth pipe_growth;
   std::unique_ptr<BusDirectory> bus;
   // Who answers Stats.
   const StatsSource* stats = nullptr;

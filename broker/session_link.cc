@@ -11,10 +11,10 @@ absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
     UniqueFd down, std::function<void(uint64_t)> on_end) {
   auto link = std::shared_ptr<SessionLink>(new SessionLink(
       number, parts, worker, std::move(down), std::move(on_end)));
-  auto opened =
-      IngressPipe::Open(worker, std::move(up), IngressPipe::Gate::kOpen,
-                        link->session_, parts.half_received, parts.options,
-                        [raw = link.get()] { raw->OnUpClosed(); });
+  auto opened = IngressPipe::Open(
+      worker, std::move(up), IngressPipe::Gate::kOpen, link->session_,
+      parts.half_received, &parts.pipe_growth, parts.options,
+      [raw = link.get()] { raw->OnUpClosed(); });
   if (!opened.ok()) {
     link->End();
     return opened.status();
@@ -37,8 +37,8 @@ SessionLink::SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
       parts_(parts),
       worker_(worker),
       on_end_(std::move(on_end)),
-      down_(EgressPipe::Make(worker, std::move(down),
-                             parts.options.stall_timeout)),
+      down_(EgressPipe::Make(worker, std::move(down), parts.options,
+                             &parts.pipe_growth)),
       egress_(std::make_shared<Egress>(parts.egress_ids.Take(),
                                        EgressFormat::kFrames, parts.options,
                                        down_, parts.counters)),

@@ -18,9 +18,9 @@ absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
     std::function<void()> before_routing) {
   auto tap = std::unique_ptr<TapIn>(
       new TapIn(topic, parts, worker, std::move(before_routing)));
-  auto pipe =
-      IngressPipe::Open(worker, std::move(fd), IngressPipe::Gate::kAsksFeed,
-                        tap->feed_, parts.half_received, parts.options, [] {});
+  auto pipe = IngressPipe::Open(
+      worker, std::move(fd), IngressPipe::Gate::kAsksFeed, tap->feed_,
+      parts.half_received, nullptr, parts.options, [] {});
   if (!pipe.ok()) return pipe.status();
   tap->pipe_ = *std::move(pipe);
   tap->feed_.SetValve(tap->pipe_);
@@ -55,8 +55,8 @@ TapOut::TapOut(const std::string& topic, const std::string& name,
                BrokerParts& parts, Worker& worker, UniqueFd fd)
     : topic_(topic),
       parts_(parts),
-      pipe_(
-          EgressPipe::Make(worker, std::move(fd), parts.options.stall_timeout)),
+      pipe_(EgressPipe::Make(worker, std::move(fd), parts.options,
+                             &parts.pipe_growth)),
       egress_(std::make_shared<Egress>(parts.egress_ids.Take(), FormatOf(name),
                                        parts.options, pipe_, parts.counters)) {}
 

@@ -134,6 +134,7 @@ TEST_P(PayloadTest, ArrivesAsItWasThroughPipesOfAnySize) {
   for (const size_t pipe_bytes : {size_t{4096}, size_t{65536}}) {
     BrokerOptions options;
     options.session_pipe_bytes = pipe_bytes;
+    options.grown_pipes_bytes_max = 0;
     const TestBus bus(options);
     const auto subscriber = bus.Subscribe("big");
     const auto publisher = bus.Connect();
@@ -160,6 +161,7 @@ INSTANTIATE_TEST_SUITE_P(Bytes, PayloadTest,
 TEST(Broker, OneThreadMayPublishToItsOwnSubscription) {
   BrokerOptions options;
   options.session_pipe_bytes = 4096;
+  options.grown_pipes_bytes_max = 0;
   const TestBus bus(options);
   const auto client = bus.Subscribe("self");
   constexpr int kMessages = 20000;
@@ -187,6 +189,7 @@ TEST(Broker, OneThreadMayPublishToItsOwnSubscription) {
 TEST(Broker, WorkersThatPauseAndResumeEachOtherLoseNoWakeUp) {
   BrokerOptions options;
   options.session_pipe_bytes = 4096;
+  options.grown_pipes_bytes_max = 0;
   options.egress_queue_bytes_max = 8192;
   options.stall_timeout = kHang;
   const TestBus bus(options);

@@ -13,6 +13,7 @@
 #include "broker/base/chunk.h"
 #include "broker/core/feed.h"
 #include "broker/core/sink.h"
+#include "gtest/gtest.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
 
@@ -22,8 +23,10 @@ namespace fifobus {
 // A subscriber's pipe with so much room.
 class FakeSink : public Sink {
  public:
-  SinkResult Write(absl::Span<const Slice> slices) override {
+  SinkResult Write(absl::Span<const Slice> slices,
+                   const Staged* staged) override {
     ++writes;
+    if (staged != nullptr) ++staged_writes;
     SinkResult result;
     for (const Slice& slice : slices) {
       const size_t part = std::min(slice.size, room);
@@ -44,7 +47,26 @@ class FakeSink : public Sink {
   bool has_reader = true;
   std::string written;
   int writes = 0;
+  int staged_writes = 0;
   int clocks_started = 0;
+};
+
+// Remembers what was staged.
+class FakeStaging : public Staging {
+ public:
+  const Staged* Load(absl::Span<const Slice> slices) override {
+    EXPECT_FALSE(loaded);
+    loaded = true;
+    loads.emplace_back();
+    for (const Slice& slice : slices) {
+      loads.back().append(slice.bytes, slice.size);
+    }
+    return reinterpret_cast<const Staged*>(this);  // only sinks look into it
+  }
+  void Unload() override { loaded = false; }
+
+  bool loaded = false;
+  std::vector<std::string> loads;
 };
 
 class FakeValve : public Valve {

@@ -37,11 +37,14 @@ class EgressPipeTest : public testing::Test {
   ~EgressPipeTest() override { Close(); }
 
   void Open(PipeEnds ends, std::function<void()> on_writable = nullptr,
-            absl::Duration stall_timeout = absl::Seconds(1)) {
+            absl::Duration stall_timeout = absl::Seconds(1),
+            PipeGrowth* growth = nullptr) {
     reading_ = std::move(ends.reading);
     observer_ = std::make_shared<Observer>(std::move(on_writable));
-    pipe_ = EgressPipe::Make(test_.worker(), std::move(ends.writing),
-                             stall_timeout);
+    BrokerOptions options;
+    options.stall_timeout = stall_timeout;
+    pipe_ = EgressPipe::Make(test_.worker(), std::move(ends.writing), options,
+                             growth);
     test_.Do([&] {
       const absl::Status status =
           pipe_->Open(observer_, [this] { ++no_reader_; });
@@ -74,7 +77,7 @@ TEST_F(EgressPipeTest, WritesSlicesInTheirOrder) {
   const std::string c = "!";
   const std::vector<Slice> slices = {
       {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}};
-  const SinkResult result = pipe_->Write(slices);
+  const SinkResult result = pipe_->Write(slices, nullptr);
   EXPECT_EQ(result.outcome, SinkOutcome::kAll);
   EXPECT_EQ(result.bytes_taken, 12u);
   EXPECT_EQ(ReadBytes(reading_.get(), 12), "Hello World!");
@@ -85,7 +88,7 @@ TEST_F(EgressPipeTest, MoreSlicesThanOneCallTakesAreWritten) {
   const std::string text = Numbers(3000);
   std::vector<Slice> slices;
   for (const char& byte : text) slices.push_back({&byte, 1});
-  EXPECT_EQ(pipe_->Write(slices).outcome, SinkOutcome::kAll);
+  EXPECT_EQ(pipe_->Write(slices, nullptr).outcome, SinkOutcome::kAll);
   EXPECT_EQ(ReadBytes(reading_.get(), text.size()), text);
 }
 
@@ -99,7 +102,7 @@ TEST_F(EgressPipeTest, APartialWriteGoesOnWhereItStoppedWhenThereIsRoom) {
       slices.push_back(
           {text.data() + at, std::min<size_t>(777, text.size() - at)});
     }
-    const SinkResult result = pipe_->Write(slices);
+    const SinkResult result = pipe_->Write(slices, nullptr);
     written += result.bytes_taken;
     EXPECT_EQ(result.outcome, written == text.size()
                                   ? SinkOutcome::kAll
@@ -123,7 +126,7 @@ TEST_F(EgressPipeTest, RoomIsToldWhicheverThreadFilledThePipe) {
   EXPECT_TRUE(WaitUntil([&] { return observer_->writable > 0; })) << "at first";
   for (int i = 0; i < 20; ++i) {
     const int before = observer_->writable;
-    const SinkResult result = pipe_->Write({&slice, 1});
+    const SinkResult result = pipe_->Write({&slice, 1}, nullptr);
     ASSERT_EQ(result.outcome, SinkOutcome::kWouldBlock);
     (void)ReadBytes(reading_.get(), result.bytes_taken);
     ASSERT_TRUE(WaitUntil([&] { return observer_->writable > before; })) << i;
@@ -142,7 +145,7 @@ TEST_F(EgressPipeTest, AReaderThatLeavesIsToldOnceWithoutSpinning) {
   const Slice slice = {"x", 1};
   // SIGPIPE is blocked on workers, as WriteFifo requires.
   test_.Do([&] {
-    const SinkResult result = pipe_->Write({&slice, 1});
+    const SinkResult result = pipe_->Write({&slice, 1}, nullptr);
     EXPECT_EQ(result.outcome, SinkOutcome::kNoReader);
     EXPECT_EQ(result.bytes_taken, 0u);
   });

@@ -106,8 +106,8 @@ class IngressPipeTest : public testing::Test {
     writing_ = std::move(ends.writing);
     test_.Do([&] {
       auto pipe = IngressPipe::Open(test_.worker(), std::move(ends.reading),
-                                    gate, feed_, half_received_, options_,
-                                    [this] { closed_ = true; });
+                                    gate, feed_, half_received_, nullptr,
+                                    options_, [this] { closed_ = true; });
       ASSERT_TRUE(pipe.ok()) << pipe.status();
       pipe_ = *std::move(pipe);
     });

@@ -87,12 +87,16 @@ TEST(Load, ReceivedAndAnnouncedAddUpForSlowFastAndStuckSubscribers) {
   options.stall_timeout = absl::Milliseconds(20);
   options.egress_queue_bytes_max = 100000;
   options.session_pipe_bytes = 4096;
+  options.grown_pipes_bytes_max = 0;
+  options.staged_bytes_min = 1000;
   const TestBus bus(options);
 
   // The first is as fast as it can be, the second slow now and then, the third
-  // asleep until everything is published.
+  // asleep until everything is published, the others as the first: with them
+  // there are enough for staging.
   const std::vector<absl::Duration> pauses = {
-      absl::ZeroDuration(), absl::Milliseconds(2), absl::ZeroDuration()};
+      absl::ZeroDuration(), absl::Milliseconds(2), absl::ZeroDuration(),
+      absl::ZeroDuration(), absl::ZeroDuration()};
   std::vector<Account> accounts(pauses.size());
   std::atomic<bool> published{false};
   std::vector<std::unique_ptr<Client>> clients;

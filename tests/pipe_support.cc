@@ -84,6 +84,11 @@ PipeEnds MakeOnePagePipe() {
   return ends;
 }
 
+bool PipesMayGrow() {
+  const PipeEnds ends = MakeOnePagePipe();
+  return fcntl(ends.writing.get(), F_SETPIPE_SZ, 8192) == 8192;
+}
+
 TestWorker::TestWorker(const BrokerOptions& options) {
   auto worker = Worker::Start(0, options, absl::ZeroDuration());
   EXPECT_TRUE(worker.ok()) << worker.status();

@@ -55,6 +55,10 @@ PipeEnds MakePipe();
 // The smallest pipe there is, which forces partial reads and writes.
 PipeEnds MakeOnePagePipe();
 
+// Whether pipes may grow: not once this user's pipes have reached
+// pipe-user-pages-soft. A test that needs it runs alone, and skips aloud.
+bool PipesMayGrow();
+
 // A worker whose thread a test may borrow.
 class TestWorker {
  public:

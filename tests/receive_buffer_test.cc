@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "broker/io/fifo.h"
 #include "gtest/gtest.h"
 #include "tests/pipe_support.h"
 
@@ -85,7 +86,7 @@ TEST_F(ReceiveBufferTest, AStreamComesOutAsItWentIn) {
   std::string written;
   std::string taken;
   while (taken.size() < (4u << 20)) {
-    const size_t size = 1 + random() % 60000;
+    const size_t size = 1 + random() % PipeBytes(pipe_.writing.get());
     std::string bytes(size, '\0');
     for (char& byte : bytes) byte = static_cast<char>(random());
     Write(bytes);

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "broker/io/fifo.h"
 #include "gtest/gtest.h"
 #include "proto/frame_writer.h"
 #include "tests/bus_support.h"
@@ -123,12 +124,14 @@ TEST_F(RefusalTest, AClientThatClosesDownStillHasItsBytesPublished) {
 TEST_F(RefusalTest, TooManyHalfReceivedBytesCloseTheOneThatExceeds) {
   BrokerOptions options;
   options.half_received_bytes_max = 100'000;
+  options.workers = 1;
   const TestBus bus(options);
   RawSession patient(bus.dir());
   patient.Greet();
   const std::string frame = Message("a", std::string(200'000, 'x'));
   patient.Write(frame.substr(0, 60'000));
-  ASSERT_TRUE(bus.Connect()->Ping(kHang).ok());
+  ASSERT_TRUE(WaitUntil([&] { return UnreadBytes(patient.up()) == 0; }));
+  ASSERT_TRUE(bus.Connect()->Ping(kHang).ok()) << "its worker got on";
   RawSession greedy(bus.dir());
   greedy.Greet();
   greedy.Write(frame.substr(0, 60'000));

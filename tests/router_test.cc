@@ -49,7 +49,8 @@ class RouterTest : public testing::Test {
   Counters counters_;
   SubscriptionTable table_;
   uint32_t next_id_ = 0;
-  Router router_{options_, table_, counters_};
+  FakeStaging staging_;
+  Router router_{options_, table_, counters_, &staging_};
   ChunkRef chunk_;
   std::shared_ptr<Valve> valve_;
 };
@@ -76,6 +77,30 @@ TEST_F(RouterTest, OneWritePerSubscriberAndChunk) {
   EXPECT_EQ(all.sink->writes, 1);
   EXPECT_EQ(a.sink->writes, 1);
   EXPECT_EQ(other.sink->writes, 0);
+}
+
+TEST_F(RouterTest, LongBytesForManyAreStagedOnce) {
+  options_.staged_bytes_min = 1000;
+  options_.staged_subscribers_min = 3;
+  const std::string large = MessageFrame("a", std::string(2000, 'x'));
+  const Subscriber tap = Subscribe("a", EgressFormat::kText);
+  std::vector<Subscriber> of_a;
+  for (int i = 0; i < 2; ++i) of_a.push_back(Subscribe("a"));
+  Route({large});
+  EXPECT_TRUE(staging_.loads.empty()) << "two are too few";
+  of_a.push_back(Subscribe("a"));
+  const Subscriber all = Subscribe("**");
+  Route({kA1});
+  EXPECT_TRUE(staging_.loads.empty()) << "that is too short";
+  Route({large, kB1, large});
+  EXPECT_EQ(staging_.loads, std::vector<std::string>{large + large});
+  EXPECT_FALSE(staging_.loaded);
+  for (const Subscriber& subscriber : of_a) {
+    EXPECT_EQ(subscriber.sink->staged_writes, 1);
+  }
+  EXPECT_EQ(all.sink->staged_writes, 0) << "it gets other bytes";
+  EXPECT_EQ(all.sink->written, kA1 + large + kB1 + large);
+  EXPECT_EQ(tap.sink->staged_writes, 0);
 }
 
 TEST_F(RouterTest, WhatWasTakenAtOnceLeavesTheChunkFree) {

@@ -12,12 +12,6 @@ namespace {
 // to IOV_MAX = 1024.
 constexpr size_t kDrainSlices = 64;
 
-size_t TotalBytes(absl::Span<const Slice> slices) {
-  size_t bytes = 0;
-  for (const Slice& slice : slices) bytes += slice.size;
-  return bytes;
-}
-
 QueuedAs QueuedAsOf(EgressFormat format) {
   return format == EgressFormat::kFrames ? QueuedAs::kFrames : QueuedAs::kUnit;
 }
@@ -46,14 +40,14 @@ void Egress::Afterwards::Run() {
 }
 
 void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
-                   const std::shared_ptr<Valve>& feeder) {
+                   const std::shared_ptr<Valve>& feeder, const Staged* staged) {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
     if (!sink_) return;
     size_t written = 0;
     if (queue_.empty()) {
-      written = WriteNow(slices);
+      written = WriteNow(slices, staged);
       if (written == TotalBytes(slices)) return;
     }
     QueueRest(chunk, slices, written);
@@ -69,7 +63,7 @@ Egress::ControlOutcome Egress::OfferControl(std::string_view frame) {
   const Slice whole{frame.data(), frame.size()};
   size_t written = 0;
   if (queue_.empty()) {
-    written = WriteNow({&whole, 1});
+    written = WriteNow({&whole, 1}, nullptr);
     if (written == frame.size()) return ControlOutcome::kQueued;
   }
   ChunkRef chunk = Chunk::Make(frame.size());
@@ -141,9 +135,9 @@ Egress::State Egress::state() const {
   return {queue_.bytes(), queue_.dropped(), stalled_, reader_gone_};
 }
 
-size_t Egress::WriteNow(absl::Span<const Slice> slices) {
+size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
   if (reader_gone_) return 0;
-  const SinkResult result = sink_->Write(slices);
+  const SinkResult result = sink_->Write(slices, staged);
   if (result.outcome == SinkOutcome::kNoReader) reader_gone_ = true;
   return result.bytes_taken;
 }
@@ -179,7 +173,7 @@ void Egress::Drain(Afterwards& afterwards) {
     const size_t count = queue_.Peek(absl::MakeSpan(slices));
     const absl::Span<const Slice> next(slices.data(), count);
     const size_t total = TotalBytes(next);
-    const size_t written = WriteNow(next);
+    const size_t written = WriteNow(next, nullptr);
     queue_.Consume(written);
     if (written < total) break;
   }

@@ -72,9 +72,10 @@ class Egress : public SinkObserver {
 
   // Writes or queues slices of `chunk`: whole frames, or for the text formats
   // one message each. `feeder` is the ingress they came from; null: cannot be
-  // paused.
+  // paused. `staged`: see Sink::Write.
   void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
-             const std::shared_ptr<Valve>& feeder);
+             const std::shared_ptr<Valve>& feeder,
+             const Staged* staged = nullptr);
 
   // Writes or queues one frame of the broker's own, prefix included.
   [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
@@ -101,7 +102,7 @@ class Egress : public SinkObserver {
   };
 
   // Returns the bytes taken, from the front of all slices.
-  size_t WriteNow(absl::Span<const Slice> slices)
+  size_t WriteNow(absl::Span<const Slice> slices, const Staged* staged)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
                  size_t written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -16,6 +16,13 @@ size_t OffsetOf(const Slice& range) {
   return reinterpret_cast<size_t>(range.bytes);
 }
 
+bool SameSlices(absl::Span<const Slice> a, absl::Span<const Slice> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Slice& x, const Slice& y) {
+                      return x.bytes == y.bytes && x.size == y.size;
+                    });
+}
+
 ChunkRef CopyToChunk(const std::string& text) {
   ChunkRef chunk = Chunk::Make(text.size());
   std::memcpy(chunk->bytes(), text.data(), text.size());
@@ -85,26 +92,45 @@ void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {
   gathered.egress->Offer(chunk, gathered.slices, *feeder_);
 }
 
+size_t FanOut::OfferFrames(size_t begin) {
+  const std::vector<Slice>& slices = gathered_[begin].slices;
+  size_t end = begin + 1;
+  while (end < gathered_count_ && SameSlices(gathered_[end].slices, slices)) {
+    ++end;
+  }
+  const Staged* staged = nullptr;
+  if (staging_ != nullptr && end - begin >= options_.staged_subscribers_min &&
+      TotalBytes(slices) >= options_.staged_bytes_min) {
+    staged = staging_->Load(slices);
+  }
+  for (size_t i = begin; i < end; ++i) {
+    gathered_[i].egress->Offer(*chunk_, gathered_[i].slices, *feeder_, staged);
+  }
+  if (staged != nullptr) staging_->Unload();
+  return end;
+}
+
 void FanOut::Flush() {
   const ChunkRef text =
       text_.text.empty() ? ChunkRef() : CopyToChunk(text_.text);
   const ChunkRef json =
       json_.text.empty() ? ChunkRef() : CopyToChunk(json_.text);
-  for (size_t i = 0; i < gathered_count_; ++i) {
-    Gathered& gathered = gathered_[i];
-    switch (gathered.egress->format()) {
+  for (size_t i = 0; i < gathered_count_;) {
+    switch (gathered_[i].egress->format()) {
       case EgressFormat::kFrames:
-        gathered.egress->Offer(*chunk_, gathered.slices, *feeder_);
+        i = OfferFrames(i);
         break;
       case EgressFormat::kText:
-        OfferRendered(gathered, text);
+        OfferRendered(gathered_[i++], text);
         break;
       case EgressFormat::kJson:
-        OfferRendered(gathered, json);
+        OfferRendered(gathered_[i++], json);
         break;
     }
-    gathered.egress.reset();
-    gathered.slices.clear();
+  }
+  for (size_t i = 0; i < gathered_count_; ++i) {
+    gathered_[i].egress.reset();
+    gathered_[i].slices.clear();
   }
   gathered_count_ = 0;
   ++round_;

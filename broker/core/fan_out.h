@@ -19,12 +19,17 @@ namespace fifobus {
 // Gathers, for each subscriber, its slices of one chunk, and then offers them:
 // one offer per subscriber per chunk. Subscribers of frames get ranges of the
 // chunk itself, adjacent ones joined; taps get ranges of a text rendered once
-// per chunk for all of them.
+// per chunk for all of them. Neighbours that get the same long slices are
+// offered them staged.
 //
 // Keeps its vectors from chunk to chunk, so that gathering allocates nothing
 // once it is warm. Worker-affine; owned by a Router.
 class FanOut {
  public:
+  // `staging` may be null. Both must live as long as this.
+  FanOut(const BrokerOptions& options, Staging* staging)
+      : options_(options), staging_(staging) {}
+
   using Egresses = SubscriptionSnapshot::Egresses;
 
   // Starts with another chunk. Both must live until the last Flush for it.
@@ -53,7 +58,13 @@ class FanOut {
   Gathered& GatheredFor(const std::shared_ptr<Egress>& egress);
   void AddRendered(const Rendering& rendering,
                    const std::shared_ptr<Egress>& egress);
+  // Offers a run of subscribers, from `begin` on, that get the same frames.
+  // Returns its end.
+  size_t OfferFrames(size_t begin);
   void OfferRendered(Gathered& gathered, const ChunkRef& chunk);
+
+  const BrokerOptions& options_;
+  Staging* const staging_;
 
   // Pointers and not copies: a copy would keep the chunk from being reused.
   const ChunkRef* chunk_ = nullptr;

@@ -8,11 +8,12 @@
 namespace fifobus {
 
 Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
-               Counters& counters)
+               Counters& counters, Staging* staging)
     : options_(options),
       table_(table),
       counters_(counters),
-      snapshot_(table.snapshot()) {}
+      snapshot_(table.snapshot()),
+      fan_out_(options, staging) {}
 
 void Router::Begin(const ChunkRef& chunk,
                    const std::shared_ptr<Valve>& feeder) {

@@ -34,9 +34,9 @@ namespace fifobus {
 // may call.
 class Router {
  public:
-  // All must live as long as this.
+  // All must live as long as this. `staging` may be null: see FanOut.
   Router(const BrokerOptions& options, const SubscriptionTable& table,
-         Counters& counters);
+         Counters& counters, Staging* staging = nullptr);
 
   // Takes the current subscriptions: call it after the chunk was read, so that
   // who was told "subscribed" before a message was written gets that message.

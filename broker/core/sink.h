@@ -17,6 +17,12 @@ struct Slice {
   size_t size = 0;
 };
 
+inline size_t TotalBytes(absl::Span<const Slice> slices) {
+  size_t bytes = 0;
+  for (const Slice& slice : slices) bytes += slice.size;
+  return bytes;
+}
+
 enum class SinkOutcome {
   kAll,         // everything was taken
   kWouldBlock,  // a part was; OnWritable follows when there is room again
@@ -38,6 +44,21 @@ class SinkObserver {
   virtual void OnStallTimeout() = 0;
 };
 
+// The same bytes for several sinks, held where each may take them without
+// copying them from memory once more. What it is only the sinks know.
+struct Staged;
+
+// Where bytes are staged. Worker-affine.
+class Staging {
+ public:
+  virtual ~Staging() = default;
+
+  // Stages the slices' bytes, or as much of their front as fits; null: nothing.
+  // Valid until Unload, which must come before the next Load.
+  virtual const Staged* Load(absl::Span<const Slice> slices) = 0;
+  virtual void Unload() = 0;
+};
+
 // One subscriber's way out: a pipe, or a fake in tests.
 //
 // Thread word: Write is called by any worker, but by one at a time: under the
@@ -49,8 +70,10 @@ class Sink {
 
   // Writes the slices in order, as much as there is room for, without waiting.
   // After kWouldBlock the observer's OnWritable is certain to follow once the
-  // reader has made room, whichever thread wrote.
-  virtual SinkResult Write(absl::Span<const Slice> slices) = 0;
+  // reader has made room, whichever thread wrote. `staged`, if not null, holds
+  // the front of the same bytes.
+  virtual SinkResult Write(absl::Span<const Slice> slices,
+                           const Staged* staged) = 0;
 
   // Has OnStallTimeout called once, after the stall timeout. Thread-safe;
   // called without the Egress's lock, and also when the sink is closed already.

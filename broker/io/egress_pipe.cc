@@ -2,22 +2,37 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/base/check.h"
 #include "broker/io/fifo.h"
+#include "broker/io/staging_pipe.h"
 
 namespace fifobus {
+namespace {
+
+size_t LargestBytes(absl::Span<const Slice> slices) {
+  size_t bytes = 0;
+  for (const Slice& slice : slices) bytes = std::max(bytes, slice.size);
+  return bytes;
+}
+
+}  // namespace
 
 std::shared_ptr<EgressPipe> EgressPipe::Make(Worker& worker, UniqueFd fd,
-                                             absl::Duration stall_timeout) {
+                                             const BrokerOptions& options,
+                                             PipeGrowth* growth) {
   return std::shared_ptr<EgressPipe>(
-      new EgressPipe(worker, std::move(fd), stall_timeout));
+      new EgressPipe(worker, std::move(fd), options, growth));
 }
 
 EgressPipe::EgressPipe(Worker& worker, UniqueFd fd,
-                       absl::Duration stall_timeout)
-    : worker_(worker), fd_(std::move(fd)), stall_timeout_(stall_timeout) {}
+                       const BrokerOptions& options, PipeGrowth* growth)
+    : worker_(worker),
+      fd_(std::move(fd)),
+      stall_timeout_(options.stall_timeout),
+      growing_(growth) {}
 
 EgressPipe::~EgressPipe() { FIFOBUS_CHECK(registration_.generation == 0); }
 
@@ -39,14 +54,22 @@ void EgressPipe::Close() {
     worker_.loop().Remove(fd_.get(), registration_);
   }
   fd_.Reset();
+  growing_.GiveBack();
   observer_.reset();
   on_no_reader_ = nullptr;
 }
 
 bool EgressPipe::LacksReader() const { return fifobus::LacksReader(fd_.get()); }
 
-SinkResult EgressPipe::Write(absl::Span<const Slice> slices) {
-  return WriteFifo(fd_.get(), slices);
+SinkResult EgressPipe::Write(absl::Span<const Slice> slices,
+                             const Staged* staged) {
+  const SinkResult result = staged == nullptr
+                                ? WriteFifo(fd_.get(), slices)
+                                : WriteStaged(*staged, fd_.get(), slices);
+  if (result.outcome == SinkOutcome::kWouldBlock) {
+    growing_.OnFull(fd_.get(), LargestBytes(slices));
+  }
+  return result;
 }
 
 void EgressPipe::StartStallClock() {

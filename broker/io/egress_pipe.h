@@ -9,7 +9,9 @@
 #include "broker/base/unique_fd.h"
 #include "broker/core/sink.h"
 #include "broker/io/event_loop.h"
+#include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
+#include "broker/options.h"
 
 namespace fifobus {
 
@@ -26,8 +28,10 @@ class EgressPipe : public Sink,
                    public Pollable,
                    public std::enable_shared_from_this<EgressPipe> {
  public:
+  // `growth` must live until the pipe is closed; null: the pipe keeps its size.
   static std::shared_ptr<EgressPipe> Make(Worker& worker, UniqueFd fd,
-                                          absl::Duration stall_timeout);
+                                          const BrokerOptions& options,
+                                          PipeGrowth* growth);
   ~EgressPipe() override;
 
   // Begins to report: to `observer` what Sink promises, to `on_no_reader` that
@@ -39,17 +43,20 @@ class EgressPipe : public Sink,
   // Whether nobody has the reading end open now.
   bool LacksReader() const;
 
-  SinkResult Write(absl::Span<const Slice> slices) override;
+  SinkResult Write(absl::Span<const Slice> slices,
+                   const Staged* staged) override;
   void StartStallClock() override;
 
   void OnEvents(uint32_t events) override;
 
  private:
-  EgressPipe(Worker& worker, UniqueFd fd, absl::Duration stall_timeout);
+  EgressPipe(Worker& worker, UniqueFd fd, const BrokerOptions& options,
+             PipeGrowth* growth);
 
   Worker& worker_;
   UniqueFd fd_;
   const absl::Duration stall_timeout_;
+  GrowingPipe growing_;  // of whoever writes
   std::shared_ptr<SinkObserver> observer_;
   std::function<void()> on_no_reader_;
   EventLoop::Registration registration_;

@@ -23,16 +23,20 @@ constexpr size_t kAssemblyHeadroom = 4;
 // A carry that grew larger than this gives its memory back when it is empty.
 constexpr size_t kCarryBytesKept = size_t{4} << 10;
 
+// What a pipe holds that nobody has resized: pipe(7). A read of so much found
+// it full.
+constexpr size_t kFullPipeBytes = size_t{64} << 10;
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<IngressPipe>> IngressPipe::Open(
     Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
-    HalfReceived& half_received, const BrokerOptions& options,
-    std::function<void()> on_closed) {
+    HalfReceived& half_received, PipeGrowth* growth,
+    const BrokerOptions& options, std::function<void()> on_closed) {
   FIFOBUS_CHECK(worker.IsCurrent());
   auto pipe = std::shared_ptr<IngressPipe>(
-      new IngressPipe(worker, std::move(fd), gate, feed, half_received, options,
-                      std::move(on_closed)));
+      new IngressPipe(worker, std::move(fd), gate, feed, half_received, growth,
+                      options, std::move(on_closed)));
   auto registration = worker.loop().Add(pipe->fd_.get(), EPOLLIN, *pipe);
   if (!registration.ok()) return registration.status();
   pipe->registration_ = *registration;
@@ -41,7 +45,7 @@ absl::StatusOr<std::shared_ptr<IngressPipe>> IngressPipe::Open(
 }
 
 IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
-                         HalfReceived& half_received,
+                         HalfReceived& half_received, PipeGrowth* growth,
                          const BrokerOptions& options,
                          std::function<void()> on_closed)
     : worker_(worker),
@@ -50,6 +54,7 @@ IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
       feed_(feed),
       half_received_(half_received),
       round_bytes_max_(options.round_bytes_max),
+      growing_(growth),
       chunk_bytes_(options.chunk_bytes),
       on_closed_(std::move(on_closed)) {}
 
@@ -82,6 +87,7 @@ void IngressPipe::Close() {
   if (closed()) return;
   worker_.loop().Remove(fd_.get(), registration_);
   fd_.Reset();
+  growing_.GiveBack();
   (void)half_received_.Change(rest_bytes(), 0);
   carry_ = std::string();
   assembly_ = ChunkRef();
@@ -118,6 +124,9 @@ IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
   switch (read.outcome) {
     case ReadOutcome::kBytes:
       budget -= std::min(budget, read.bytes);
+      if (read.bytes >= kFullPipeBytes) {
+        growing_.OnFull(fd_.get(), wanted_bytes_);
+      }
       return Pass(chunk, before + read.bytes);
     case ReadOutcome::kNoWriter:
       return HangUp();
@@ -142,7 +151,7 @@ IngressPipe::Step IngressPipe::Pass(const ChunkRef& chunk, size_t bytes) {
   const size_t charged = rest_bytes();
   const std::string_view all(chunk->bytes(), bytes);
   const FeedResult result = feed_.Take(chunk, all);
-  KeepRest(chunk, all.substr(result.bytes_taken), result.bytes_wanted);
+  KeepRest(all.substr(result.bytes_taken), result.bytes_wanted);
   const HalfReceived::Verdict verdict =
       half_received_.Change(charged, rest_bytes());
   if (result.outcome == FeedOutcome::kClose) {
@@ -174,9 +183,7 @@ ChunkRef IngressPipe::ChunkForReading() {
   return scratch;
 }
 
-// REQUIRES: `rest` lies in `chunk`.
-void IngressPipe::KeepRest(const ChunkRef& chunk, std::string_view rest,
-                           size_t wanted) {
+void IngressPipe::KeepRest(std::string_view rest, size_t wanted) {
   const bool assemble =
       wanted > chunk_bytes_ && rest.size() >= kAssemblyBytesMin;
   if (!assemble) {
@@ -195,7 +202,6 @@ void IngressPipe::KeepRest(const ChunkRef& chunk, std::string_view rest,
   if (assembly_ && rest.data() == assembly_->bytes()) return;  // grew in place
   assembly_ = Chunk::Make(std::min(wanted, kAssemblyHeadroom * rest.size()));
   std::memcpy(assembly_->bytes(), rest.data(), rest.size());
-  (void)chunk;
 }
 
 std::string_view IngressPipe::rest() const {

@@ -14,6 +14,7 @@
 #include "broker/core/feed.h"
 #include "broker/io/event_loop.h"
 #include "broker/io/half_received.h"
+#include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
 
@@ -42,13 +43,14 @@ class IngressPipe : public Valve,
     kAsksFeed,  // Feed::Admit is asked before each read
   };
 
-  // `feed` and `half_received` must live until the pipe is closed. `on_closed`
+  // `feed`, `half_received` and `growth` must live until the pipe is closed;
+  // `growth` may be null: the pipe keeps its size. `on_closed`
   // runs once, on the worker's thread, when the pipe has closed itself or was
   // closed. The first turn is asked for at once.
   static absl::StatusOr<std::shared_ptr<IngressPipe>> Open(
       Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
-      HalfReceived& half_received, const BrokerOptions& options,
-      std::function<void()> on_closed);
+      HalfReceived& half_received, PipeGrowth* growth,
+      const BrokerOptions& options, std::function<void()> on_closed);
   ~IngressPipe() override;
 
   void Pause() override;
@@ -75,8 +77,8 @@ class IngressPipe : public Valve,
   };
 
   IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
-              HalfReceived& half_received, const BrokerOptions& options,
-              std::function<void()> on_closed);
+              HalfReceived& half_received, PipeGrowth* growth,
+              const BrokerOptions& options, std::function<void()> on_closed);
 
   void PostTurn();
   bool MayRead();
@@ -85,7 +87,7 @@ class IngressPipe : public Valve,
   Step Pass(const ChunkRef& chunk, size_t bytes);
   // A chunk with the rest at its front and room behind it.
   ChunkRef ChunkForReading();
-  void KeepRest(const ChunkRef& chunk, std::string_view rest, size_t wanted);
+  void KeepRest(std::string_view rest, size_t wanted);
   size_t rest_bytes() const { return carry_.size() + assembled_bytes_; }
   std::string_view rest() const;
 
@@ -95,6 +97,7 @@ class IngressPipe : public Valve,
   Feed& feed_;
   HalfReceived& half_received_;
   const size_t round_bytes_max_;
+  GrowingPipe growing_;
   const size_t chunk_bytes_;
   std::function<void()> on_closed_;
   EventLoop::Registration registration_;

@@ -30,8 +30,10 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
     int index, const BrokerOptions& options, absl::Duration busy_poll) {
   auto loop = EventLoop::Create(busy_poll);
   if (!loop.ok()) return loop.status();
-  auto worker =
-      std::unique_ptr<Worker>(new Worker(index, options, *std::move(loop)));
+  auto staging = StagingPipe::Create(options.large_pipe_bytes);
+  if (!staging.ok()) return staging.status();
+  auto worker = std::unique_ptr<Worker>(
+      new Worker(index, options, *std::move(loop), *std::move(staging)));
   const AllSignalsBlocked blocked;
   // The thread touches thread_ only through tasks, which are posted later.
   worker->thread_ = std::thread([loop = worker->loop_.get()] { loop->Run(); });
@@ -41,10 +43,12 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
 }
 
 Worker::Worker(int index, const BrokerOptions& options,
-               std::unique_ptr<EventLoop> loop)
+               std::unique_ptr<EventLoop> loop,
+               std::unique_ptr<StagingPipe> staging)
     : index_(index),
       chunk_bytes_(options.chunk_bytes),
-      loop_(std::move(loop)) {}
+      loop_(std::move(loop)),
+      staging_(std::move(staging)) {}
 
 Worker::~Worker() {
   loop_->Stop();

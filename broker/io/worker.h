@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "broker/base/chunk.h"
 #include "broker/io/event_loop.h"
+#include "broker/io/staging_pipe.h"
 #include "broker/options.h"
 
 namespace fifobus {
@@ -33,17 +34,21 @@ class Worker {
     return std::this_thread::get_id() == thread_.get_id();
   }
 
+  // Where this worker stages what goes to many subscribers.
+  Staging& staging() { return *staging_; }
+
   // A chunk of options.chunk_bytes that nobody else holds. The same as before
   // unless a queue has kept it.
   const ChunkRef& ScratchChunk();
 
  private:
   Worker(int index, const BrokerOptions& options,
-         std::unique_ptr<EventLoop> loop);
+         std::unique_ptr<EventLoop> loop, std::unique_ptr<StagingPipe> staging);
 
   const int index_;
   const size_t chunk_bytes_;
   const std::unique_ptr<EventLoop> loop_;
+  const std::unique_ptr<StagingPipe> staging_;
   ChunkRef scratch_;
   std::thread thread_;
 };
