@@ -1,14 +1,11 @@
-#include <algorithm>
 #include <cstdint>
-#include <limits>
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/time/clock.h"
 #include "clients/cli/bench.h"
 #include "clients/cli/bench_payload.h"
+#include "clients/cli/bench_tally.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -24,79 +21,9 @@ struct BenchSubOptions {
   bool json = false;
 };
 
-// Memory is reserved for so many latencies, so that growing does not disturb
-// the measurement: 128 MiB of which only what is used is ever touched.
-constexpr uint64_t kReservedMax = uint64_t{1} << 24;
-
-// What arrived. Latencies are kept one by one, so that percentiles are exact.
-class Tally {
- public:
-  explicit Tally(uint64_t count) { latencies_.reserve(count); }
-
-  void Add(std::string_view payload) {
-    const int64_t now = MonotonicNanos();
-    const BenchStamp stamp = ReadStamp(payload);
-    first_due_ = std::min(first_due_, stamp.due_nanos);
-    last_received_ = now;
-    ++messages_;
-    bytes_ += payload.size();
-    latencies_.push_back(now - stamp.due_nanos);
-    uint64_t& next = next_sequence_[stamp.id()];
-    if (stamp.sequence() < next) {
-      ++out_of_order_;
-    } else {
-      lost_ += stamp.sequence() - next;
-      next = stamp.sequence() + 1;
-    }
-  }
-
-  uint64_t messages() const { return messages_; }
-
-  nlohmann::ordered_json Json() {
-    std::sort(latencies_.begin(), latencies_.end());
-    const double seconds =
-        messages_ == 0 ? 0
-                       : static_cast<double>(last_received_ - first_due_) / 1e9;
-    const auto per_second = [seconds](uint64_t n) {
-      return seconds > 0 ? static_cast<double>(n) / seconds : 0;
-    };
-    return {{"messages", messages_},
-            {"bytes", bytes_},
-            {"seconds", seconds},
-            {"msgs_per_s", per_second(messages_)},
-            {"bytes_per_s", per_second(bytes_)},
-            {"lost", lost_},
-            {"out_of_order", out_of_order_},
-            {"latency_us",
-             {{"p50", Micros(0.5)},
-              {"p90", Micros(0.9)},
-              {"p99", Micros(0.99)},
-              {"p999", Micros(0.999)},
-              {"max", Micros(1)}}}};
-  }
-
- private:
-  // REQUIRES: latencies_ is sorted.
-  double Micros(double quantile) const {
-    if (latencies_.empty()) return 0;
-    const double last = static_cast<double>(latencies_.size() - 1);
-    return static_cast<double>(
-               latencies_[static_cast<size_t>(quantile * last)]) /
-           1000;
-  }
-
-  uint64_t messages_ = 0;
-  uint64_t bytes_ = 0;
-  uint64_t lost_ = 0;
-  uint64_t out_of_order_ = 0;
-  int64_t first_due_ = std::numeric_limits<int64_t>::max();
-  int64_t last_received_ = 0;
-  std::map<uint16_t, uint64_t> next_sequence_;
-  std::vector<int64_t> latencies_;
-};
-
 // Receives until the count or the deadline.
-Exit Receive(Client& client, const BenchSubOptions& options, Tally& tally) {
+Exit Receive(Client& client, const BenchSubOptions& options,
+             BenchTally& tally) {
   const absl::Time deadline = absl::Now() + options.timeout;
   while (tally.messages() < options.count) {
     const Received got = client.Receive(deadline);
@@ -127,7 +54,7 @@ Exit BenchSub(const BenchSubOptions& options) {
   const absl::Status status = (*client)->Subscribe(options.pattern);
   if (!status.ok()) return Fail(status);
   (*client)->set_mode(options.mode.mode());
-  Tally tally(std::min(options.count, kReservedMax));
+  BenchTally tally(options.count);
   const Exit exit = Receive(**client, options, tally);
   const nlohmann::ordered_json result = tally.Json();
   if (options.json) {

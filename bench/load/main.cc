@@ -1,0 +1,186 @@
+// The command line of every load program:
+//
+//   PROGRAM pub ADDRESS --count N --size S [--rate R] [--batch] [--id K]
+//   PROGRAM sub ADDRESS --count N --size S [--wait HOW]
+//   PROGRAM ping ADDRESS --count N --size S [--wait HOW]
+//   PROGRAM relay FROM TO [--wait HOW] [--tee]
+//
+// `sub` prints "ready" once it is subscribed, and one JSON object at the end,
+// as `ping` does.
+#include <time.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "bench/load/transport.h"
+#include "clients/cli/bench_payload.h"
+#include "clients/cli/bench_tally.h"
+
+namespace fifobus::bench {
+namespace {
+
+using cli::BenchStamp;
+using cli::BenchTally;
+
+struct Load {
+  LoadOptions options;
+  uint64_t count = 0;
+  double rate = 0;  // messages a second; 0: as fast as it goes
+  uint16_t id = 0;
+};
+
+void SleepUntil(int64_t nanos) {
+  timespec until = {};
+  until.tv_sec = nanos / 1000000000;
+  until.tv_nsec = nanos % 1000000000;
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) !=
+         0) {
+  }
+}
+
+// With a rate, each message is stamped with when it was due, not when it was
+// sent, so that a stall counts for all that it delays.
+void Publish(const Load& load) {
+  const std::unique_ptr<Publisher> publisher = MakePublisher(load.options);
+  std::string payload(load.options.size, 'x');
+  const int64_t begin = cli::MonotonicNanos();
+  for (uint64_t i = 0; i < load.count; ++i) {
+    BenchStamp stamp;
+    stamp.id_and_sequence = uint64_t{load.id} << cli::kBenchIdShift | i;
+    stamp.due_nanos = cli::MonotonicNanos();
+    if (load.rate > 0) {
+      const int64_t due = begin + static_cast<int64_t>(static_cast<double>(i) *
+                                                       1e9 / load.rate);
+      if (stamp.due_nanos < due) {
+        publisher->Flush();
+        SleepUntil(due);
+      }
+      stamp.due_nanos = due;
+    }
+    cli::WriteStamp(stamp, payload.data());
+    publisher->Publish(payload);
+  }
+  publisher->Close();
+}
+
+// The percentiles of a plot whose axis stretches towards 1: half, nine tenths,
+// 99 hundredths and so on, with steps between.
+std::vector<double> PlottedQuantiles() {
+  std::vector<double> quantiles = {0};
+  for (int i = 1; i <= 80; ++i) {
+    quantiles.push_back(1 - std::pow(10, -i / 20.0));
+  }
+  return quantiles;
+}
+
+void Print(BenchTally& tally) {
+  nlohmann::ordered_json result = tally.Json();
+  nlohmann::ordered_json curve;
+  for (const double quantile : PlottedQuantiles()) {
+    curve.push_back({quantile, tally.Micros(quantile)});
+  }
+  result["curve"] = curve;
+  std::cout << result.dump() << std::endl;
+}
+
+void Subscribe(const Load& load) {
+  const std::unique_ptr<Subscriber> subscriber = MakeSubscriber(load.options);
+  BenchTally tally(load.count);
+  std::cout << "ready" << std::endl;
+  while (tally.messages() < load.count) {
+    const bool came = subscriber->Receive(
+        [&](std::string_view payload) { tally.Add(payload); });
+    if (!came && tally.messages() > 0) break;
+  }
+  Print(tally);
+}
+
+// Sends a message to itself, through whatever is between, and waits for it.
+void Ping(const Load& load) {
+  const std::unique_ptr<Subscriber> subscriber = MakeSubscriber(load.options);
+  const std::unique_ptr<Publisher> publisher = MakePublisher(load.options);
+  BenchTally tally(load.count);
+  std::string payload(load.options.size, 'x');
+  std::cout << "ready" << std::endl;
+  for (uint64_t i = 0; i < load.count; ++i) {
+    BenchStamp stamp;
+    stamp.id_and_sequence = i;
+    stamp.due_nanos = cli::MonotonicNanos();
+    cli::WriteStamp(stamp, payload.data());
+    publisher->Publish(payload);
+    publisher->Flush();
+    while (tally.messages() <= i) {
+      const bool came =
+          subscriber->Receive([&](std::string_view echo) { tally.Add(echo); });
+      if (!came) Die("a message did not come back");
+    }
+  }
+  Print(tally);
+}
+
+void AddWait(CLI::App& app, Wait& wait) {
+  static const std::map<std::string, Wait> kNames = {
+      {"blocking", Wait::kBlocking},
+      {"epoll", Wait::kEpoll},
+      {"sleep", Wait::kSleep},
+      {"busy", Wait::kBusy}};
+  app.add_option("--wait", wait)->transform(CLI::CheckedTransformer(kNames));
+}
+
+CLI::App& AddRole(CLI::App& app, const std::string& name, Load& load) {
+  CLI::App& role = *app.add_subcommand(name);
+  role.add_option("ADDRESS", load.options.address)->required();
+  role.add_option("--count", load.count)->required();
+  role.add_option("--size", load.options.size)
+      ->required()
+      ->check(CLI::Range(cli::kBenchPayloadBytesMin, size_t{1} << 24));
+  return role;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("one part of a load");
+  app.require_subcommand(1);
+  Load load;
+  CLI::App& pub = AddRole(app, "pub", load);
+  pub.add_option("--rate", load.rate);
+  pub.add_option("--id", load.id);
+  pub.add_flag("--batch", load.options.batch);
+  pub.callback([&] { Publish(load); });
+  CLI::App& sub = AddRole(app, "sub", load);
+  AddWait(sub, load.options.wait);
+  sub.callback([&] { Subscribe(load); });
+  CLI::App& ping = AddRole(app, "ping", load);
+  AddWait(ping, load.options.wait);
+  ping.callback([&] { Ping(load); });
+  RelayOptions relay_options;
+  CLI::App& relay = *app.add_subcommand("relay");
+  relay.add_option("FROM", relay_options.from)->required();
+  relay.add_option("TO", relay_options.to)->required();
+  relay.add_flag("--tee", relay_options.tee);
+  AddWait(relay, relay_options.wait);
+  relay.callback([&] { RunRelay(relay_options); });
+  CLI11_PARSE(app, argc, argv);
+  return 0;
+}
+
+}  // namespace
+
+void Die(const std::string& what) {
+  std::cerr << "load: " << what << std::endl;
+  _exit(1);
+}
+
+void Pause(Wait wait) {
+  if (wait != Wait::kSleep) return;
+  const timespec millisecond = {0, 1000000};
+  nanosleep(&millisecond, nullptr);
+}
+
+}  // namespace fifobus::bench
+
+int main(int argc, char** argv) { return fifobus::bench::Main(argc, argv); }
