@@ -32,7 +32,7 @@ struct LoadOptions {
 inline constexpr std::string_view kTopic = "load";
 
 // No silence inside a load is that long: it is over, or the rest was lost.
-inline constexpr int kIdleMillis = 3000;
+inline constexpr int kIdleMillis = 1500;
 
 class Publisher {
  public:

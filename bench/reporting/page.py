@@ -1,0 +1,126 @@
+"""Writes the report: a self-contained HTML page, a Markdown summary, the JSON."""
+
+import html
+import json
+import os
+
+from reporting import plots, tables
+from reporting.results import Results
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1120px; margin: 2em auto;
+       padding: 0 1em; color: #222; }
+h1, h2 { line-height: 1.2; }
+table { border-collapse: collapse; font-size: 13px; margin: 0.5em 0; }
+.wide { overflow-x: auto; }
+th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right;
+         white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { background: #f5f5f5; }
+.note { color: #555; font-size: 13px; }
+svg { max-width: 100%; height: auto; }
+"""
+
+READING = """\
+Each figure is the median of its repetitions, with the lowest and the highest in
+parentheses. All systems ran in turn on the same machine, so their ratios mean
+something even where the machine is slow or busy; the figures themselves do not carry
+over to another machine."""
+
+WAITING = """\
+Blocking is the right choice unless you know better: it costs no CPU while nothing
+comes. Choose non-blocking with epoll when one thread has other descriptors to serve; it
+is as fast. Choose busy-poll when a core may burn for the lowest latency. A loop that
+sleeps between attempts has all disadvantages at once: it is slow and never idle."""
+
+LIMITS = """\
+What no broker over pipes or sockets can do: each message is copied by the kernel into
+and out of a pipe, twice over, and a sleeping reader must be woken. Rings in shared
+memory (Iceoryx, Aeron's IPC, a plain SPSC queue) move a small message in well under a
+microsecond and a large one without a copy. They need a common memory layout, trust in
+every writer, and a spinning reader or a futex; shells and sandboxes cannot use them."""
+
+
+def html_table(table):
+    if not table.rows:
+        return ""
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in table.header)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>\n"
+        for row in table.rows)
+    return (f"<h3>{html.escape(table.title)}</h3>\n<div class=wide><table>"
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
+            f"<p class=note>{html.escape(table.note)}</p>\n")
+
+
+def markdown_table(table):
+    if not table.rows:
+        return ""
+    lines = [f"### {table.title}", "", "| " + " | ".join(table.header) + " |",
+             "|" + "---|" * len(table.header)]
+    lines += ["| " + " | ".join(str(c) for c in row) + " |" for row in table.rows]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines) + "\n"
+
+
+def machine_table(sign):
+    return tables.Table("Machine and run", ["", ""], list(sign["machine"].items()))
+
+
+def systems_table(sign):
+    rows = [[s["name"], s["version"], s["settings"]] for s in sign["systems"]]
+    rows += [[name, "not measured", why] for name, why in sign["skipped"].items()]
+    return tables.Table("Versions and settings", ["system", "version", "settings"], rows)
+
+
+def sections(results, sign):
+    """(heading, paragraph, tables), in the order of the page."""
+    return [
+        ("How should a reader wait?", WAITING, [tables.advice(results)]),
+        ("How does fifobus compare?", READING,
+         [tables.goals(results), tables.losses(results), *tables.latencies(results),
+          *tables.streams(results), *tables.fans(results)]),
+        ("How does it scale?", "", tables.scaling(results)),
+        ("What would be faster?", LIMITS, []),
+        ("What was measured, and on what?", "",
+         [machine_table(sign), systems_table(sign), tables.matrix(results)]),
+    ]
+
+
+def html_page(results, sign):
+    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8>",
+             "<title>fifobus: measured</title>", f"<style>{STYLE}</style></head><body>",
+             f"<h1>fifobus, measured</h1><p class=note>{html.escape(sign['title'])}</p>"]
+    drawn = dict(plots.all_plots(results))
+    places = {0: ["Latency by how the reader waits", "Round trip by how both ends wait"],
+              1: ["Latency of all systems", "Throughput over size",
+                  "Fan-out over subscribers"],
+              2: ["As the bus fills"]}
+    for index, (heading, paragraph, some_tables) in enumerate(sections(results, sign)):
+        parts.append(f"<h2>{heading}</h2><p>{html.escape(paragraph)}</p>")
+        for title in places.get(index, []):
+            parts.append(f"<figure><figcaption>{title}</figcaption>{drawn[title]}"
+                         "</figure>")
+        parts += [html_table(table) for table in some_tables]
+    return "\n".join(parts) + "</body></html>\n"
+
+
+def markdown_page(results, sign):
+    parts = ["# fifobus, measured", sign["title"]]
+    for heading, paragraph, some_tables in sections(results, sign):
+        parts += [f"## {heading}", paragraph]
+        parts += [markdown_table(table) for table in some_tables]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write(records, sign, folder):
+    """Writes report.html, report.md and report.json into `folder`."""
+    os.makedirs(folder, exist_ok=True)
+    results = Results(records, sign)
+    for name, content in (
+            ("report.json", json.dumps({"sign": sign, "records": records}) + "\n"),
+            ("report.md", markdown_page(results, sign)),
+            ("report.html", html_page(results, sign))):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+            out.write(content)
