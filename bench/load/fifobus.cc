@@ -53,10 +53,13 @@ class FifobusSubscriber : public Subscriber {
     }
   }
   bool Receive(const OnPayload& on_payload) override {
-    const absl::Time deadline = absl::Now() + absl::Milliseconds(kIdleMillis);
+    // Not a new deadline, and so a look at the clock, for each message.
+    if (calls_++ % 256 == 0) {
+      deadline_ = absl::Now() + 2 * absl::Milliseconds(kIdleMillis);
+    }
     bool came = false;
     while (true) {
-      const Received got = client_->Receive(deadline);
+      const Received got = client_->Receive(deadline_);
       switch (got.outcome) {
         case ReceiveOutcome::kMessage:
           on_payload(got.message.payload);
@@ -66,7 +69,8 @@ class FifobusSubscriber : public Subscriber {
         case ReceiveOutcome::kGap:
           continue;  // shows as lost
         case ReceiveOutcome::kWouldBlock:
-          if (came || absl::Now() > deadline) return came;
+          if (came) return true;
+          if (absl::Now() > deadline_) return Idle();
           if (wait_ == Wait::kEpoll) {
             pollfd polled = {client_->fd(), POLLIN, 0};
             (void)poll(&polled, 1, kIdleMillis);
@@ -74,7 +78,7 @@ class FifobusSubscriber : public Subscriber {
           Pause(wait_);
           continue;
         case ReceiveOutcome::kTimedOut:
-          return false;
+          return Idle();
         case ReceiveOutcome::kDisconnected:
           Die(std::string(client_->status().message()));
       }
@@ -82,8 +86,15 @@ class FifobusSubscriber : public Subscriber {
   }
 
  private:
+  bool Idle() {
+    calls_ = 0;
+    return false;
+  }
+
   const Wait wait_;
   const std::unique_ptr<Client> client_;
+  uint64_t calls_ = 0;
+  absl::Time deadline_;
 };
 
 }  // namespace

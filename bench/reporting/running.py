@@ -9,14 +9,18 @@ from reporting.systems import LOADS, Broken
 
 RUN_SECONDS = 90  # a load that takes longer hangs
 SETTLE_SECONDS = 0.15  # until subscriptions that nobody acknowledges have come
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds(pid):
-    """User and system time of a running process."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def cpu_seconds(process):
+    """What a running process, if any, has used of the processor, all its threads."""
+    if process is None:
+        return 0
+    total = 0
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        path = f"/proc/{process.pid}/task/{thread}/schedstat"
+        with open(path, encoding="ascii") as stat:
+            total += int(stat.read().split()[0])
+    return total / 1e9
 
 
 def memory_bytes(pid):
@@ -29,14 +33,13 @@ def memory_bytes(pid):
 
 
 class Child:
-    """A load process, its output, and its CPU time once it has ended."""
+    """A load process and its output."""
 
     def __init__(self, command):
         self.command = command
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
-        self.cpu = 0.0
 
     def await_ready(self):
         if self.process.stdout.readline().strip() != "ready":
@@ -87,14 +90,13 @@ def run(system, *, size, count, subscribers=1, publishers=1, rate=0, batch=True,
         children += bystanders
         after = memory_bytes(system.process.pid) if system.process else 0
         shape = ["--size", str(size), "--wait", wait]
-        broker_cpu = cpu_seconds(system.process.pid) if system.process else 0
-        rusage = os.times()
         if ping:
             subs = [Child([system.program, "ping", system.ping_address(),
                            "--count", str(count), *shape])]
             pubs = []
             children += subs
             subs[0].await_ready()
+            broker_cpu = cpu_seconds(system.process)
         else:
             subs = [Child([system.program, "sub", system.subscriber_address(i),
                            "--count", str(count * publishers), *shape])
@@ -103,6 +105,7 @@ def run(system, *, size, count, subscribers=1, publishers=1, rate=0, batch=True,
             for sub in subs:
                 sub.await_ready()
             time.sleep(SETTLE_SECONDS)
+            broker_cpu = cpu_seconds(system.process)
             pubs = [Child([system.program, "pub", system.publisher_address(),
                            "--size", str(size), "--count", str(count), "--id", str(i),
                            *(["--rate", str(rate)] if rate else []),
@@ -111,15 +114,11 @@ def run(system, *, size, count, subscribers=1, publishers=1, rate=0, batch=True,
             children += pubs
         deadline = time.monotonic() + RUN_SECONDS
         outs = [json.loads(sub.finish(deadline)) for sub in subs]
-        for pub in pubs:
-            pub.finish(deadline)
-        used = os.times()
-        broker_used = cpu_seconds(system.process.pid) if system.process else 0
+        pub_outs = [json.loads(pub.finish(deadline)) for pub in pubs]
+        broker_used = cpu_seconds(system.process)
         result = merge(outs, count * publishers)
         result["broker_cpu_s"] = broker_used - broker_cpu
-        result["clients_cpu_s"] = (
-            used.children_user + used.children_system -
-            rusage.children_user - rusage.children_system)
+        result["clients_cpu_s"] = sum(out["cpu_s"] for out in (*outs, *pub_outs))
         if idle[0]:
             result["bytes_per_idle_session"] = (after - before) / idle[0]
         return result

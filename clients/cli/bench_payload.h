@@ -18,6 +18,10 @@ namespace fifobus::cli {
 inline constexpr size_t kBenchPayloadBytesMin = 16;
 inline constexpr int kBenchIdShift = 48;
 
+// Without a rate, so many messages share a stamp: a look at the clock costs as
+// much as a small message.
+inline constexpr uint64_t kBenchStampMessages = 16;
+
 struct BenchStamp {
   int64_t due_nanos = 0;
   uint64_t id_and_sequence = 0;

@@ -18,13 +18,15 @@ BenchTally::BenchTally(uint64_t count) {
 }
 
 void BenchTally::Add(std::string_view payload) {
-  const int64_t now = MonotonicNanos();
   const BenchStamp stamp = ReadStamp(payload);
-  first_due_ = std::min(first_due_, stamp.due_nanos);
-  last_received_ = now;
   ++messages_;
   bytes_ += payload.size();
-  latencies_.push_back(now - stamp.due_nanos);
+  if (stamp.due_nanos != last_due_) {
+    last_due_ = stamp.due_nanos;
+    last_received_ = MonotonicNanos();
+    first_due_ = std::min(first_due_, stamp.due_nanos);
+    latencies_.push_back(last_received_ - stamp.due_nanos);
+  }
   uint64_t& next = next_sequence_[stamp.id()];
   if (stamp.sequence() < next) {
     ++out_of_order_;

@@ -12,7 +12,7 @@
 namespace fifobus::cli {
 
 // What arrived of a load. Latencies are kept one by one, so that percentiles
-// are exact. Not thread-safe.
+// are exact; of messages that share a stamp the first one's. Not thread-safe.
 class BenchTally {
  public:
   // Of about `count` messages.
@@ -38,6 +38,7 @@ class BenchTally {
   uint64_t lost_ = 0;
   uint64_t out_of_order_ = 0;
   int64_t first_due_ = std::numeric_limits<int64_t>::max();
+  int64_t last_due_ = -1;
   int64_t last_received_ = 0;
   std::map<uint16_t, uint64_t> next_sequence_;
   std::vector<int64_t> latencies_;
