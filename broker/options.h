@@ -87,10 +87,13 @@ struct BrokerOptions {
   // user without privilege have in pipes (pipe-user-pages-soft).
   size_t grown_pipes_bytes_max = size_t{32} << 20;
 
-  // Frames of so many bytes in all that go to so many subscribers are written
-  // into a pipe once and handed on by tee(2) instead of being copied for each.
+  // Frames of at least so many bytes, which are at least so many for all their
+  // subscribers together, are written into a pipe once and handed on by tee(2)
+  // instead of being copied for each. Less than a page would waste the slots of
+  // the subscribers' pipes. Below the second number staging costs more than it
+  // saves: bench/parts/fan_out_bench.cc.
   size_t staged_bytes_min = size_t{4} << 10;
-  size_t staged_subscribers_min = 4;
+  size_t staged_total_bytes_min = size_t{40} << 10;
 };
 
 }  // namespace fifobus

@@ -89,11 +89,11 @@ TEST(Load, ReceivedAndAnnouncedAddUpForSlowFastAndStuckSubscribers) {
   options.session_pipe_bytes = 4096;
   options.grown_pipes_bytes_max = 0;
   options.staged_bytes_min = 1000;
+  options.staged_total_bytes_min = 4000;
   const TestBus bus(options);
 
   // The first is as fast as it can be, the second slow now and then, the third
-  // asleep until everything is published, the others as the first: with them
-  // there are enough for staging.
+  // asleep until everything is published, the others as the first.
   const std::vector<absl::Duration> pauses = {
       absl::ZeroDuration(), absl::Milliseconds(2), absl::ZeroDuration(),
       absl::ZeroDuration(), absl::ZeroDuration()};

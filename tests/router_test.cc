@@ -81,7 +81,7 @@ TEST_F(RouterTest, OneWritePerSubscriberAndChunk) {
 
 TEST_F(RouterTest, LongBytesForManyAreStagedOnce) {
   options_.staged_bytes_min = 1000;
-  options_.staged_subscribers_min = 3;
+  options_.staged_total_bytes_min = 12000;
   const std::string large = MessageFrame("a", std::string(2000, 'x'));
   const Subscriber tap = Subscribe("a", EgressFormat::kText);
   std::vector<Subscriber> of_a;

@@ -5,8 +5,8 @@
 //   PROGRAM ping ADDRESS --count N --size S [--wait HOW]
 //   PROGRAM relay FROM TO [--wait HOW] [--tee]
 //
-// `sub` and `ping` print "ready" once they are subscribed. All but `relay` print
-// one JSON object at the end.
+// `sub` and `ping` print "ready" once they are subscribed. All but `relay`
+// print one JSON object at the end.
 #include <sys/prctl.h>
 #include <time.h>
 

@@ -92,6 +92,12 @@ void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {
   gathered.egress->Offer(chunk, gathered.slices, *feeder_);
 }
 
+bool FanOut::WorthStaging(size_t bytes, size_t subscribers) const {
+  return staging_ != nullptr && subscribers > 1 &&
+         bytes >= options_.staged_bytes_min &&
+         bytes * subscribers >= options_.staged_total_bytes_min;
+}
+
 size_t FanOut::OfferFrames(size_t begin) {
   const std::vector<Slice>& slices = gathered_[begin].slices;
   size_t end = begin + 1;
@@ -99,8 +105,7 @@ size_t FanOut::OfferFrames(size_t begin) {
     ++end;
   }
   const Staged* staged = nullptr;
-  if (staging_ != nullptr && end - begin >= options_.staged_subscribers_min &&
-      TotalBytes(slices) >= options_.staged_bytes_min) {
+  if (WorthStaging(TotalBytes(slices), end - begin)) {
     staged = staging_->Load(slices);
   }
   for (size_t i = begin; i < end; ++i) {

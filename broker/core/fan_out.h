@@ -58,6 +58,7 @@ class FanOut {
   Gathered& GatheredFor(const std::shared_ptr<Egress>& egress);
   void AddRendered(const Rendering& rendering,
                    const std::shared_ptr<Egress>& egress);
+  bool WorthStaging(size_t bytes, size_t subscribers) const;
   // Offers a run of subscribers, from `begin` on, that get the same frames.
   // Returns its end.
   size_t OfferFrames(size_t begin);
