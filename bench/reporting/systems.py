@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 import time
 
-LOADS = "bazel-bin/bench/load/"
-FIFOBUS = "bazel-bin/fifobus"
+BIN = os.environ.get("FIFOBUS_BIN", "bazel-bin")
+LOADS = BIN + "/bench/load/"
+FIFOBUS = BIN + "/fifobus"
 START_SECONDS = 10
 
 
