@@ -119,14 +119,11 @@ class FifoSubscriber : public Subscriber {
   std::string carry_;
 };
 
-// Waits for room where a non-blocking end is full.
-void WriteOn(int fd, std::string_view bytes) { WriteAll(fd, bytes); }
-
 void RelayByWrite(int from, const std::vector<int>& to, Wait wait) {
   std::string buffer(kReadBytes, '\0');
   while (true) {
     const size_t bytes = ReadSome(from, wait, buffer);
-    for (const int fd : to) WriteOn(fd, {buffer.data(), bytes});
+    for (const int fd : to) WriteAll(fd, {buffer.data(), bytes});
   }
 }
 
@@ -145,8 +142,8 @@ void RelayByTee(int from, const std::vector<int>& to, Wait wait) {
       const ssize_t copied = tee(staging[0], fd, bytes, 0);
       if (copied < 0) Die(std::string("tee: ") + std::strerror(errno));
       // What a full pipe did not take goes from memory.
-      WriteOn(fd, std::string_view(buffer.data(), bytes)
-                      .substr(static_cast<size_t>(copied)));
+      WriteAll(fd, std::string_view(buffer.data(), bytes)
+                       .substr(static_cast<size_t>(copied)));
     }
     for (size_t left = bytes; left > 0;) {
       left -= static_cast<size_t>(

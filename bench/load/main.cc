@@ -7,7 +7,6 @@
 //
 // `sub` and `ping` print "ready" once they are subscribed. All but `relay`
 // print one JSON object at the end.
-#include <sys/prctl.h>
 #include <time.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 
 #include "CLI/CLI.hpp"
 #include "bench/load/transport.h"
+#include "clients/cli/bench_clock.h"
 #include "clients/cli/bench_payload.h"
 #include "clients/cli/bench_tally.h"
 
@@ -50,25 +50,13 @@ class CpuClock {
   const double begin_ = Now();
 };
 
-// Sleeps end up to 50 us late unless it is asked for less: prctl(2).
-void WakePunctually() { (void)prctl(PR_SET_TIMERSLACK, 1); }
-
-void SleepUntil(int64_t nanos) {
-  timespec until = {};
-  until.tv_sec = nanos / 1000000000;
-  until.tv_nsec = nanos % 1000000000;
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) !=
-         0) {
-  }
-}
-
 // With a rate, each message is stamped with when it was due, not when it was
 // sent, so that a stall counts for all that it delays.
 void Publish(const Load& load) {
   const std::unique_ptr<Publisher> publisher = MakePublisher(load.options);
   std::string payload(load.options.size, 'x');
   const CpuClock cpu;
-  WakePunctually();
+  cli::WakePunctually();
   const int64_t begin = cli::MonotonicNanos();
   int64_t now = begin;
   for (uint64_t i = 0; i < load.count; ++i) {
@@ -83,7 +71,7 @@ void Publish(const Load& load) {
                                                        1e9 / load.rate);
       if (stamp.due_nanos < due) {
         publisher->Flush();
-        SleepUntil(due);
+        cli::SleepUntil(due);
       }
       stamp.due_nanos = due;
     }

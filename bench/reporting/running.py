@@ -63,10 +63,10 @@ class Child:
 
 
 def crowd(system, sessions, patterns):
-    """Idle sessions beside a load; at most 5000 in a process, for its descriptors."""
+    """Idle sessions beside a load; at most 3000 in a process, five descriptors each."""
     children = []
     while sessions > 0:
-        part = min(sessions, 5000)
+        part = min(sessions, 3000)
         sessions -= part
         children.append(Child([LOADS + "crowd", system.dir, "--sessions", str(part),
                                "--patterns", str(patterns)]))

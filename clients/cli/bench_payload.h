@@ -1,8 +1,6 @@
 #ifndef FIFOBUS_CLIENTS_CLI_BENCH_PAYLOAD_H_
 #define FIFOBUS_CLIENTS_CLI_BENCH_PAYLOAD_H_
 
-#include <time.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -43,12 +41,6 @@ inline BenchStamp ReadStamp(std::string_view payload) {
 
 inline void WriteStamp(const BenchStamp& stamp, char* payload) {
   std::memcpy(payload, &stamp, sizeof(stamp));
-}
-
-inline int64_t MonotonicNanos() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * int64_t{1000000000} + now.tv_nsec;
 }
 
 }  // namespace fifobus::cli

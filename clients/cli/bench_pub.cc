@@ -1,6 +1,3 @@
-#include <sys/prctl.h>
-#include <time.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "clients/cli/bench.h"
+#include "clients/cli/bench_clock.h"
 #include "clients/cli/bench_payload.h"
 
 namespace fifobus::cli {
@@ -23,18 +21,6 @@ struct BenchPubOptions {
   bool batch = false;
   uint16_t id = 0;
 };
-
-// Sleeps end up to 50 us late unless it is asked for less: prctl(2).
-void WakePunctually() { (void)prctl(PR_SET_TIMERSLACK, 1); }
-
-void SleepUntil(int64_t nanos) {
-  timespec until = {};
-  until.tv_sec = nanos / 1000000000;
-  until.tv_nsec = nanos % 1000000000;
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) !=
-         0) {
-  }
-}
 
 // Publishes whatever the mode says about waiting: the load is the load.
 absl::Status PublishOne(Client& client, const BenchPubOptions& options,

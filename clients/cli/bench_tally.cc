@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "clients/cli/bench_clock.h"
 #include "clients/cli/bench_payload.h"
 
 namespace fifobus::cli {
