@@ -30,15 +30,16 @@ over to another machine."""
 WAITING = """\
 Blocking is the right choice unless you know better: it costs no CPU while nothing
 comes. Choose non-blocking with epoll when one thread has other descriptors to serve; it
-is as fast. Choose busy-poll when a core may burn for the lowest latency. A loop that
+costs about the same. Choose busy-poll when a core may burn for the lowest latency. A loop that
 sleeps between attempts has all disadvantages at once: it is slow and never idle."""
 
 LIMITS = """\
-What no broker over pipes or sockets can do: each message is copied by the kernel into
+What no broker over pipes or sockets can avoid: each message is copied by the kernel into
 and out of a pipe, twice over, and a sleeping reader must be woken. Rings in shared
-memory (Iceoryx, Aeron's IPC, a plain SPSC queue) move a small message in well under a
-microsecond and a large one without a copy. They need a common memory layout, trust in
-every writer, and a spinning reader or a futex; shells and sandboxes cannot use them."""
+memory (Iceoryx, Aeron's IPC, a plain SPSC queue) need no system call for a message while
+the reader is awake, and no copy for a large one; none of them is measured here. They need
+a common memory layout and trust in every writer; shells and most sandboxes cannot use
+them."""
 
 
 def html_table(table):

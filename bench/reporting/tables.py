@@ -220,11 +220,12 @@ def goals(results):
 def losses(results):
     """Where the best peer is ahead."""
     rows = []
-    for figure, pick, smallest in (("latency", latency("p50"), True),
-                                   ("latency", latency("p99"), True),
-                                   ("stream", throughput, False),
-                                   ("fan-out", throughput, False),
-                                   ("fan-in", throughput, False)):
+    for figure, name, pick, smallest in (
+            ("latency", "latency p50", latency("p50"), True),
+            ("latency", "latency p99", latency("p99"), True),
+            ("stream", "stream", throughput, False),
+            ("fan-out", "fan-out", throughput, False),
+            ("fan-in", "fan-in", throughput, False)):
         shapes = {(r["size"], r["subscribers"], r["publishers"], r["rate"])
                   for r in results.select(figure)}
         for size, subscribers, publishers, rate in sorted(shapes):
@@ -234,7 +235,7 @@ def losses(results):
             ratio = results.ratio(pick, "fifobus", best, figure, **shape)
             if ratio and (ratio > 1 if smallest else ratio < 1):
                 load = f", {rate:,}/s" if rate else ""
-                rows.append([f"{figure}, {size_name(size)}, {publishers} to "
+                rows.append([f"{name}, {size_name(size)}, {publishers} to "
                              f"{subscribers}{load}", best, number(ratio)])
     return Table("Where a peer is ahead", ["load", "peer", "fifobus by the peer"], rows)
 

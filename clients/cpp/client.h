@@ -55,12 +55,10 @@ struct ClientOptions {
 
 enum class PublishOutcome {
   // The bytes are in the pipe; or, in an open Batch, will be at its Flush; or,
-  // not
-  // blocking, their rest follows by itself at later calls.
+  // not blocking, their rest follows by itself at later calls.
   kSent,
   // As kSent, but on a new session: an unknown number of the messages before
-  // this
-  // one was lost with the old one. Told once.
+  // this one was lost with the old one. Told once.
   kSentAfterGap,
   // Not blocking: the pipe is full, or there is no broker now. Nothing was
   // taken.
@@ -152,9 +150,8 @@ class Client {
   PublishOutcome Flush(absl::Time deadline = absl::InfiniteFuture());
 
   // Subscribes to a pattern: a topic in which a level may be "*" and the last
-  // one
-  // "**". When this returns OK, all that is published afterwards arrives. Waits
-  // whatever the mode, up to `timeout`. InvalidArgument: the pattern;
+  // one "**". When this returns OK, all that is published afterwards arrives.
+  // Waits whatever the mode, up to `timeout`. InvalidArgument: the pattern;
   // DeadlineExceeded: no answer yet, but the subscription stands and is made as
   // soon as there is a broker.
   absl::Status Subscribe(std::string_view pattern,
