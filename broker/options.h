@@ -84,7 +84,8 @@ struct BrokerOptions {
   size_t large_pipe_bytes = size_t{1} << 20;
 
   // Pipes that have grown take so much together: half of what the kernel lets a
-  // user without privilege have in pipes (pipe-user-pages-soft).
+  // user without privilege have in pipes (pipe-user-pages-soft). Large ones
+  // take half of that at most; where it is spent, they grow to the first size.
   size_t grown_pipes_bytes_max = size_t{32} << 20;
 
   // Frames of at least so many bytes, which are at least so many for all their

@@ -54,11 +54,28 @@ TEST_F(PipeGrowthTest, WhatAClosedPipeTookIsForOthers) {
   first.GiveBack();
   third.OnFull(c.writing.get(), 1);
   EXPECT_EQ(PipeBytes(c.writing.get()), 8192u);
+  second.GiveBack();
+  third.GiveBack();
+}
+
+TEST_F(PipeGrowthTest, HalfIsKeptForTheSmallerSize) {
+  PipeGrowth growth(Options(2 * 16384));
+  GrowingPipe first(&growth);
+  GrowingPipe second(&growth);
+  GrowingPipe third(&growth);
+  const PipeEnds a = MakeOnePagePipe();
+  const PipeEnds b = MakeOnePagePipe();
+  const PipeEnds c = MakeOnePagePipe();
+  first.OnFull(a.writing.get(), 10000);
+  EXPECT_EQ(PipeBytes(a.writing.get()), 16384u);
   second.OnFull(b.writing.get(), 10000);
-  EXPECT_EQ(PipeBytes(b.writing.get()), 8192u) << "too little is left";
+  EXPECT_EQ(PipeBytes(b.writing.get()), 8192u) << "better than none";
+  third.OnFull(c.writing.get(), 1);
+  EXPECT_EQ(PipeBytes(c.writing.get()), 8192u);
+  first.GiveBack();
   third.GiveBack();
   second.OnFull(b.writing.get(), 10000);
-  EXPECT_EQ(PipeBytes(b.writing.get()), 16384u);
+  EXPECT_EQ(PipeBytes(b.writing.get()), 16384u) << "there is room now";
   second.GiveBack();
 }
 

@@ -9,11 +9,14 @@ namespace fifobus {
 PipeGrowth::PipeGrowth(const BrokerOptions& options)
     : busy_bytes_(options.busy_pipe_bytes),
       large_bytes_(options.large_pipe_bytes),
+      kept_bytes_(options.grown_pipes_bytes_max / 2),
       left_(options.grown_pipes_bytes_max) {}
 
-bool PipeGrowth::Take(size_t bytes) {
+bool PipeGrowth::Take(size_t size, size_t taken) {
+  const size_t bytes = size - taken;
+  const size_t kept = size > busy_bytes_ ? kept_bytes_ : 0;
   size_t left = left_.load(std::memory_order_relaxed);
-  while (left >= bytes) {
+  while (left >= bytes + kept) {
     if (left_.compare_exchange_weak(left, left - bytes,
                                     std::memory_order_relaxed)) {
       return true;
@@ -27,7 +30,11 @@ void PipeGrowth::GiveBack(size_t bytes) {
 }
 
 void GrowingPipe::Grow(int fd, size_t size) {
-  if (!growth_->Take(size - taken_)) return;
+  if (!growth_->Take(size, taken_)) {
+    // The smaller size is better than none.
+    size = growth_->SizeFor(0);
+    if (taken_ >= size || !growth_->Take(size, taken_)) return;
+  }
   taken_ = size;
   TrySetPipeBytes(fd, size);
 }

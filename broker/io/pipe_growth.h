@@ -22,13 +22,15 @@ class PipeGrowth {
     return bytes <= busy_bytes_ ? busy_bytes_ : large_bytes_;
   }
 
-  // Takes bytes; false: there are not as many left.
-  bool Take(size_t bytes);
+  // Takes what a pipe needs to become of that size; false: there is not as much
+  // left. The second half is kept for pipes of the smaller size.
+  bool Take(size_t size, size_t taken);
   void GiveBack(size_t bytes);
 
  private:
   const size_t busy_bytes_;
   const size_t large_bytes_;
+  const size_t kept_bytes_;
   std::atomic<size_t> left_;
 };
 
