@@ -73,7 +73,7 @@ struct RelayOptions {
 
 [[noreturn]] void Die(const std::string& what);
 
-// What each of the two waits between attempts that found nothing.
+// Between two attempts that found nothing: sleeps 1 ms if kSleep, else nothing.
 void Pause(Wait wait);
 
 }  // namespace fifobus::bench

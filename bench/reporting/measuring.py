@@ -18,7 +18,7 @@ class Measuring:
         self.seconds = seconds
         self.counts = {}  # by cell
         self.records = []
-        self.broken = {}  # by system's name and shape: why
+        self.broken = {}  # by cell: why
 
     def pilot_count(self, cell):
         return max(20, min(2000, PILOT_BYTES // cell.size))

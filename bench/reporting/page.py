@@ -30,8 +30,9 @@ over to another machine."""
 WAITING = """\
 Blocking is the right choice unless you know better: it costs no CPU while nothing
 comes. Choose non-blocking with epoll when one thread has other descriptors to serve; it
-costs about the same. Choose busy-poll when a core may burn for the lowest latency. A loop that
-sleeps between attempts has all disadvantages at once: it is slow and never idle."""
+costs about the same. Choose busy-poll when a core may burn for the lowest latency. A
+loop that sleeps between attempts has all disadvantages at once: it is slow and never
+idle."""
 
 LIMITS = """\
 What no broker over pipes or sockets can avoid: each message is copied by the kernel into
