@@ -20,7 +20,14 @@ enum MessageField : uint32_t {
   kContentType = 5,
   kExpiry = 6,
   kHeaders = 7,
+  kRetain = 8,
+  kConfirmId = 9,
   kPayload = 15,
+};
+enum DeliveryField : uint32_t {
+  kRetained = 1,
+  kAckId = 2,
+  kDeliveryCount = 3,
 };
 enum HeaderField : uint32_t { kName = 1, kValue = 2 };
 
@@ -104,6 +111,8 @@ uint32_t ExpectedWireType(uint32_t number) {
     case kSequence:
     case kPublishTime:
     case kExpiry:
+    case kRetain:
+    case kConfirmId:
       return kVarint;
     default:
       return kLen;
@@ -111,7 +120,7 @@ uint32_t ExpectedWireType(uint32_t number) {
 }
 
 bool IsKnown(uint32_t number) {
-  return (number >= kTopic && number <= kHeaders) || number == kPayload;
+  return (number >= kTopic && number <= kConfirmId) || number == kPayload;
 }
 
 FrameFault StoreField(const Field& field, MessageView& message) {
@@ -136,6 +145,12 @@ FrameFault StoreField(const Field& field, MessageView& message) {
                                            : FrameFault::kBadText;
     case kHeaders:
       return ReadHeader(field.bytes).fault;
+    case kRetain:
+      message.retain = field.value != 0;
+      return FrameFault::kNone;
+    case kConfirmId:
+      message.confirm_id = field.value;
+      return FrameFault::kNone;
     default:
       message.payload = field.bytes;
       return FrameFault::kNone;
@@ -231,6 +246,28 @@ MessageView ReadMessage(std::string_view member) {
   }
   message.fault = FrameFault::kNone;
   return message;
+}
+
+DeliveryView ReadDelivery(std::string_view member) {
+  DeliveryView delivery;
+  while (!member.empty()) {
+    const Field field = TakeField(member);
+    if (!field.ok) return delivery;
+    if (field.number < kRetained || field.number > kDeliveryCount) continue;
+    if (field.wire_type != kVarint) return delivery;
+    switch (field.number) {
+      case kRetained:
+        delivery.retained = field.value != 0;
+        break;
+      case kAckId:
+        delivery.ack_id = field.value;
+        break;
+      default:
+        delivery.delivery_count = static_cast<uint32_t>(field.value);
+    }
+  }
+  delivery.fault = FrameFault::kNone;
+  return delivery;
 }
 
 std::optional<HeaderView> HeaderReader::Next() {

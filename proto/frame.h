@@ -110,6 +110,8 @@ struct MessageView {
   // The bytes of the Message from its first header on; empty if it has none.
   // HeaderReader walks them.
   std::string_view headers;
+  bool retain = false;
+  uint64_t confirm_id = 0;
   std::string_view payload;
 };
 
@@ -117,6 +119,17 @@ struct MessageView {
 // list in FRAMING.md but the topic's own characters, which the broker checks
 // once per topic and not once per message (CheckTopic, IsReserved).
 [[nodiscard]] MessageView ReadMessage(std::string_view member);
+
+// What a Delivery says about the message behind it.
+struct DeliveryView {
+  FrameFault fault = FrameFault::kMalformed;
+  bool retained = false;
+  uint64_t ack_id = 0;          // 0: not to be acknowledged
+  uint32_t delivery_count = 0;  // 0: not counted; above 1: delivered before
+};
+
+// Unknown fields are passed over.
+[[nodiscard]] DeliveryView ReadDelivery(std::string_view member);
 
 struct HeaderView {
   std::string_view name;

@@ -22,7 +22,13 @@ constexpr char kReplyTopicTag = Tag(4, kLen);
 constexpr char kContentTypeTag = Tag(5, kLen);
 constexpr char kExpiryTag = Tag(6, kVarint);
 constexpr char kHeadersTag = Tag(7, kLen);
+constexpr char kRetainTag = Tag(8, kVarint);
+constexpr char kConfirmIdTag = Tag(9, kVarint);
 constexpr char kPayloadTag = Tag(15, kLen);
+constexpr char kDeliveryTag = Tag(9, kLen);
+constexpr char kRetainedTag = Tag(1, kVarint);
+constexpr char kAckIdTag = Tag(2, kVarint);
+constexpr char kDeliveryCountTag = Tag(3, kVarint);
 constexpr char kHeaderNameTag = Tag(1, kLen);
 constexpr char kHeaderValueTag = Tag(2, kLen);
 
@@ -48,7 +54,8 @@ size_t MessageBytes(const MessageFields& fields) {
                  OptionalTextBytes(fields.reply_topic) +
                  OptionalTextBytes(fields.content_type) +
                  NumberBytes(fields.expiry_unix_nanos) +
-                 TextBytes(fields.payload);
+                 NumberBytes(fields.retain ? 1 : 0) +
+                 NumberBytes(fields.confirm_id) + TextBytes(fields.payload);
   for (const HeaderView& header : fields.headers) {
     const size_t header_bytes = HeaderBytes(header);
     bytes += 1 + VarintBytes(header_bytes) + header_bytes;
@@ -101,6 +108,8 @@ char* PutHead(char* out, const MessageFields& fields, size_t message_bytes) {
     out = PutText(out, kHeaderNameTag, header.name);
     out = PutText(out, kHeaderValueTag, header.value);
   }
+  out = PutNumber(out, kRetainTag, fields.retain ? 1 : 0);
+  out = PutNumber(out, kConfirmIdTag, fields.confirm_id);
   *out++ = kPayloadTag;
   return PutVarint(out, fields.payload.size());
 }
@@ -133,6 +142,20 @@ void AppendMessageFrame(const MessageFields& fields, std::string& out) {
 
 void WriteMessageFrame(const MessageFields& fields, char* out) {
   PutBytes(PutHead(out, fields, MessageBytes(fields)), fields.payload);
+}
+
+void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out) {
+  const uint64_t retained = delivery.retained ? 1 : 0;
+  const size_t member_bytes = NumberBytes(retained) +
+                              NumberBytes(delivery.ack_id) +
+                              NumberBytes(delivery.delivery_count);
+  const size_t body_bytes = 1 + VarintBytes(member_bytes) + member_bytes;
+  char* at = PutPrefix(Extend(out, kFramePrefixBytes + body_bytes), body_bytes);
+  *at++ = kDeliveryTag;
+  at = PutVarint(at, member_bytes);
+  at = PutNumber(at, kRetainedTag, retained);
+  at = PutNumber(at, kAckIdTag, delivery.ack_id);
+  PutNumber(at, kDeliveryCountTag, delivery.delivery_count);
 }
 
 void AppendFrame(const pb::Frame& frame, std::string& out) {

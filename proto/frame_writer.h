@@ -24,6 +24,8 @@ struct MessageFields {
   std::string_view content_type;
   uint64_t expiry_unix_nanos = 0;
   absl::Span<const HeaderView> headers = {};
+  bool retain = false;
+  uint64_t confirm_id = 0;
 };
 
 // The bytes that the frame has after its prefix; compare with frame_bytes_max
@@ -41,6 +43,10 @@ void AppendMessageFrame(const MessageFields& fields, std::string& out);
 // Writes the whole frame at `out`, which must have room for kFramePrefixBytes +
 // MessageBodyBytes(fields) bytes.
 void WriteMessageFrame(const MessageFields& fields, char* out);
+
+// Appends a Delivery frame with what is not 0 of `delivery`. The frame of its
+// message must follow directly.
+void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out);
 
 // Appends a control frame. REQUIRES: exactly one member is set.
 void AppendFrame(const pb::Frame& frame, std::string& out);

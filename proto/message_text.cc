@@ -39,6 +39,13 @@ void AppendOptionalTime(std::string_view key, uint64_t unix_nanos,
   out += '"';
 }
 
+void AppendOptionalNumber(std::string_view key, uint64_t value,
+                          std::string& out) {
+  if (value == 0) return;
+  AppendKey(key, out);
+  out += std::to_string(value);
+}
+
 void AppendPayload(std::string_view payload, std::string& out) {
   if (IsUtf8(payload)) {
     AppendKey("payload", out);
@@ -77,19 +84,20 @@ void AppendPlainText(const MessageView& message, std::string& out) {
   out += '\n';
 }
 
-void AppendJsonLine(const MessageView& message, std::string& out) {
+void AppendJsonLine(const MessageView& message, const DeliveryView& delivery,
+                    std::string& out) {
   out += "{\"topic\":";
   AppendJsonText(message.topic, out);
   AppendPayload(message.payload, out);
-  if (message.sequence != 0) {
-    AppendKey("sequence", out);
-    out += std::to_string(message.sequence);
-  }
+  AppendOptionalNumber("sequence", message.sequence, out);
   AppendOptionalTime("time", message.publish_time_unix_nanos, out);
   AppendOptionalText("reply_topic", message.reply_topic, out);
   AppendOptionalText("content_type", message.content_type, out);
   AppendOptionalTime("expiry", message.expiry_unix_nanos, out);
   AppendHeaders(message, out);
+  if (delivery.retained) out += ",\"retained\":true";
+  AppendOptionalNumber("ack_id", delivery.ack_id, out);
+  AppendOptionalNumber("delivery_count", delivery.delivery_count, out);
   out += "}\n";
 }
 

@@ -17,9 +17,11 @@ void AppendPlainText(const MessageView& message, std::string& out);
 //    "time":"2026-11-23T20:15:00.123456789Z","headers":{"k":"v"}}
 // A payload that is not UTF-8 is given as "payload_base64" instead, a header
 // value likewise as {"base64":"..."}. Absent fields are left out; the others
-// are "reply_topic", "content_type" and "expiry". Of headers with one name the
-// last counts for most readers, all are written.
-void AppendJsonLine(const MessageView& message, std::string& out);
+// are "reply_topic", "content_type" and "expiry", and what the broker says
+// about this delivery: "retained", "ack_id" and "delivery_count". Of headers
+// with one name the last counts for most readers, all are written.
+void AppendJsonLine(const MessageView& message, const DeliveryView& delivery,
+                    std::string& out);
 
 }  // namespace fifobus
 

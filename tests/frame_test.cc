@@ -116,6 +116,8 @@ TEST(ReadMessage, RoundTripKeepsAllFields) {
   fields.content_type = "text/plain";
   fields.expiry_unix_nanos = 42;
   fields.headers = headers;
+  fields.retain = true;
+  fields.confirm_id = 300;
   std::string frame;
   AppendMessageFrame(fields, frame);
   EXPECT_EQ(frame.size(), kFramePrefixBytes + MessageBodyBytes(fields));
@@ -131,6 +133,8 @@ TEST(ReadMessage, RoundTripKeepsAllFields) {
   EXPECT_EQ(message.reply_topic, fields.reply_topic);
   EXPECT_EQ(message.content_type, fields.content_type);
   EXPECT_EQ(message.expiry_unix_nanos, fields.expiry_unix_nanos);
+  EXPECT_TRUE(message.retain);
+  EXPECT_EQ(message.confirm_id, 300u);
   HeaderReader reader(message);
   for (const HeaderView& header : headers) {
     const auto read = reader.Next();
@@ -191,9 +195,9 @@ TEST(ReadMessage, HeadersMayRepeat) {
 }
 
 TEST(ReadMessage, UnknownFieldsPass) {
-  const std::string unknown = Field(14, "new") + "\x40\x05" +
-                              std::string("\x4d\0\0\0\0", 5) +
-                              std::string("\x51\0\0\0\0\0\0\0\0", 9);
+  const std::string unknown = Field(14, "new") + "\x60\x05" +
+                              std::string("\x6d\0\0\0\0", 5) +
+                              std::string("\x59\0\0\0\0\0\0\0\0", 9);
   const std::string member = Field(1, "a") + unknown + Field(15, "p");
   const MessageView message = ReadMessage(member);
   EXPECT_EQ(message.fault, FrameFault::kNone);
@@ -245,6 +249,34 @@ TEST(ReadMessage, WhatPassesParses) {
   EXPECT_GT(passed, 1000);
 }
 
+TEST(ReadDelivery, ReadsWhatTheWriterWrites) {
+  DeliveryView delivery;
+  delivery.retained = true;
+  delivery.ack_id = 1u << 31;
+  delivery.delivery_count = 2;
+  std::string frame;
+  AppendDeliveryFrame(delivery, frame);
+  const pb::Frame parsed = Parse(frame);
+  EXPECT_TRUE(parsed.delivery().retained());
+  EXPECT_EQ(parsed.delivery().ack_id(), 1u << 31);
+  EXPECT_EQ(parsed.delivery().delivery_count(), 2u);
+  EXPECT_EQ(ControlFrame(parsed), frame);
+
+  const FrameView view = ReadFrame(std::string_view(frame).substr(4));
+  ASSERT_EQ(view.kind, FrameKind::kDelivery);
+  const DeliveryView read = ReadDelivery(view.member);
+  EXPECT_EQ(read.fault, FrameFault::kNone);
+  EXPECT_TRUE(read.retained);
+  EXPECT_EQ(read.ack_id, 1u << 31);
+  EXPECT_EQ(read.delivery_count, 2u);
+}
+
+TEST(ReadDelivery, PassesUnknownFieldsAndRefusesWrongOnes) {
+  EXPECT_EQ(ReadDelivery(Field(14, "new")).fault, FrameFault::kNone);
+  EXPECT_EQ(ReadDelivery(Field(2, "x")).fault, FrameFault::kMalformed);
+  EXPECT_EQ(ReadDelivery("\x08").fault, FrameFault::kMalformed);
+}
+
 TEST(FrameFaultText, EveryFaultHasAClause) {
   for (int fault = 1; fault <= static_cast<int>(FrameFault::kBadText);
        ++fault) {
@@ -286,6 +318,12 @@ TEST(FramingDocument, ItsExamplesAreWhatTheWriterWrites) {
   subscribe.mutable_subscribe()->set_request_id(7);
   subscribe.mutable_subscribe()->set_pattern("sensors/**");
   EXPECT_EQ(DocumentedFrame("subscribe"), ControlFrame(subscribe));
+
+  DeliveryView delivery;
+  delivery.retained = true;
+  std::string frame;
+  AppendDeliveryFrame(delivery, frame);
+  EXPECT_EQ(DocumentedFrame("delivery"), frame);
 }
 
 }  // namespace

@@ -10,12 +10,13 @@
 namespace fifobus {
 namespace {
 
-std::string Json(const MessageFields& fields) {
+std::string Json(const MessageFields& fields, DeliveryView delivery = {}) {
   std::string frame;
   AppendMessageFrame(fields, frame);
   std::string text;
   AppendJsonLine(
-      ReadMessage(ReadFrame(std::string_view(frame).substr(4)).member), text);
+      ReadMessage(ReadFrame(std::string_view(frame).substr(4)).member),
+      delivery, text);
   return text;
 }
 
@@ -48,6 +49,18 @@ TEST(JsonLine, HasAllMetadata) {
             "\"time\":\"2001-09-09T01:46:41.000000002Z\","
             "\"reply_topic\":\"r\",\"content_type\":\"text/plain\","
             "\"headers\":{\"k\":\"v\",\"b\":{\"base64\":\"/w==\"}}}\n");
+}
+
+TEST(JsonLine, HasWhatTheBrokerSaysAboutTheDelivery) {
+  MessageFields fields;
+  fields.topic = "a";
+  DeliveryView delivery;
+  delivery.retained = true;
+  delivery.ack_id = 7;
+  delivery.delivery_count = 2;
+  EXPECT_EQ(Json(fields, delivery),
+            "{\"topic\":\"a\",\"payload\":\"\",\"retained\":true,"
+            "\"ack_id\":7,\"delivery_count\":2}\n");
 }
 
 TEST(JsonLine, EscapesWhatJsonRequires) {

@@ -71,7 +71,7 @@ void FanOut::AddMessage(const MessageView& message, const Egresses& targets) {
   text_.message_begin = text_.text.size();
   json_.message_begin = json_.text.size();
   if (text) AppendPlainText(message, text_.text);
-  if (json) AppendJsonLine(message, json_.text);
+  if (json) AppendJsonLine(message, DeliveryView(), json_.text);
   for (const std::shared_ptr<Egress>& egress : targets) {
     if (egress->format() == EgressFormat::kText) AddRendered(text_, egress);
     if (egress->format() == EgressFormat::kJson) AddRendered(json_, egress);

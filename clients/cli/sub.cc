@@ -57,7 +57,7 @@ constexpr size_t kOutputBytes = size_t{64} << 10;
 void Append(const MessageView& message, const SubOptions& options,
             std::string& out) {
   if (options.json) {
-    AppendJsonLine(message, out);
+    AppendJsonLine(message, DeliveryView(), out);
     return;
   }
   if (options.show_topic) {
