@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "broker/overflow.h"
 #include "proto/frame.h"
 
 namespace fifobus {
@@ -42,6 +44,19 @@ struct BrokerOptions {
   // An egress's queue; above it the ingresses that feed it are paused until it
   // is below half. 16 default pipes. Not tuned.
   size_t egress_queue_bytes_max = size_t{1} << 20;
+
+  // The same in messages; 0: only the bytes count. Subscribers may ask for less
+  // of both.
+  size_t egress_queue_messages_max = 0;
+
+  // What subscribers may ask for.
+  std::vector<Overflow> overflow_allowed = {
+      Overflow::kDropOldest, Overflow::kDropNewest, Overflow::kLatest,
+      Overflow::kDisconnect, Overflow::kBlock};
+
+  // The broker's answers that a client may let wait; above it the session is
+  // over, because an answer must not be dropped. Not tuned.
+  size_t control_bytes_max = size_t{1} << 20;
 
   // Rests of a chunk up to this size are copied when they are queued, larger
   // ones keep the chunk: an eighth of a chunk, so that a queue pins at most

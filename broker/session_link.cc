@@ -59,6 +59,7 @@ void SessionLink::OnUpClosed() {
 }
 
 void SessionLink::OnNoReader() {
+  too_slow_ = egress_->state().ending;
   session_.EndSubscriptions();
   up_->FinishAndClose();
 }
@@ -74,7 +75,9 @@ void SessionLink::End() {
   down_->Close();
   parts_.egress_ids.GiveBack(egress_->id());
   parts_.counters.sessions_closed.Add();
-  const std::string& reason = session_.end_reason();
+  const std::string reason =
+      too_slow_ ? "too slow, and its overflow policy is disconnect"
+                : session_.end_reason();
   if (reason.empty()) {
     LogDebug("session closed", "number={} client={}", number_,
              session_.ClientText());

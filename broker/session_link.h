@@ -62,6 +62,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   Session session_;
   std::shared_ptr<IngressPipe> up_;
   bool stopping_ = false;
+  bool too_slow_ = false;
   std::atomic<bool> finished_{false};
 };
 

@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
+#include "broker/core/queue_stats.h"
 #include "broker/io/fifo.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
@@ -101,9 +102,7 @@ void TapTree::AppendStats(pb::StatsReply& reply) const {
     const Egress::State state = egress->state();
     pb::StatsReply::Tap& tap = *reply.add_taps();
     tap.set_name(path);
-    tap.mutable_queue()->set_queued_bytes(state.queued_bytes);
-    tap.mutable_queue()->set_dropped(state.dropped);
-    tap.mutable_queue()->set_stalled(state.stalled);
+    *tap.mutable_queue() = QueueStats(state);
   }
 }
 

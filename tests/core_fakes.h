@@ -42,6 +42,7 @@ class FakeSink : public Sink {
     return result;
   }
   void StartStallClock() override { ++clocks_started; }
+  void RequestEnd() override { ++ends_requested; }
 
   size_t room = SIZE_MAX;
   bool has_reader = true;
@@ -49,6 +50,7 @@ class FakeSink : public Sink {
   int writes = 0;
   int staged_writes = 0;
   int clocks_started = 0;
+  int ends_requested = 0;
 };
 
 // Remembers what was staged.

@@ -3,7 +3,7 @@
 // a seed. A model of a few lines says what each must have received or been told
 // it lost.
 
-#include <deque>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -31,6 +31,10 @@ struct Subscriber {
   std::vector<std::string> patterns;
   // Frames that were published while it was subscribed, in order.
   std::vector<std::string> expected;
+  Overflow overflow = Overflow::kDropOldest;
+  // Ended for being slow: what comes afterwards is not for it.
+  bool ended = false;
+  size_t queued_before = 0;  // before the last chunk
 
   bool Wants(std::string_view topic) const {
     for (const std::string& pattern : patterns) {
@@ -64,8 +68,7 @@ class Simulation {
         if (!subscribers_.empty()) Read(Any(), Draw(4000));
         return;
       case 4:
-        if (!subscribers_.empty() && Draw(10) == 0)
-          Any().egress->OnStallTimeout();
+        if (!subscribers_.empty() && Draw(10) == 0) TimeOut(Any());
         return;
       case 5:
         if (!subscribers_.empty() && Draw(40) == 0) Leave();
@@ -83,6 +86,8 @@ class Simulation {
 
   size_t checked() const { return checked_; }
   size_t lost() const { return lost_; }
+  using Losses = std::map<pb::Gap::Reason, size_t>;
+  const Losses& losses_by_reason() const { return losses_by_reason_; }
 
  private:
   uint32_t Draw(uint32_t bound) { return random_() % bound; }
@@ -107,6 +112,13 @@ class Simulation {
     subscriber->egress =
         std::make_shared<Egress>(subscriber->id, EgressFormat::kFrames,
                                  options_, subscriber->sink, counters_);
+    static constexpr Overflow kOverflows[] = {
+        Overflow::kDropOldest, Overflow::kDropNewest, Overflow::kLatest,
+        Overflow::kDisconnect, Overflow::kBlock};
+    subscriber->overflow = kOverflows[Draw(5)];
+    const size_t messages_max = Draw(3) == 0 ? 1 + Draw(10) : 0;
+    subscriber->egress->SetPolicy(
+        {subscriber->overflow, {kQueueBytesMax, messages_max}});
     subscribers_.push_back(std::move(subscriber));
   }
 
@@ -134,6 +146,9 @@ class Simulation {
       messages.emplace_back(topic, MessageFrame(topic, payload));
       bytes += messages.back().second;
     }
+    for (const auto& subscriber : subscribers_) {
+      subscriber->queued_before = subscriber->egress->state().queued_bytes;
+    }
     const ChunkRef chunk = ChunkOf(bytes);
     router_->Begin(chunk, feeder_);
     size_t offset = 0;
@@ -144,7 +159,9 @@ class Simulation {
                 Router::Verdict::kRouted);
       offset += frame.size();
       for (const auto& subscriber : subscribers_) {
-        if (subscriber->Wants(topic)) subscriber->expected.push_back(frame);
+        if (subscriber->Wants(topic) && !subscriber->ended) {
+          subscriber->expected.push_back(frame);
+        }
       }
     }
     router_->Flush();
@@ -156,8 +173,14 @@ class Simulation {
     for (const auto& subscriber : subscribers_) {
       const Egress::State state = subscriber->egress->state();
       if (state.stalled) {
-        EXPECT_LE(state.queued_bytes, kQueueBytesMax + chunk_bytes);
-      } else if (state.queued_bytes > kQueueBytesMax) {
+        // The publisher here never waits, so a queue that drops the newest may
+        // be far above its limit when it is stalled; then it must not grow.
+        const size_t most =
+            subscriber->overflow == Overflow::kDropNewest
+                ? std::max(kQueueBytesMax, subscriber->queued_before)
+                : kQueueBytesMax;
+        EXPECT_LE(state.queued_bytes, most + chunk_bytes);
+      } else if (state.queued_bytes > kQueueBytesMax && !state.ending) {
         EXPECT_GT(valve_->pauses, 0) << "nothing holds the publisher back";
       }
     }
@@ -166,6 +189,14 @@ class Simulation {
   void Read(Subscriber& subscriber, size_t bytes) {
     subscriber.sink->room += bytes;
     subscriber.egress->OnWritable();
+  }
+
+  void TimeOut(Subscriber& subscriber) {
+    subscriber.egress->OnStallTimeout();
+    subscriber.ended = subscriber.egress->state().ending;
+    if (subscriber.overflow == Overflow::kBlock) {
+      EXPECT_FALSE(subscriber.egress->state().stalled);
+    }
   }
 
   void Leave() {
@@ -182,25 +213,39 @@ class Simulation {
   }
 
   // Each expected frame is there, in order, or is one of as many as the Gap in
-  // its place announces.
+  // its place announces. Conflated ones may be announced earlier.
   void Check(const Subscriber& subscriber) {
     const SplitFrames split = Split(subscriber.sink->written);
     EXPECT_TRUE(split.rest.empty());
     size_t next = 0;
+    size_t conflated = 0;  // announced and not met yet
     for (const std::string& frame : split.frames) {
       const pb::Frame parsed = Parse(frame);
+      if (parsed.has_error()) continue;
       if (parsed.has_gap()) {
-        EXPECT_GT(parsed.gap().messages(), 0u);
-        next += parsed.gap().messages();
-        lost_ += parsed.gap().messages();
+        const size_t messages = parsed.gap().messages();
+        EXPECT_GT(messages, 0u);
+        lost_ += messages;
+        losses_by_reason_[parsed.gap().reason()] += messages;
+        (parsed.gap().reason() == pb::Gap::REASON_CONFLATED ? conflated
+                                                            : next) += messages;
         continue;
+      }
+      // Of a queue that conflates and drops the oldest the two losses mix, so
+      // that only their sum is known.
+      while (subscriber.overflow == Overflow::kLatest && conflated > 0 &&
+             next < subscriber.expected.size() &&
+             subscriber.expected[next] != frame) {
+        ++next;
+        --conflated;
       }
       ASSERT_LT(next, subscriber.expected.size());
       ASSERT_EQ(frame, subscriber.expected[next]) << "message " << next;
       ++next;
       ++checked_;
     }
-    EXPECT_EQ(next, subscriber.expected.size()) << "the rest is lost silently";
+    EXPECT_EQ(next + conflated, subscriber.expected.size())
+        << "the rest is lost silently";
   }
 
   std::mt19937 random_;
@@ -215,6 +260,7 @@ class Simulation {
   uint64_t published_ = 0;
   size_t checked_ = 0;
   size_t lost_ = 0;
+  Losses losses_by_reason_;
 };
 
 TEST(CoreSimulation, WhatIsPublishedIsReceivedOrAnnouncedAsLost) {
@@ -223,6 +269,7 @@ TEST(CoreSimulation, WhatIsPublishedIsReceivedOrAnnouncedAsLost) {
       1000;
   size_t checked = 0;
   size_t lost = 0;
+  Simulation::Losses by_reason;
   for (uint32_t seed = first; seed < first + 30; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     Simulation simulation(seed);
@@ -230,11 +277,17 @@ TEST(CoreSimulation, WhatIsPublishedIsReceivedOrAnnouncedAsLost) {
     simulation.Finish();
     checked += simulation.checked();
     lost += simulation.lost();
+    for (const auto& [reason, count] : simulation.losses_by_reason()) {
+      by_reason[reason] += count;
+    }
     if (HasFailure()) break;
   }
   // It would say little if one of the two never happened.
   EXPECT_GT(checked, 10000u);
   EXPECT_GT(lost, 500u);
+  EXPECT_GT(by_reason[pb::Gap::REASON_OVERFLOW], 100u);
+  EXPECT_GT(by_reason[pb::Gap::REASON_CONFLATED], 100u);
+  EXPECT_GT(by_reason[pb::Gap::REASON_DISCONNECTED], 10u);
   RecordProperty("messages_checked", static_cast<int>(checked));
   RecordProperty("messages_lost", static_cast<int>(lost));
 }

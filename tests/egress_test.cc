@@ -1,13 +1,17 @@
 #include "broker/core/egress.h"
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/core_fakes.h"
 
 namespace fifobus {
 namespace {
+
+const std::string kFrame = MessageFrame("a", std::string(90, 'x'));
 
 class EgressTest : public testing::Test {
  protected:
@@ -32,14 +36,52 @@ class EgressTest : public testing::Test {
     sink_->room = 0;
   }
 
+  void SetOverflow(Overflow overflow) {
+    egress_->SetPolicy({overflow, {options_.egress_queue_bytes_max, 0}});
+  }
+
+  // Offers until the feeder is paused and the stall timeout has passed. Returns
+  // how many.
+  uint64_t FillAndStall() {
+    sink_->room = 0;
+    uint64_t offered = 0;
+    for (; valve_->pauses == 0; ++offered) Offer(kFrame, valve_);
+    egress_->OnStallTimeout();
+    EXPECT_EQ(valve_->pauses, 0);
+    return offered;
+  }
+
+  // What the reader has got: messages, and those announced as lost, by reason.
+  struct Tally {
+    uint64_t messages = 0;
+    std::map<pb::Gap::Reason, uint64_t> lost;
+    std::vector<std::string> payloads;
+    pb::Error::Code error = pb::Error::CODE_UNSPECIFIED;
+  };
+  Tally Count() const {
+    Tally tally;
+    const SplitFrames split = Split(sink_->written);
+    EXPECT_EQ(split.rest, "");
+    for (const std::string& frame : split.frames) {
+      const pb::Frame parsed = Parse(frame);
+      if (parsed.has_message()) {
+        ++tally.messages;
+        tally.payloads.push_back(parsed.message().payload());
+      }
+      if (parsed.has_gap()) {
+        tally.lost[parsed.gap().reason()] += parsed.gap().messages();
+      }
+      if (parsed.has_error()) tally.error = parsed.error().code();
+    }
+    return tally;
+  }
+
   BrokerOptions options_;
   Counters counters_;
   std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
   std::shared_ptr<FakeValve> valve_ = std::make_shared<FakeValve>();
   std::unique_ptr<Egress> egress_;
 };
-
-const std::string kFrame = MessageFrame("a", std::string(90, 'x'));
 
 TEST_F(EgressTest, WritesAtOnceWhileThereIsRoom) {
   Offer("abc");
@@ -199,7 +241,133 @@ TEST_F(EgressTest, CloseSetsFeedersFreeAndForgets) {
   EXPECT_EQ(sink_.use_count(), 1);
 }
 
+TEST_F(EgressTest, DropNewestKeepsWhatWasQueuedFirst) {
+  SetOverflow(Overflow::kDropNewest);
+  const uint64_t kept = FillAndStall();
+  EXPECT_EQ(egress_->state().dropped, 0u);
+  for (int i = 0; i < 5; ++i) Offer(MessageFrame("a", "late"), valve_);
+  EXPECT_EQ(valve_->pauses, 0);
+  Read(SIZE_MAX);
+  EXPECT_FALSE(egress_->state().stalled);
+  sink_->room = SIZE_MAX;
+  Offer(MessageFrame("a", "afterwards"), valve_);
+  Tally tally = Count();
+  EXPECT_EQ(tally.messages, kept + 1);
+  EXPECT_EQ(tally.payloads.back(), "afterwards");
+  EXPECT_EQ(tally.lost[pb::Gap::REASON_OVERFLOW], 5u);
+  EXPECT_EQ(counters_.messages_dropped.value(), 5u);
+  EXPECT_TRUE(Parse(*(Split(sink_->written).frames.end() - 2)).has_gap());
+}
+
+TEST_F(EgressTest, LatestKeepsOneMessageOfEachTopic) {
+  SetOverflow(Overflow::kLatest);
+  uint64_t offered = FillAndStall();
+  for (int i = 0; i < 50; ++i, offered += 2) {
+    Offer(MessageFrame("a", std::to_string(i) + std::string(90, 'x')), valve_);
+    Offer(MessageFrame("b", std::to_string(i) + std::string(90, 'y')), valve_);
+    EXPECT_LE(egress_->state().queued_bytes, 1000u);
+  }
+  EXPECT_EQ(valve_->pauses, 0);
+  Read(SIZE_MAX);
+  Tally tally = Count();
+  EXPECT_EQ(tally.payloads.back(), "49" + std::string(90, 'y'));
+  EXPECT_EQ(tally.lost.size(), 1u);
+  EXPECT_EQ(tally.messages + tally.lost[pb::Gap::REASON_CONFLATED], offered);
+  EXPECT_LT(tally.messages, 20u);
+  EXPECT_EQ(counters_.messages_conflated.value(),
+            tally.lost[pb::Gap::REASON_CONFLATED]);
+}
+
+TEST_F(EgressTest, LatestOfMoreTopicsThanFitDropsTheOldestOfThem) {
+  SetOverflow(Overflow::kLatest);
+  uint64_t offered = FillAndStall();
+  for (int i = 0; i < 50; ++i, ++offered) {
+    Offer(MessageFrame("t/" + std::to_string(i), std::string(90, 'x')));
+    EXPECT_LE(egress_->state().queued_bytes, 1000u);
+  }
+  Read(SIZE_MAX);
+  Tally tally = Count();
+  EXPECT_GT(tally.lost[pb::Gap::REASON_OVERFLOW], 0u);
+  EXPECT_EQ(tally.messages + tally.lost[pb::Gap::REASON_OVERFLOW] +
+                tally.lost[pb::Gap::REASON_CONFLATED],
+            offered);
+}
+
+TEST_F(EgressTest, DisconnectSaysWhyAndEndsWhenThatIsRead) {
+  SetOverflow(Overflow::kDisconnect);
+  sink_->room = 10;
+  Offer(kFrame, valve_);
+  const uint64_t offered = 1 + FillAndStall();
+  EXPECT_EQ(sink_->ends_requested, 0);
+  Offer(kFrame, valve_);  // too late for it
+  EXPECT_EQ(egress_->OfferControl("x"), Egress::ControlOutcome::kClosed);
+  Read(SIZE_MAX);
+  EXPECT_EQ(sink_->ends_requested, 1);
+  Tally tally = Count();
+  EXPECT_EQ(tally.messages, 1u) << "the one that was begun";
+  EXPECT_EQ(tally.lost[pb::Gap::REASON_DISCONNECTED], offered - 1);
+  EXPECT_EQ(tally.error, pb::Error::CODE_OVERFLOW);
+}
+
+TEST_F(EgressTest, WhoDoesNotReadTheReasonIsEndedAfterAnotherStallTimeout) {
+  SetOverflow(Overflow::kDisconnect);
+  FillAndStall();
+  EXPECT_EQ(sink_->clocks_started, 2);
+  EXPECT_EQ(sink_->ends_requested, 0);
+  egress_->OnStallTimeout();
+  EXPECT_EQ(sink_->ends_requested, 1);
+}
+
+TEST_F(EgressTest, BlockIsNeverStalledAndLosesNothing) {
+  SetOverflow(Overflow::kBlock);
+  egress_->SetOwnValve(valve_);
+  sink_->room = 0;
+  uint64_t offered = 0;
+  for (; valve_->pauses == 0; ++offered) Offer(kFrame, valve_);
+  EXPECT_EQ(sink_->clocks_started, 0);
+  egress_->OnStallTimeout();
+  EXPECT_EQ(valve_->pauses, 1);
+  EXPECT_FALSE(egress_->state().stalled);
+  Read(SIZE_MAX);
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_EQ(Count().messages, offered);
+}
+
+TEST_F(EgressTest, IsBoundedInMessagesToo) {
+  egress_->SetPolicy({Overflow::kDropOldest, {SIZE_MAX, 3}});
+  sink_->room = 0;
+  for (int i = 0; i < 4; ++i) Offer(kFrame, valve_);
+  EXPECT_EQ(egress_->state().queued_messages, 4u);
+  EXPECT_EQ(valve_->pauses, 1);
+  egress_->OnStallTimeout();
+  EXPECT_EQ(egress_->state().queued_messages, 3u);
+  EXPECT_EQ(egress_->state().dropped, 1u);
+  Read(2 * kFrame.size() + 200);
+  EXPECT_FALSE(egress_->state().stalled);
+}
+
+TEST_F(EgressTest, WhatANewSubscriberBeginsWithIsNotLimited) {
+  sink_->room = 0;
+  const std::string bytes(5000, 'x');
+  const ChunkRef chunk = ChunkOf(bytes);
+  const Slice slice = {chunk->bytes(), bytes.size()};
+  egress_->OfferFirst(chunk, {&slice, 1});
+  EXPECT_FALSE(egress_->state().stalled);
+  EXPECT_EQ(egress_->state().queued_bytes, 5000u);
+  sink_->room = SIZE_MAX;
+  egress_->OnWritable();
+  EXPECT_EQ(sink_->written, bytes);
+}
+
+TEST_F(EgressTest, ALossIsToldAtOnceWhenNothingWaits) {
+  egress_->OfferLoss(LossReason::kExpired, "a");
+  EXPECT_EQ(Count().lost[pb::Gap::REASON_EXPIRED], 1u);
+}
+
 TEST_F(EgressTest, AnswersThatNobodyReadsAreBounded) {
+  options_.control_bytes_max = 1000;
+  egress_ = std::make_unique<Egress>(0, EgressFormat::kFrames, options_, sink_,
+                                     counters_);
   sink_->room = 0;
   int taken = 0;
   while (egress_->OfferControl(std::string(100, 'c')) ==

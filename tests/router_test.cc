@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "tests/core_fakes.h"
 
@@ -184,6 +185,60 @@ TEST_F(RouterTest, AFullSubscriberPausesTheFeeder) {
   const std::string big = MessageFrame("a", std::string(400'000, 'x'));
   Route({big, big, big});
   EXPECT_EQ(valve->pauses, 1);
+}
+
+std::string FrameThatExpires(const std::string& payload, absl::Time expiry) {
+  MessageFields fields;
+  fields.topic = "a";
+  fields.payload = payload;
+  fields.expiry_unix_nanos = static_cast<uint64_t>(absl::ToUnixNanos(expiry));
+  std::string frame;
+  AppendMessageFrame(fields, frame);
+  return frame;
+}
+
+TEST_F(RouterTest, WhatExpiredOnItsWayIsAnnouncedAndNotDelivered) {
+  const Subscriber a = Subscribe("a");
+  const Subscriber b = Subscribe("b");
+  const std::string late = FrameThatExpires("late", absl::FromUnixSeconds(1));
+  const std::string good =
+      FrameThatExpires("good", absl::Now() + absl::Hours(1));
+  EXPECT_EQ(Route({kA1, late, kA2, kB1, good}), Router::Verdict::kRouted);
+  const SplitFrames split = Split(a.sink->written);
+  ASSERT_EQ(split.frames.size(), 4u);
+  EXPECT_EQ(split.frames[0], kA1);
+  EXPECT_EQ(Parse(split.frames[1]).gap().reason(), pb::Gap::REASON_EXPIRED);
+  EXPECT_EQ(Parse(split.frames[1]).gap().messages(), 1u);
+  EXPECT_EQ(split.frames[2], kA2);
+  EXPECT_EQ(split.frames[3], good);
+  EXPECT_EQ(b.sink->written, kB1);
+  EXPECT_EQ(counters_.messages_expired.value(), 1u);
+  EXPECT_EQ(counters_.messages_published.value(), 5u);
+}
+
+TEST_F(RouterTest, WhatExpiresInAQueueIsAnnouncedAndNotDelivered) {
+  const Subscriber a = Subscribe("a");
+  const Subscriber json = Subscribe("a", EgressFormat::kJson);
+  a.sink->room = 0;
+  json.sink->room = 0;
+  // Not expired when it is routed, and expired when it is looked at again.
+  const std::string soon =
+      FrameThatExpires("soon", absl::Now() + absl::Milliseconds(20));
+  Route({kA1, soon, kA2});
+  while (absl::Now() < absl::FromUnixNanos(static_cast<int64_t>(
+                           Parse(soon).message().expiry_unix_nanos()))) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  for (const Subscriber* subscriber : {&a, &json}) {
+    subscriber->sink->room = SIZE_MAX;
+    subscriber->egress->OnWritable();
+    EXPECT_EQ(subscriber->egress->state().dropped, 1u);
+    EXPECT_EQ(subscriber->sink->written.find("soon"), std::string::npos);
+  }
+  const SplitFrames split = Split(a.sink->written);
+  ASSERT_EQ(split.frames.size(), 3u);
+  EXPECT_EQ(Parse(split.frames[1]).gap().reason(), pb::Gap::REASON_EXPIRED);
+  EXPECT_EQ(split.frames[2], kA2);
 }
 
 TEST_F(RouterTest, HasSubscriberFollowsTheTable) {

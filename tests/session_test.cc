@@ -108,6 +108,41 @@ TEST_F(SessionTest, ASecondHelloIsRefused) {
   ExpectRefused(Hello(), pb::Error::CODE_UNEXPECTED_FRAME);
 }
 
+TEST_F(SessionTest, AnOverflowPolicyAndBoundsAreTakenAndToldInWelcome) {
+  pb::Frame frame;
+  pb::Hello& hello = *frame.mutable_hello();
+  hello.set_protocol_version(kProtocolVersion);
+  hello.set_overflow(pb::OVERFLOW_LATEST);
+  hello.set_queue_bytes_max(5000);
+  hello.set_queue_messages_max(10);
+  Feed(ControlFrame(frame));
+  const pb::Welcome welcome = Answer().welcome();
+  EXPECT_EQ(welcome.queue_bytes_max(), 5000u);
+  EXPECT_EQ(welcome.queue_messages_max(), 10u);
+  EXPECT_EQ(egress_->state().overflow, Overflow::kLatest);
+  pb::StatsReply reply;
+  session_.AppendStats(reply);
+  EXPECT_EQ(reply.sessions(0).queue().overflow(), pb::OVERFLOW_LATEST);
+}
+
+TEST_F(SessionTest, BoundsAboveTheBrokersBecomeTheBrokers) {
+  pb::Frame frame;
+  frame.mutable_hello()->set_protocol_version(kProtocolVersion);
+  frame.mutable_hello()->set_queue_bytes_max(size_t{1} << 40);
+  Feed(ControlFrame(frame));
+  const pb::Welcome welcome = Answer().welcome();
+  EXPECT_EQ(welcome.queue_bytes_max(), options_.egress_queue_bytes_max);
+  EXPECT_EQ(welcome.queue_messages_max(), 0u);
+}
+
+TEST_F(SessionTest, APolicyThatTheBusDoesNotAllowIsRefused) {
+  options_.overflow_allowed = {Overflow::kDropOldest};
+  pb::Frame frame;
+  frame.mutable_hello()->set_protocol_version(kProtocolVersion);
+  frame.mutable_hello()->set_overflow(pb::OVERFLOW_BLOCK);
+  ExpectRefused(ControlFrame(frame), pb::Error::CODE_BAD_OVERFLOW);
+}
+
 TEST_F(SessionTest, SubscribeIsAnsweredAndThenMessagesArrive) {
   Open();
   EXPECT_EQ(Feed(Subscribe("a/*", 5)).outcome, FeedOutcome::kContinue);
@@ -266,7 +301,6 @@ TEST_F(SessionTest, AfterItsSubscriptionsEndItStillPublishes) {
 }
 
 TEST_F(SessionTest, AClientThatNeverReadsItsAnswersIsClosed) {
-  options_.egress_queue_bytes_max = size_t{1} << 20;
   Open();
   sink_->room = 0;
   pb::Frame stats;

@@ -36,7 +36,7 @@ struct Frames {
 
 void BM_QueueAndWrite(benchmark::State& state) {
   const Frames frames;
-  EgressQueue queue(EgressQueue::Gaps::kAnnounced);
+  EgressQueue queue(EgressQueue::Gaps::kFrames);
   std::array<Slice, 64> slices;
   for (auto _ : state) {
     for (int i = 0; i < kMessages; ++i) {
@@ -51,14 +51,14 @@ void BM_QueueAndWrite(benchmark::State& state) {
 }
 BENCHMARK(BM_QueueAndWrite);
 
-void BM_DropOldest(benchmark::State& state) {
+void BM_DropOldest({benchmark::State & state}) {
   const Frames frames;
-  EgressQueue queue(EgressQueue::Gaps::kAnnounced);
+  EgressQueue queue(EgressQueue::Gaps::kFrames);
   for (auto _ : state) {
     for (int i = 0; i < kMessages; ++i) {
       queue.Push(QueuedAs::kFrames, frames.chunk, frames.Message(i), 0);
     }
-    benchmark::DoNotOptimize(queue.DropOldest(0));
+    benchmark::DoNotOptimize(queue.DropOldest({0}));
     queue.Clear();
   }
   state.SetItemsProcessed(state.iterations() * kMessages);

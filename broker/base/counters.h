@@ -26,7 +26,9 @@ struct Counters {
   Counter sessions_refused;
   Counter messages_published;
   Counter messages_no_subscriber;
-  Counter messages_dropped;
+  Counter messages_dropped;  // by overflow, of all policies but kLatest
+  Counter messages_conflated;
+  Counter messages_expired;
   Counter frames_refused;
   Counter frames_torn;
   Counter lines_refused;
@@ -42,6 +44,8 @@ struct Counters {
     visit("messages_published", messages_published.value());
     visit("messages_no_subscriber", messages_no_subscriber.value());
     visit("messages_dropped", messages_dropped.value());
+    visit("messages_conflated", messages_conflated.value());
+    visit("messages_expired", messages_expired.value());
     visit("frames_refused", frames_refused.value());
     visit("frames_torn", frames_torn.value());
     visit("lines_refused", lines_refused.value());

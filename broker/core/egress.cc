@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 #include <utility>
+
+#include "absl/time/clock.h"
+#include "proto/frame_writer.h"
 
 namespace fifobus {
 namespace {
@@ -16,27 +20,57 @@ QueuedAs QueuedAsOf(EgressFormat format) {
   return format == EgressFormat::kFrames ? QueuedAs::kFrames : QueuedAs::kUnit;
 }
 
+EgressQueue::Gaps GapsOf(EgressFormat format) {
+  switch (format) {
+    case EgressFormat::kFrames:
+      return EgressQueue::Gaps::kFrames;
+    case EgressFormat::kJson:
+      return EgressQueue::Gaps::kJsonLines;
+    case EgressFormat::kText:
+      break;
+  }
+  return EgressQueue::Gaps::kOnlyCounted;
+}
+
+std::string OverflowErrorFrame() {
+  pb::Frame frame;
+  frame.mutable_error()->set_code(pb::Error::CODE_OVERFLOW);
+  frame.mutable_error()->set_text(
+      "this subscriber was too slow and had asked to be disconnected then");
+  std::string bytes;
+  AppendFrame(frame, bytes);
+  return bytes;
+}
+
 }  // namespace
 
 Egress::Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
                std::shared_ptr<Sink> sink, Counters& counters)
     : id_(id),
       format_(format),
-      queue_bytes_max_(options.egress_queue_bytes_max),
+      control_bytes_max_(options.control_bytes_max),
       copied_rest_bytes_max_(options.copied_rest_bytes_max),
       counters_(counters),
       sink_(std::move(sink)),
-      queue_(format == EgressFormat::kFrames
-                 ? EgressQueue::Gaps::kAnnounced
-                 : EgressQueue::Gaps::kOnlyCounted) {}
+      queue_(GapsOf(format)) {
+  MutexLock lock(mutex_);
+  policy_.limits = {options.egress_queue_bytes_max,
+                    options.egress_queue_messages_max};
+}
 
 void Egress::SetOwnValve(std::shared_ptr<Valve> valve) {
   own_valve_ = std::move(valve);
 }
 
+void Egress::SetPolicy(const OverflowPolicy& policy) {
+  MutexLock lock(mutex_);
+  policy_ = policy;
+}
+
 void Egress::Afterwards::Run() {
   for (const std::shared_ptr<Valve>& valve : resume) valve->Resume();
   if (start_clock) start_clock->StartStallClock();
+  if (end) end->RequestEnd();
 }
 
 void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
@@ -44,11 +78,14 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    if (!sink_) return;
+    if (!sink_ || ending_) return;
     size_t written = 0;
     if (queue_.empty()) {
       written = WriteNow(slices, staged);
       if (written == TotalBytes(slices)) return;
+    } else if (TurnsAway()) {
+      TurnAway(slices);
+      return;
     }
     QueueRest(chunk, slices, written);
     LimitQueue(feeder, afterwards);
@@ -56,21 +93,43 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
   afterwards.Run();
 }
 
+void Egress::OfferFirst(const ChunkRef& chunk, absl::Span<const Slice> slices) {
+  MutexLock lock(mutex_);
+  if (!sink_ || ending_) return;
+  const size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
+  if (written < TotalBytes(slices)) QueueRest(chunk, slices, written);
+}
+
+void Egress::OfferLoss(LossReason reason, std::string_view topic) {
+  Afterwards afterwards;
+  {
+    MutexLock lock(mutex_);
+    if (!sink_ || ending_) return;
+    queue_.PushLoss(reason, topic);
+    Drain(afterwards);
+  }
+  afterwards.Run();
+}
+
 Egress::ControlOutcome Egress::OfferControl(std::string_view frame) {
   MutexLock lock(mutex_);
-  if (!sink_) return ControlOutcome::kClosed;
-  if (queue_.control_bytes() > queue_bytes_max_) return ControlOutcome::kFull;
+  if (!sink_ || ending_) return ControlOutcome::kClosed;
+  if (queue_.control_bytes() > control_bytes_max_) return ControlOutcome::kFull;
   const Slice whole{frame.data(), frame.size()};
   size_t written = 0;
   if (queue_.empty()) {
     written = WriteNow({&whole, 1}, nullptr);
     if (written == frame.size()) return ControlOutcome::kQueued;
   }
+  PushControl(frame, written);
+  return ControlOutcome::kQueued;
+}
+
+void Egress::PushControl(std::string_view frame, size_t written) {
   ChunkRef chunk = Chunk::Make(frame.size());
   std::memcpy(chunk->bytes(), frame.data(), frame.size());
   const Slice kept{chunk->bytes(), frame.size()};
   queue_.Push(QueuedAs::kControl, std::move(chunk), kept, written);
-  return ControlOutcome::kQueued;
 }
 
 void Egress::ReaderLeft() {
@@ -118,13 +177,15 @@ void Egress::OnStallTimeout() {
   {
     MutexLock lock(mutex_);
     clock_runs_ = false;
-    if (!sink_ || paused_.empty()) return;
-    if (clock_spell_ == spell_) {
+    if (!sink_) return;
+    if (ending_) {
+      afterwards.end = sink_;
+    } else if (paused_.empty() || policy_.overflow == Overflow::kBlock) {
+      return;
+    } else if (clock_spell_ == spell_) {
       Stall(afterwards);
     } else {
-      clock_runs_ = true;
-      clock_spell_ = spell_;
-      afterwards.start_clock = sink_;
+      StartClock(afterwards);
     }
   }
   afterwards.Run();
@@ -132,7 +193,15 @@ void Egress::OnStallTimeout() {
 
 Egress::State Egress::state() const {
   MutexLock lock(mutex_);
-  return {queue_.bytes(), queue_.dropped(), stalled_, reader_gone_};
+  State state;
+  state.queued_bytes = queue_.bytes();
+  state.queued_messages = queue_.messages();
+  state.overflow = policy_.overflow;
+  state.dropped = queue_.dropped();
+  state.stalled = stalled_;
+  state.reader_gone = reader_gone_;
+  state.ending = ending_;
+  return state;
 }
 
 size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
@@ -168,6 +237,7 @@ void Egress::QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
 }
 
 void Egress::Drain(Afterwards& afterwards) {
+  if (queue_.MayExpire()) DropExpired();
   std::array<Slice, kDrainSlices> slices;
   while (!queue_.empty() && !reader_gone_) {
     const size_t count = queue_.Peek(absl::MakeSpan(slices));
@@ -177,7 +247,9 @@ void Egress::Drain(Afterwards& afterwards) {
     queue_.Consume(written);
     if (written < total) break;
   }
-  if (queue_.bytes() < queue_bytes_max_ / 2) {
+  if (ending_) {
+    if (queue_.empty()) afterwards.end = sink_;
+  } else if (queue_.IsBelowHalf(policy_.limits)) {
     ++spell_;
     stalled_ = false;
     afterwards.resume.swap(paused_);
@@ -186,22 +258,31 @@ void Egress::Drain(Afterwards& afterwards) {
 
 void Egress::LimitQueue(const std::shared_ptr<Valve>& feeder,
                         Afterwards& afterwards) {
-  if (queue_.bytes() <= queue_bytes_max_) return;
+  if (!queue_.Exceeds(policy_.limits)) return;
+  if (queue_.MayExpire()) DropExpired();
+  if (!queue_.Exceeds(policy_.limits)) return;
+  const bool can_wait = feeder != nullptr && !reader_gone_;
   if (stalled_) {
     MakeRoom();
-  } else if (reader_gone_ || feeder == nullptr || feeder == own_valve_) {
+  } else if (policy_.overflow == Overflow::kBlock) {
+    if (can_wait) PauseFeeder(feeder);
+  } else if (!can_wait || feeder == own_valve_) {
     Stall(afterwards);
   } else {
-    PauseFeeder(feeder, afterwards);
+    PauseFeeder(feeder);
+    StartClock(afterwards);
   }
 }
 
-void Egress::PauseFeeder(const std::shared_ptr<Valve>& feeder,
-                         Afterwards& afterwards) {
-  if (std::find(paused_.begin(), paused_.end(), feeder) == paused_.end()) {
-    paused_.push_back(feeder);
-    feeder->Pause();
+void Egress::PauseFeeder(const std::shared_ptr<Valve>& feeder) {
+  if (std::find(paused_.begin(), paused_.end(), feeder) != paused_.end()) {
+    return;
   }
+  paused_.push_back(feeder);
+  feeder->Pause();
+}
+
+void Egress::StartClock(Afterwards& afterwards) {
   if (clock_runs_) return;
   clock_runs_ = true;
   clock_spell_ = spell_;
@@ -209,14 +290,68 @@ void Egress::PauseFeeder(const std::shared_ptr<Valve>& feeder,
 }
 
 void Egress::Stall(Afterwards& afterwards) {
-  stalled_ = true;
   counters_.egress_stalls.Add();
   afterwards.resume.swap(paused_);
+  if (policy_.overflow == Overflow::kDisconnect) {
+    BeginEnd(afterwards);
+    return;
+  }
+  stalled_ = true;
   MakeRoom();
 }
 
+bool Egress::TurnsAway() {
+  return stalled_ && policy_.overflow == Overflow::kDropNewest &&
+         queue_.Exceeds(policy_.limits);
+}
+
+void Egress::TurnAway(absl::Span<const Slice> slices) {
+  for (const Slice& slice : slices) {
+    counters_.messages_dropped.Add(slice.messages);
+    if (format_ != EgressFormat::kFrames) {
+      queue_.PushLoss(LossReason::kOverflow, "");
+      continue;
+    }
+    for (std::string_view rest(slice.bytes, slice.size); !rest.empty();) {
+      const MessageUnit unit = FirstUnit(rest);
+      queue_.PushLoss(LossReason::kOverflow, unit.topic());
+      rest.remove_prefix(unit.bytes.size());
+    }
+  }
+}
+
 void Egress::MakeRoom() {
-  counters_.messages_dropped.Add(queue_.DropOldest(queue_bytes_max_));
+  switch (policy_.overflow) {
+    case Overflow::kLatest: {
+      // To half of the limit, or a queue that is full of different topics would
+      // be searched again for each message.
+      counters_.messages_conflated.Add(queue_.Conflate());
+      if (queue_.IsBelowHalf(policy_.limits)) return;
+      const QueueLimits half = {policy_.limits.bytes_max / 2,
+                                (policy_.limits.messages_max + 1) / 2};
+      counters_.messages_dropped.Add(queue_.DropOldest(half));
+      return;
+    }
+    case Overflow::kDropOldest:
+      counters_.messages_dropped.Add(queue_.DropOldest(policy_.limits));
+      return;
+    case Overflow::kDropNewest:  // what comes next is turned away
+    case Overflow::kDisconnect:
+    case Overflow::kBlock:
+      return;
+  }
+}
+
+void Egress::DropExpired() {
+  const auto now = static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+  counters_.messages_expired.Add(queue_.DropExpired(now));
+}
+
+void Egress::BeginEnd(Afterwards& afterwards) {
+  ending_ = true;
+  counters_.messages_dropped.Add(queue_.DropAll(LossReason::kDisconnected));
+  PushControl(OverflowErrorFrame(), /*written=*/0);
+  StartClock(afterwards);
 }
 
 }  // namespace fifobus

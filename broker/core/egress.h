@@ -15,6 +15,7 @@
 #include "broker/core/feed.h"
 #include "broker/core/sink.h"
 #include "broker/options.h"
+#include "broker/overflow.h"
 
 namespace fifobus {
 
@@ -32,14 +33,15 @@ enum class EgressFormat {
 // the lock `mutex_`, a leaf, also while they write to the sink, so that bytes
 // keep their order. Resuming a valve and starting the clock happen without it.
 //
-// Back-pressure: a queue above queue_bytes_max pauses the ingress that offered,
+// Back-pressure: a queue above its limits pauses the ingress that offered,
 // until it is below half. If that takes longer than the stall timeout, or if
 // the ingress is the subscriber's own, or if nobody reads, the egress is
-// *stalled*: it drops its oldest messages instead and pauses nobody, until its
-// queue is below half.
+// *stalled*: its overflow policy applies instead and it pauses nobody, until
+// its queue is below half. What the policy drops is announced by a gap where it
+// is missing.
 //
 // Invariants: paused_ holds each valve at most once per Pause it is owed; it is
-// empty while stalled, closed, or below half.
+// empty while stalled, ending, closed, or below half.
 //
 // Thread-safe. Shared by subscription snapshots and routes, which may outlive
 // the sink: after Close an Egress is an empty shell.
@@ -53,9 +55,12 @@ class Egress : public SinkObserver {
 
   struct State {
     size_t queued_bytes = 0;
+    size_t queued_messages = 0;
+    Overflow overflow = Overflow::kDropOldest;
     uint64_t dropped = 0;
     bool stalled = false;
     bool reader_gone = false;
+    bool ending = false;  // as kDisconnect has it
   };
 
   // `id` is dense and unique among the egresses of a broker that are not
@@ -67,8 +72,12 @@ class Egress : public SinkObserver {
   EgressFormat format() const { return format_; }
 
   // Names the valve of the same client's ingress, which this egress must never
-  // pause. Before the first Offer.
+  // pause, unless its policy is kBlock. Before the first Offer.
   void SetOwnValve(std::shared_ptr<Valve> valve);
+
+  // In place of drop_oldest and the limits of the options. Before the first
+  // Offer.
+  void SetPolicy(const OverflowPolicy& policy);
 
   // Writes or queues slices of `chunk`: whole frames, or for the text formats
   // one message each. `feeder` is the ingress they came from; null: cannot be
@@ -76,6 +85,13 @@ class Egress : public SinkObserver {
   void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
              const std::shared_ptr<Valve>& feeder,
              const Staged* staged = nullptr);
+
+  // As Offer, but within no limit: what a new subscriber is to begin with. The
+  // caller bounds it, and nobody could wait for it.
+  void OfferFirst(const ChunkRef& chunk, absl::Span<const Slice> slices);
+
+  // A message for this subscriber is lost at this point of its stream.
+  void OfferLoss(LossReason reason, std::string_view topic);
 
   // Writes or queues one frame of the broker's own, prefix included.
   [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
@@ -98,6 +114,7 @@ class Egress : public SinkObserver {
   struct Afterwards {
     std::vector<std::shared_ptr<Valve>> resume;
     std::shared_ptr<Sink> start_clock;
+    std::shared_ptr<Sink> end;
     void Run();
   };
 
@@ -109,24 +126,37 @@ class Egress : public SinkObserver {
   void Drain(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LimitQueue(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PauseFeeder(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
+  void PauseFeeder(const std::shared_ptr<Valve>& feeder)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The overflow policy: drop_oldest.
+  void StartClock(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a stalled queue is full and takes nothing more: drop_newest.
+  bool TurnsAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TurnAway(absl::Span<const Slice> slices)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Drops queued messages as the policy has it.
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The policy kDisconnect: what is queued is lost, the reason is said, and
+  // when that is written, or after another stall timeout, the sink is ended.
+  void BeginEnd(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PushControl(std::string_view frame, size_t written)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint32_t id_;
   const EgressFormat format_;
-  const size_t queue_bytes_max_;
+  const size_t control_bytes_max_;
   const size_t copied_rest_bytes_max_;
   Counters& counters_;
   std::shared_ptr<Valve> own_valve_;
 
   mutable Mutex mutex_;
   std::shared_ptr<Sink> sink_ ABSL_GUARDED_BY(mutex_);  // null: closed
+  OverflowPolicy policy_ ABSL_GUARDED_BY(mutex_);
   EgressQueue queue_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Valve>> paused_ ABSL_GUARDED_BY(mutex_);
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
   // A full spell is from the first pause until the queue is below half. The
   // clock is not stopped at its end; if another spell runs when it fires, it is

@@ -48,16 +48,20 @@ FanOut::Gathered& FanOut::GatheredFor(const std::shared_ptr<Egress>& egress) {
   return gathered_[mark.index];
 }
 
-void FanOut::AddFrames(std::string_view frames, const Egresses& targets) {
+void FanOut::AddFrames(const Slice& frames, const Egresses& targets) {
   for (const std::shared_ptr<Egress>& egress : targets) {
     if (egress->format() != EgressFormat::kFrames) continue;
     std::vector<Slice>& slices = GatheredFor(egress).slices;
-    if (!slices.empty() &&
-        slices.back().bytes + slices.back().size == frames.data()) {
-      slices.back().size += frames.size();
-    } else {
-      slices.push_back({frames.data(), frames.size()});
+    if (slices.empty() ||
+        slices.back().bytes + slices.back().size != frames.bytes) {
+      slices.push_back(frames);
+      continue;
     }
+    Slice& last = slices.back();
+    last.size += frames.size;
+    last.expiry_unix_nanos =
+        EarlierExpiry(last.expiry_unix_nanos, frames.expiry_unix_nanos);
+    last.messages += frames.messages;
   }
 }
 
@@ -73,16 +77,18 @@ void FanOut::AddMessage(const MessageView& message, const Egresses& targets) {
   if (text) AppendPlainText(message, text_.text);
   if (json) AppendJsonLine(message, DeliveryView(), json_.text);
   for (const std::shared_ptr<Egress>& egress : targets) {
-    if (egress->format() == EgressFormat::kText) AddRendered(text_, egress);
-    if (egress->format() == EgressFormat::kJson) AddRendered(json_, egress);
+    if (egress->format() == EgressFormat::kFrames) continue;
+    AddRendered(egress->format() == EgressFormat::kText ? text_ : json_,
+                message.expiry_unix_nanos, egress);
   }
 }
 
-void FanOut::AddRendered(const Rendering& rendering,
+void FanOut::AddRendered(const Rendering& rendering, uint64_t expiry_unix_nanos,
                          const std::shared_ptr<Egress>& egress) {
-  GatheredFor(egress).slices.push_back(
-      RangeAt(rendering.message_begin,
-              rendering.text.size() - rendering.message_begin));
+  Slice range = RangeAt(rendering.message_begin,
+                        rendering.text.size() - rendering.message_begin);
+  range.expiry_unix_nanos = expiry_unix_nanos;
+  GatheredFor(egress).slices.push_back(range);
 }
 
 void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {

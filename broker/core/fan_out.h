@@ -37,7 +37,7 @@ class FanOut {
   void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder);
 
   // `frames` lie in the chunk. Goes to the targets that want frames.
-  void AddFrames(std::string_view frames, const Egresses& targets);
+  void AddFrames(const Slice& frames, const Egresses& targets);
 
   // Goes to the targets that want text or JSON.
   void AddMessage(const MessageView& message, const Egresses& targets);
@@ -56,7 +56,7 @@ class FanOut {
   };
 
   Gathered& GatheredFor(const std::shared_ptr<Egress>& egress);
-  void AddRendered(const Rendering& rendering,
+  void AddRendered(const Rendering& rendering, uint64_t expiry_unix_nanos,
                    const std::shared_ptr<Egress>& egress);
   bool WorthStaging(size_t bytes, size_t subscribers) const;
   // Offers a run of subscribers, from `begin` on, that get the same frames.

@@ -1,37 +1,100 @@
 #include "broker/core/gap_ledger.h"
 
-#include "broker/base/check.h"
+#include "fmt/format.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
+namespace {
 
-void GapLedger::Add(std::string_view topic) {
-  ++messages_;
+pb::Gap::Reason ReasonInFrame(LossReason reason) {
+  switch (reason) {
+    case LossReason::kOverflow:
+      return pb::Gap::REASON_OVERFLOW;
+    case LossReason::kConflated:
+      return pb::Gap::REASON_CONFLATED;
+    case LossReason::kExpired:
+      return pb::Gap::REASON_EXPIRED;
+    case LossReason::kDisconnected:
+      return pb::Gap::REASON_DISCONNECTED;
+  }
+  return pb::Gap::REASON_UNSPECIFIED;
+}
+
+std::string_view ReasonText(LossReason reason) {
+  switch (reason) {
+    case LossReason::kOverflow:
+      return "overflow";
+    case LossReason::kConflated:
+      return "conflated";
+    case LossReason::kExpired:
+      return "expired";
+    case LossReason::kDisconnected:
+      return "disconnected";
+  }
+  return "";
+}
+
+}  // namespace
+
+void GapLedger::Losses::Add(std::string_view topic, uint64_t count) {
   const auto known =
-      by_topic_.find(absl::string_view(topic.data(), topic.size()));
-  if (known != by_topic_.end()) {
-    ++known->second;
-  } else if (by_topic_.size() < kTopicsMax) {
-    by_topic_.emplace(topic, 1);
+      by_topic.find(absl::string_view(topic.data(), topic.size()));
+  if (known != by_topic.end()) {
+    known->second += count;
+  } else if (!topic.empty() && by_topic.size() < kTopicsMax) {
+    by_topic.emplace(topic, count);
   }
 }
 
-std::string GapLedger::TakeFrame() {
-  FIFOBUS_CHECK(!empty());
-  pb::Frame frame;
-  pb::Gap& gap = *frame.mutable_gap();
-  gap.set_reason(pb::Gap::REASON_OVERFLOW);
-  gap.set_messages(messages_);
-  for (const auto& [topic, messages] : by_topic_) {
-    pb::Gap::Loss& loss = *gap.add_losses();
-    loss.set_topic(topic);
-    loss.set_messages(messages);
+void GapLedger::Add(LossReason reason, std::string_view topic) {
+  Losses& losses = by_reason_[static_cast<size_t>(reason)];
+  ++losses.messages;
+  losses.Add(topic, 1);
+}
+
+void GapLedger::Add(const GapLedger& other) {
+  for (size_t i = 0; i < kLossReasons; ++i) {
+    by_reason_[i].messages += other.by_reason_[i].messages;
+    for (const auto& [topic, count] : other.by_reason_[i].by_topic) {
+      by_reason_[i].Add(topic, count);
+    }
   }
-  messages_ = 0;
-  by_topic_.clear();
+}
+
+uint64_t GapLedger::messages() const {
+  uint64_t messages = 0;
+  for (const Losses& losses : by_reason_) messages += losses.messages;
+  return messages;
+}
+
+std::string GapLedger::Frames() const {
   std::string bytes;
-  AppendFrame(frame, bytes);
+  for (size_t i = 0; i < kLossReasons; ++i) {
+    const Losses& losses = by_reason_[i];
+    if (losses.messages == 0) continue;
+    pb::Frame frame;
+    pb::Gap& gap = *frame.mutable_gap();
+    gap.set_reason(ReasonInFrame(static_cast<LossReason>(i)));
+    gap.set_messages(losses.messages);
+    for (const auto& [topic, messages] : losses.by_topic) {
+      pb::Gap::Loss& loss = *gap.add_losses();
+      loss.set_topic(topic);
+      loss.set_messages(messages);
+    }
+    AppendFrame(frame, bytes);
+  }
   return bytes;
+}
+
+std::string GapLedger::JsonLines() const {
+  std::string lines;
+  for (size_t i = 0; i < kLossReasons; ++i) {
+    if (by_reason_[i].messages == 0) continue;
+    lines += fmt::format("{{\"gap\":{{\"reason\":\"{}\",\"messages\":{}}}}}\n",
+                         ReasonText(static_cast<LossReason>(i)),
+                         by_reason_[i].messages);
+  }
+  return lines;
 }
 
 }  // namespace fifobus

@@ -3,9 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "proto/topic.h"
 
 namespace fifobus {
+namespace {
+
+bool IsPast(uint64_t unix_nanos) {
+  return unix_nanos <= static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+}
+
+}  // namespace
 
 Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
                Counters& counters, Staging* staging)
@@ -35,25 +43,43 @@ Router::Verdict Router::Add(std::string_view frame,
     if (run_route_ == nullptr) return Verdict::kBadTopic;
     run_topic_ = message.topic;
   }
-  if (run_frames_.data() + run_frames_.size() == frame.data()) {
-    run_frames_ = {run_frames_.data(), run_frames_.size() + frame.size()};
-  } else {
-    if (!run_frames_.empty()) {
-      fan_out_.AddFrames(run_frames_, run_route_->targets);
-    }
-    run_frames_ = frame;
-  }
   ++run_messages_;
   run_bytes_ += message.payload.size();
+  if (message.expiry_unix_nanos != 0 && IsPast(message.expiry_unix_nanos)) {
+    LoseExpired(message.topic);
+    return Verdict::kRouted;
+  }
+  if (run_frames_.bytes + run_frames_.size == frame.data()) {
+    run_frames_.size += frame.size();
+    run_frames_.expiry_unix_nanos =
+        EarlierExpiry(run_frames_.expiry_unix_nanos, message.expiry_unix_nanos);
+    ++run_frames_.messages;
+  } else {
+    GatherRun();
+    run_frames_ = {frame.data(), frame.size(), message.expiry_unix_nanos};
+  }
   if (run_route_->has_taps) fan_out_.AddMessage(message, run_route_->targets);
   return Verdict::kRouted;
 }
 
+void Router::GatherRun() {
+  if (run_frames_.size == 0) return;
+  fan_out_.AddFrames(run_frames_, run_route_->targets);
+  run_frames_ = Slice();
+}
+
+void Router::LoseExpired(std::string_view topic) {
+  GatherRun();
+  fan_out_.Flush();  // what was published before it goes first
+  for (const std::shared_ptr<Egress>& egress : run_route_->targets) {
+    egress->OfferLoss(LossReason::kExpired, topic);
+  }
+  counters_.messages_expired.Add(run_route_->targets.size());
+}
+
 void Router::EndRun() {
   if (run_route_ == nullptr) return;
-  if (!run_frames_.empty()) {
-    fan_out_.AddFrames(run_frames_, run_route_->targets);
-  }
+  GatherRun();
   const uint64_t messages = std::exchange(run_messages_, 0);
   published_ += messages;
   run_route_->messages.Add(messages);
@@ -63,7 +89,6 @@ void Router::EndRun() {
     run_route_->no_subscriber.Add(messages);
   }
   run_route_ = nullptr;
-  run_frames_ = {};
 }
 
 void Router::Flush() {

@@ -94,6 +94,9 @@ class Router {
   void Resolve(std::string_view topic, Route& route);
   // Gathers the frames since the last change of topic.
   void EndRun();
+  void GatherRun();
+  // The message has expired on its way here: its subscribers are told.
+  void LoseExpired(std::string_view topic);
 
   const BrokerOptions& options_;
   const SubscriptionTable& table_;
@@ -110,7 +113,7 @@ class Router {
   // The run: neighbouring frames of one topic.
   Route* run_route_ = nullptr;
   std::string run_topic_;
-  std::string_view run_frames_;
+  Slice run_frames_;
   uint64_t run_messages_ = 0;
   uint64_t run_bytes_ = 0;
 

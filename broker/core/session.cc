@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "broker/core/queue_stats.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"
@@ -48,6 +50,13 @@ pb::Error::Code CodeOf(FrameFault fault) {
     default:
       return pb::Error::CODE_BAD_FRAME;
   }
+}
+
+// What a client asks for, 0 being nothing, where the broker allows `most`, 0
+// being no bound.
+size_t Bounded(uint64_t wanted, size_t most) {
+  if (wanted == 0) return most;
+  return most == 0 ? wanted : std::min<size_t>(wanted, most);
 }
 
 }  // namespace
@@ -120,9 +129,7 @@ void Session::AppendStats(pb::StatsReply& reply) const {
   pb::StatsReply::Session& session = *reply.add_sessions();
   session.set_number(number_);
   session.set_published(published_.value());
-  session.mutable_queue()->set_queued_bytes(egress.queued_bytes);
-  session.mutable_queue()->set_dropped(egress.dropped);
-  session.mutable_queue()->set_stalled(egress.stalled);
+  *session.mutable_queue() = QueueStats(egress);
   MutexLock lock(mutex_);
   session.set_client_name(client_name_);
   session.set_pid(client_pid_);
@@ -206,12 +213,36 @@ FeedOutcome Session::TakeHello(const pb::Hello& hello) {
                   fmt::format("this broker speaks protocol version {}",
                               kProtocolVersion));
   }
+  const OverflowPolicy policy = PolicyOf(hello);
+  const auto& allowed = context_.options.overflow_allowed;
+  if (std::find(allowed.begin(), allowed.end(), policy.overflow) ==
+      allowed.end()) {
+    return Refuse(pb::Error::CODE_BAD_OVERFLOW,
+                  "this bus does not allow the overflow policy asked for; see "
+                  "serve --overflow-allowed");
+  }
+  egress_->SetPolicy(policy);
   {
     MutexLock lock(mutex_);
     client_name_ = Printable(hello.client_name());
     client_pid_ = hello.pid();
   }
   state_ = State::kOpen;
+  return Greet(policy);
+}
+
+OverflowPolicy Session::PolicyOf(const pb::Hello& hello) const {
+  const BrokerOptions& options = context_.options;
+  OverflowPolicy policy;
+  policy.overflow = OverflowOf(hello.overflow());
+  policy.limits.bytes_max =
+      Bounded(hello.queue_bytes_max(), options.egress_queue_bytes_max);
+  policy.limits.messages_max =
+      Bounded(hello.queue_messages_max(), options.egress_queue_messages_max);
+  return policy;
+}
+
+FeedOutcome Session::Greet(const OverflowPolicy& policy) {
   pb::Frame frame;
   pb::Welcome& welcome = *frame.mutable_welcome();
   welcome.set_protocol_version(kProtocolVersion);
@@ -220,6 +251,8 @@ FeedOutcome Session::TakeHello(const pb::Hello& hello) {
   welcome.set_broker_version(kVersion.data(), kVersion.size());
   welcome.set_broker_pid(static_cast<uint32_t>(getpid()));
   welcome.set_session_number(number_);
+  welcome.set_queue_bytes_max(policy.limits.bytes_max);
+  welcome.set_queue_messages_max(policy.limits.messages_max);
   return Answer(frame);
 }
 

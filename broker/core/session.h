@@ -87,6 +87,9 @@ class Session : public Feed {
   FeedOutcome TakeParsed(const FrameView& view,
                          FeedOutcome (Session::*take)(const Control&));
   FeedOutcome TakeHello(const pb::Hello& hello);
+  // What the client asks for, within what the broker allows.
+  OverflowPolicy PolicyOf(const pb::Hello& hello) const;
+  FeedOutcome Greet(const OverflowPolicy& policy);
   FeedOutcome TakeSubscribe(const pb::Subscribe& subscribe);
   FeedOutcome TakeUnsubscribe(const pb::Unsubscribe& unsubscribe);
   FeedOutcome TakePing(const pb::Ping& ping);

@@ -2,6 +2,7 @@
 #define FIFOBUS_BROKER_CORE_SINK_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/types/span.h"
 
@@ -15,7 +16,15 @@ namespace fifobus {
 struct Slice {
   const char* bytes = nullptr;
   size_t size = 0;
+  // When the first of its messages expires; 0: none does. Sinks do not look.
+  uint64_t expiry_unix_nanos = 0;
+  uint32_t messages = 1;
 };
+
+// 0 is never.
+inline uint64_t EarlierExpiry(uint64_t a, uint64_t b) {
+  return a == 0 || (b != 0 && b < a) ? b : a;
+}
 
 inline size_t TotalBytes(absl::Span<const Slice> slices) {
   size_t bytes = 0;
@@ -78,6 +87,10 @@ class Sink {
   // Has OnStallTimeout called once, after the stall timeout. Thread-safe;
   // called without the Egress's lock, and also when the sink is closed already.
   virtual void StartStallClock() = 0;
+
+  // The subscriber is to be ended, as if it had gone. Called like
+  // StartStallClock.
+  virtual void RequestEnd() = 0;
 };
 
 }  // namespace fifobus

@@ -83,6 +83,13 @@ void EgressPipe::StartStallClock() {
   });
 }
 
+void EgressPipe::RequestEnd() {
+  worker_.loop().Post([weak = weak_from_this()] {
+    const std::shared_ptr<EgressPipe> pipe = weak.lock();
+    if (pipe && pipe->on_no_reader_) pipe->on_no_reader_();
+  });
+}
+
 void EgressPipe::OnEvents(uint32_t events) {
   const std::shared_ptr<EgressPipe> self = shared_from_this();
   if ((events & EPOLLERR) != 0) {

@@ -35,7 +35,8 @@ class EgressPipe : public Sink,
   ~EgressPipe() override;
 
   // Begins to report: to `observer` what Sink promises, to `on_no_reader` that
-  // nobody has the reading end open any more. Both until Close.
+  // nobody has the reading end open any more, or that it is to be ended all the
+  // same. Both until Close.
   absl::Status Open(std::shared_ptr<SinkObserver> observer,
                     std::function<void()> on_no_reader);
   void Close();
@@ -46,6 +47,7 @@ class EgressPipe : public Sink,
   SinkResult Write(absl::Span<const Slice> slices,
                    const Staged* staged) override;
   void StartStallClock() override;
+  void RequestEnd() override;
 
   void OnEvents(uint32_t events) override;
 

@@ -9,6 +9,7 @@
 #include "broker/base/log.h"
 #include "broker/broker.h"
 #include "broker/options.h"
+#include "broker/overflow.h"
 #include "clients/cli/command.h"
 #include "clients/cpp/bus_locator.h"
 
@@ -40,6 +41,14 @@ rlim_t RaiseDescriptorLimit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
   (void)getrlimit(RLIMIT_NOFILE, &limit);
   return limit.rlim_cur;
+}
+
+std::map<std::string, Overflow> OverflowNames() {
+  return {{"drop-oldest", Overflow::kDropOldest},
+          {"drop-newest", Overflow::kDropNewest},
+          {"latest", Overflow::kLatest},
+          {"disconnect", Overflow::kDisconnect},
+          {"block", Overflow::kBlock}};
 }
 
 Exit Serve(const ServeOptions& options) {
@@ -88,6 +97,18 @@ void AddServe(CLI::App& app, Exit& exit) {
                   "wait [1048576]")
       ->check(CLI::Range(size_t{1}, size_t{1} << 40))
       ->type_name("BYTES");
+  serve
+      .add_option("--queue-messages", broker.egress_queue_messages_max,
+                  "the same in messages [not bounded]")
+      ->check(CLI::PositiveNumber)
+      ->type_name("COUNT");
+  serve
+      .add_option("--overflow-allowed", broker.overflow_allowed,
+                  "what subscribers may ask for when they are too slow: "
+                  "drop-oldest, drop-newest, latest, disconnect, block [all]")
+      ->delimiter(',')
+      ->transform(CLI::CheckedTransformer(OverflowNames()))
+      ->type_name("POLICY,...");
   serve
       .add_option("--frame-bytes", broker.frame_bytes_max,
                   "the largest frame [16777216]")
