@@ -78,8 +78,10 @@ RawSession::RawSession(const std::string& bus) {
   }
 }
 
-void RawSession::Greet() {
-  Write(HelloFrame());
+void RawSession::Greet() { Greet(HelloFrame()); }
+
+void RawSession::Greet(std::string_view hello) {
+  Write(hello);
   EXPECT_TRUE(Next().has_welcome());
   up_reader_.Reset();
 }

@@ -47,6 +47,7 @@ class RawSession {
 
   // Hello, and Welcome taken.
   void Greet();
+  void Greet(std::string_view hello);
   void Write(std::string_view bytes);
   // The next whole frame, parsed; an empty one at the end of `down`.
   pb::Frame Next();
