@@ -51,7 +51,7 @@ void BM_QueueAndWrite(benchmark::State& state) {
 }
 BENCHMARK(BM_QueueAndWrite);
 
-void BM_DropOldest({benchmark::State & state}) {
+void BM_DropOldest(benchmark::State& state) {
   const Frames frames;
   EgressQueue queue(EgressQueue::Gaps::kFrames);
   for (auto _ : state) {

@@ -12,6 +12,7 @@ class NullSink : public Sink {
     return {SinkOutcome::kAll, TotalBytes(slices)};
   }
   void StartStallClock() override {}
+  void RequestEnd() override {}
 };
 
 }  // namespace fifobus
