@@ -2,11 +2,9 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "broker/io/open_beneath.h"
 #include "fmt/format.h"
 
 namespace fifobus {
@@ -55,13 +54,9 @@ std::string Inspect(int fd, const FifoTrust& trust) {
 
 FifoOpening OpenFifo(int dir_fd, const std::string& path, uint64_t access,
                      const FifoTrust& trust) {
-  open_how how = {};
-  how.flags = access | O_NONBLOCK | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  const long fd = syscall(SYS_openat2, dir_fd, path.c_str(), &how, sizeof(how));
-  if (fd < 0) return FailedToOpen(errno);
   FifoOpening opening = {FifoOpenOutcome::kOpened,
-                         UniqueFd(static_cast<int>(fd)), ""};
+                         OpenBeneath(dir_fd, path, access | O_NONBLOCK), ""};
+  if (!opening.fd.valid()) return FailedToOpen(errno);
   opening.refusal = Inspect(opening.fd.get(), trust);
   if (!opening.refusal.empty()) {
     opening.outcome = FifoOpenOutcome::kRefused;

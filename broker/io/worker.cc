@@ -1,31 +1,11 @@
 #include "broker/io/worker.h"
 
-#include <signal.h>
-
 #include <string>
 #include <utility>
 
+#include "broker/base/signals_blocked.h"
+
 namespace fifobus {
-namespace {
-
-// Threads inherit the signal mask of their maker. Workers take no signal:
-// SIGPIPE is raised in the thread that writes (pipe(7)), where it stays pending
-// for ever and write returns EPIPE; the process's settings need not change.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
     int index, const BrokerOptions& options, absl::Duration busy_poll) {
   auto loop = EventLoop::Create(busy_poll);
