@@ -22,14 +22,33 @@ int WorkerCount(const BrokerOptions& options) {
   return options.workers > 0 ? options.workers : std::max(1, cores);
 }
 
+void AddTopic(const std::string& name, const Router::TopicCount& count,
+              const SubscriptionSnapshot& snapshot, pb::StatsReply& reply) {
+  pb::StatsReply::Topic& topic = *reply.add_topics();
+  topic.set_name(name);
+  topic.set_messages(count.messages);
+  topic.set_bytes(count.bytes);
+  topic.set_no_subscriber(count.no_subscriber);
+  topic.set_subscribers(static_cast<uint32_t>(snapshot.Match(name).size()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(
     const BrokerOptions& options) {
+  for (const HistoryRule& rule : options.history) {
+    absl::Status status = CheckHistoryRule(rule);
+    if (!status.ok()) return status;
+  }
   auto broker = std::unique_ptr<Broker>(new Broker(options));
   auto bus = BusDirectory::Open(options.dir);
   if (!bus.ok()) return bus.status();
   broker->parts_.bus = *std::move(bus);
+  auto files =
+      RetainedFiles::Open(*broker->parts_.bus, broker->parts_.retained,
+                          broker->parts_.options, broker->parts_.counters);
+  if (!files.ok()) return files.status();
+  broker->retained_files_ = *std::move(files);
   absl::Status status = broker->StartWorkers();
   if (status.ok()) status = broker->OpenDoors();
   if (!status.ok()) return status;
@@ -42,7 +61,10 @@ Broker::~Broker() {
 
 absl::Status Broker::StartWorkers() {
   parts_.stats = this;
-  parts_.on_subscribed = [this] { taps_->NudgeIns(); };
+  parts_.on_subscribed = [this] {
+    taps_->NudgeIns();
+    parts_.workers.front()->loop().Post([this] { sys_stats_->OnSubscribed(); });
+  };
   const int count = WorkerCount(parts_.options);
   // A spinning worker needs a core of its own, and one is left to the clients.
   const int spinning =
@@ -52,8 +74,9 @@ absl::Status Broker::StartWorkers() {
         i, parts_.options,
         i < spinning ? parts_.options.busy_poll : absl::ZeroDuration());
     if (!worker.ok()) return worker.status();
-    parts_.routers.push_back(std::make_unique<Router>(
-        parts_.options, parts_.table, parts_.counters, &(*worker)->staging()));
+    parts_.routers.push_back(
+        std::make_unique<Router>(parts_.options, parts_.table, parts_.counters,
+                                 &(*worker)->staging(), &parts_.retained));
     parts_.workers.push_back(*std::move(worker));
   }
   return absl::OkStatus();
@@ -61,6 +84,7 @@ absl::Status Broker::StartWorkers() {
 
 absl::Status Broker::OpenDoors() {
   Worker& worker = *parts_.workers.front();
+  sys_stats_ = std::make_unique<SysStats>(parts_, worker);
   taps_ = std::make_unique<TapTree>(parts_, worker);
   door_ = std::make_unique<SessionDoor>(
       parts_, worker, [this](UniqueFd up, UniqueFd down) {
@@ -141,11 +165,15 @@ Broker::Leftover Broker::Stop() {
   for (const std::shared_ptr<SessionLink>& link : Links()) {
     RunOn(link->worker(), [&] { link->End(); });
   }
-  RunOn(front, [this] { taps_->Close(); });
+  RunOn(front, [this] {
+    taps_->Close();
+    sys_stats_->Stop();
+  });
   // What the ends have posted refers to this object.
   for (const auto& worker : parts_.workers) RunOn(*worker, [] {});
   LogStop(leftover);
   parts_.workers.clear();
+  retained_files_.reset();
   return leftover;
 }
 
@@ -173,32 +201,34 @@ void Broker::LogStop(const Leftover& leftover) const {
   }
 }
 
+pb::StatsReply Broker::CollectTopic(const std::string& topic) const {
+  Router::TopicCount sum;
+  for (const std::unique_ptr<Router>& router : parts_.routers) {
+    sum.Add(router->CountOf(topic));
+  }
+  pb::StatsReply reply;
+  AddTopic(topic, sum, *parts_.table.snapshot(), reply);
+  return reply;
+}
+
 pb::StatsReply Broker::CollectStats() const {
   pb::StatsReply reply;
   std::map<std::string, Router::TopicCount> topics;
   for (const std::unique_ptr<Router>& router : parts_.routers) {
     router->CollectTopics(
         [&](const std::string& topic, const Router::TopicCount& count) {
-          Router::TopicCount& sum = topics[topic];
-          sum.messages += count.messages;
-          sum.bytes += count.bytes;
-          sum.no_subscriber += count.no_subscriber;
+          topics[topic].Add(count);
         });
   }
   const auto snapshot = parts_.table.snapshot();
   for (const auto& [name, count] : topics) {
-    pb::StatsReply::Topic& topic = *reply.add_topics();
-    topic.set_name(name);
-    topic.set_messages(count.messages);
-    topic.set_bytes(count.bytes);
-    topic.set_no_subscriber(count.no_subscriber);
-    topic.set_subscribers(static_cast<uint32_t>(snapshot->Match(name).size()));
+    AddTopic(name, count, *snapshot, reply);
   }
   for (const std::shared_ptr<SessionLink>& link : Links()) {
     link->AppendStats(reply);
   }
   taps_->AppendStats(reply);
-  parts_.counters.ForEach([&](std::string_view name, uint64_t value) {
+  parts_.ForEachCounter([&](std::string_view name, uint64_t value) {
     pb::StatsReply::Counter& counter = *reply.add_counters();
     counter.set_name(name.data(), name.size());
     counter.set_value(value);

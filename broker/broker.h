@@ -10,8 +10,10 @@
 #include "absl/status/statusor.h"
 #include "broker/base/mutex.h"
 #include "broker/broker_parts.h"
+#include "broker/retained_files.h"
 #include "broker/session_door.h"
 #include "broker/session_link.h"
+#include "broker/sys_stats.h"
 #include "broker/tap_tree.h"
 
 namespace fifobus {
@@ -45,6 +47,7 @@ class Broker : public StatsSource {
   Leftover Stop();
 
   pb::StatsReply CollectStats() const override;
+  pb::StatsReply CollectTopic(const std::string& topic) const override;
   const BrokerOptions& options() const { return parts_.options; }
 
  private:
@@ -60,8 +63,10 @@ class Broker : public StatsSource {
   void LogStop(const Leftover& leftover) const;
 
   BrokerParts parts_;
+  std::unique_ptr<RetainedFiles> retained_files_;
   std::unique_ptr<SessionDoor> door_;
   std::unique_ptr<TapTree> taps_;
+  std::unique_ptr<SysStats> sys_stats_;
   bool stopped_ = false;
 
   // Of the worker with the doors only.

@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "broker/base/counters.h"
 #include "broker/core/id_pool.h"
+#include "broker/core/retained_store.h"
 #include "broker/core/router.h"
 #include "broker/core/session.h"
 #include "broker/core/subscription_table.h"
@@ -25,19 +27,21 @@ namespace fifobus {
 struct BrokerParts {
   explicit BrokerParts(const BrokerOptions& broker_options)
       : options(broker_options),
+        retained(options, counters),
         half_received(options.half_received_bytes_max),
         pipe_growth(options) {}
 
   const BrokerOptions options;
   Counters counters;
   SubscriptionTable table;
+  RetainedStore retained;
   IdPool egress_ids;
   HalfReceived half_received;
   PipeGrowth pipe_growth;
   std::unique_ptr<BusDirectory> bus;
   // Who answers Stats.
   const StatsSource* stats = nullptr;
-  // Wakes lines that wait for a subscriber.
+  // A subscription was added: lines may wait for it.
   std::function<void()> on_subscribed;
 
   // One router per worker, at the worker's index. Workers go last: their
@@ -46,6 +50,14 @@ struct BrokerParts {
   std::vector<std::unique_ptr<Worker>> workers;
 
   Router& RouterOf(const Worker& worker) { return *routers[worker.index()]; }
+
+  // Calls visit(name, value) for all counters and for what is counted
+  // elsewhere.
+  template <typename Visitor>
+  void ForEachCounter(const Visitor& visit) const {
+    counters.ForEach(visit);
+    visit("topics_retained", retained.topics());
+  }
 };
 
 }  // namespace fifobus

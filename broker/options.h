@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "broker/history_rule.h"
 #include "broker/overflow.h"
 #include "proto/frame.h"
 
@@ -75,6 +76,22 @@ struct BrokerOptions {
 
   // Patterns of one session. Not tuned.
   size_t session_patterns_max = 65536;
+
+  // Topics of which the last messages are kept, all of them and not only those
+  // published with `retain`. Of several rules that match the largest counts.
+  std::vector<HistoryRule> history;
+
+  // Topics with a retained value, each also a file, and what all values take
+  // together: as much as 16 of the largest frames. Not tuned.
+  size_t retained_topics_max = 65536;
+  size_t retained_bytes_max = size_t{256} << 20;
+
+  // How often T.last files are written at most while values keep changing: what
+  // a broker that is killed has not written yet is no older. Not tuned.
+  absl::Duration retained_write_interval = absl::Milliseconds(100);
+
+  // How often $sys/stats is published while somebody subscribes to it.
+  absl::Duration sys_stats_interval = absl::Seconds(5);
 
   // A line written to a tap, newline included: PIPE_BUF, above which writes of
   // several writers mix.

@@ -3,12 +3,14 @@
 #include <utility>
 
 #include "broker/base/log.h"
+#include "broker/io/fifo.h"
 
 namespace fifobus {
 
 absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
     uint64_t number, BrokerParts& parts, Worker& worker, UniqueFd up,
     UniqueFd down, std::function<void(uint64_t)> on_end) {
+  const uid_t owner = FifoOwner(up.get());
   auto link = std::shared_ptr<SessionLink>(new SessionLink(
       number, parts, worker, std::move(down), std::move(on_end)));
   auto opened = IngressPipe::Open(
@@ -21,6 +23,7 @@ absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
   }
   link->up_ = *std::move(opened);
   link->session_.SetValve(link->up_);
+  link->session_.SetOwner(owner);
   const absl::Status status = link->down_->Open(
       link->egress_, [raw = link.get()] { raw->OnNoReader(); });
   if (!status.ok()) {
@@ -45,7 +48,8 @@ SessionLink::SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
       session_(
           number,
           SessionContext{parts.options, parts.table, parts.RouterOf(worker),
-                         parts.counters, *parts.stats, parts.on_subscribed},
+                         parts.counters, *parts.stats, parts.on_subscribed,
+                         parts.retained},
           egress_) {}
 
 void SessionLink::BeginStop() {
@@ -78,6 +82,7 @@ void SessionLink::End() {
   const std::string reason =
       too_slow_ ? "too slow, and its overflow policy is disconnect"
                 : session_.end_reason();
+  if (!stopping_) session_.PublishEnd(reason);
   if (reason.empty()) {
     LogDebug("session closed", "number={} client={}", number_,
              session_.ClientText());

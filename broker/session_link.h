@@ -19,7 +19,7 @@ namespace fifobus {
 // One client's two pipes tied to its session in the core, and the order in
 // which they end:
 //
-//   `up` hangs up, or a frame is refused   all ends at once
+//   `up` hangs up, or a frame is refused   all ends at once, with its will
 //   nobody reads `down`                    subscriptions end; what is in `up`
 //   is
 //                                          published first, then all ends

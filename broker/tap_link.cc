@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "broker/core/retained_replay.h"
+
 namespace fifobus {
 namespace {
 
@@ -47,7 +49,7 @@ absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
       tap->pipe_->Open(tap->egress_, [raw = tap.get()] { raw->OnNoReader(); });
   if (!status.ok()) return status;
   tap->OnNoReader();
-  parts.table.Add(topic, tap->egress_);
+  SubscribeWithRetained(parts.retained, parts.table, topic, tap->egress_);
   return tap;
 }
 
@@ -58,7 +60,9 @@ TapOut::TapOut(const std::string& topic, const std::string& name,
       pipe_(EgressPipe::Make(worker, std::move(fd), parts.options,
                              &parts.pipe_growth)),
       egress_(std::make_shared<Egress>(parts.egress_ids.Take(), FormatOf(name),
-                                       parts.options, pipe_, parts.counters)) {}
+                                       parts.options, pipe_, parts.counters)) {
+  egress_->SetTap();
+}
 
 TapOut::~TapOut() {
   parts_.table.Remove(topic_, egress_->id());

@@ -38,9 +38,9 @@ class TapIn {
   std::shared_ptr<IngressPipe> pipe_;
 };
 
-// A FIFO in a topic's `.out/`: a subscription from mkfifo until rm. While
-// nobody reads it, its queue keeps the newest messages. Worker-affine, but for
-// egress().
+// A FIFO in a topic's `.out/`: a subscription from mkfifo until rm, which
+// begins with what is retained. While nobody reads it, its queue keeps the
+// newest messages. Worker-affine, but for egress().
 class TapOut {
  public:
   // `name` is the FIFO's path below topics/; its suffix says what is written.

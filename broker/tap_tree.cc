@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::string_view kIn = ".in";
 constexpr std::string_view kOut = ".out";
+constexpr std::string_view kLast = ".last";
 
 enum class FileKind { kMissing, kFifo, kFolder, kRegular, kOther };
 
@@ -131,6 +132,7 @@ void TapTree::OnEvent(const DirectoryEvent& event) {
 
 void TapTree::OnAppeared(const Folder& folder, const std::string& name) {
   if (name.starts_with('.')) return;  // somebody's temporary name
+  if (name.ends_with(kLast)) return;  // see RetainedFiles
   if (folder.kind == FolderKind::kOut) {
     AddOut(folder, name);
     return;
@@ -240,6 +242,11 @@ void TapTree::AddOut(const Folder& folder, const std::string& name) {
   const FileKind kind = KindOf(parts_.bus->fd(), BelowTopics(path));
   if (kind == FileKind::kMissing) return;
   const std::string topic = WithoutSuffix(folder.path, ".out/");
+  const TopicFault fault = CheckTopic(topic);
+  if (fault != TopicFault::kNone) {
+    Refuse(path, TopicFaultText(fault));
+    return;
+  }
   FifoOpening opening =
       OpenFifoToHold(parts_.bus->fd(), BelowTopics(path), parts_.bus->trust());
   if (opening.outcome == FifoOpenOutcome::kGone) return;
@@ -260,10 +267,12 @@ void TapTree::AddOut(const Folder& folder, const std::string& name) {
   outs_[path] = *std::move(out);
   const auto in = ins_.find(topic + std::string(kIn));
   if (in != ins_.end()) in->second->Nudge();
+  if (IsReserved(topic)) parts_.on_subscribed();
 }
 
 void TapTree::MakeIn(const std::string& topic) {
   if (finishing_ || CheckTopic(topic) != TopicFault::kNone) return;
+  if (IsReserved(topic)) return;  // the broker publishes on it by itself
   const std::string path = topic + std::string(kIn);
   // inotify reports it, and so it becomes a tap.
   if (mkfifoat(parts_.bus->fd(), BelowTopics(path).c_str(), 0600) != 0 &&

@@ -23,6 +23,7 @@ namespace fifobus {
 //   a/b.out/      made together with a/b.in, whichever comes first
 //   a/b.out/NAME  a subscriber of a/b: text, or .json, or .frames
 //   a/            a level of topics
+//   a/b.last      no tap: see RetainedFiles
 //
 // All folders are watched. Events are drained also when a tap has bytes, before
 // they are routed, so that a FIFO made before a line was written gets that

@@ -56,6 +56,8 @@ class RawSession {
   // The reading end of `down` goes away.
   void CloseDown() { down_.Reset(); }
   void CloseUp() { up_.Reset(); }
+  // After Welcome, as a client does. Greet does it too.
+  void CloseUpReader() { up_reader_.Reset(); }
   int up() const { return up_.get(); }
 
  private:

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -14,21 +15,46 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/bus_locator.h"
 #include "gtest/gtest.h"
+#include "proto/frame_writer.h"
+#include "proto/version.h"
 #include "tests/bus_support.h"
 #include "tests/process.h"
 
 namespace fifobus {
 namespace {
 
+// A client with a will, which publishes numbers until its end. Does not return.
+[[noreturn]] void PublishUntilKilled(const std::string& bus) {
+  RawSession session(bus);
+  pb::Frame hello;
+  hello.mutable_hello()->set_protocol_version(kProtocolVersion);
+  hello.mutable_hello()->mutable_will()->set_topic("will");
+  std::string frames;
+  AppendFrame(hello, frames);
+  session.Write(frames);
+  (void)session.Next();
+  session.CloseUpReader();
+  for (int next = 0;; ++next) {
+    MessageFields fields;
+    const std::string payload = std::to_string(next);
+    fields.topic = "work";
+    fields.payload = payload;
+    frames.clear();
+    AppendMessageFrame(fields, frames);
+    session.Write(frames);
+  }
+}
+
 class CrashTest : public testing::Test {
  protected:
   CrashTest() { Serve(); }
 
-  void Serve() {
-    broker_ = std::make_unique<Process>(
-        std::vector<std::string>{FifobusBinary(), "serve", "--dir", bus_,
-                                 "--workers", "2", "--drain-timeout", "2s"},
-        "", log_);
+  void Serve(const std::vector<std::string>& options = {}) {
+    std::vector<std::string> command = {
+        FifobusBinary(), "serve", "--dir",           bus_,
+        "--workers",     "2",     "--drain-timeout", "2s"};
+    command.insert(command.end(), options.begin(), options.end());
+    broker_ = std::make_unique<Process>(command, "", log_);
     ASSERT_TRUE(WaitUntil([&] { return CheckBus(bus_).ok(); }))
         << ReadFile(log_);
   }
@@ -174,6 +200,17 @@ TEST_F(CrashTest, ASecondBrokerIsRefusedAndNamesTheFirst) {
   EXPECT_TRUE(Connect()->Ping(kHang).ok());
 }
 
+TEST_F(CrashTest, ABadHistoryRuleIsAnErrorOfUsage) {
+  const std::string error = dir_.path() + "/error";
+  Process broker({FifobusBinary(), "serve", "--dir", dir_.path() + "/other",
+                  "--history", "good/**=3", "--history", "sensors"},
+                 "", error);
+  EXPECT_EQ(broker.Wait(), 2);
+  EXPECT_NE(ReadFile(error).find("\"sensors\" is not PATTERN=COUNT"),
+            std::string::npos)
+      << ReadFile(error);
+}
+
 TEST_F(CrashTest, AnIdleBrokerNeverWakesUp) {
   const auto client = Connect();
   ASSERT_TRUE(client->Subscribe("a", kHang).ok());
@@ -184,6 +221,75 @@ TEST_F(CrashTest, AnIdleBrokerNeverWakesUp) {
   ASSERT_TRUE(WaitUntil([&] {
     const size_t before = sleeps;
     sleeps = SleepsOf(broker_->pid());
+    return sleeps == before;
+  }));
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_EQ(SleepsOf(broker_->pid()), sleeps);
+}
+
+TEST_F(CrashTest, AKilledClientsWillFollowsItsLastMessage) {
+  RawSession watcher(bus_);
+  watcher.Greet();
+  watcher.Write(SubscribeFrame("**"));
+  ASSERT_TRUE(watcher.Next().has_subscribed());
+  for (int round = 0; round < 10; ++round) {
+    const pid_t victim = fork();
+    if (victim == 0) PublishUntilKilled(bus_);
+    // Wherever it is then; a few messages have come.
+    int next = 0;
+    for (; next < 100; ++next) {
+      ASSERT_EQ(watcher.Next().message().payload(), std::to_string(next));
+    }
+    kill(victim, SIGKILL);
+    ASSERT_EQ(waitpid(victim, nullptr, 0), victim);
+    pb::Message message = watcher.Next().message();
+    for (; message.topic() == "work"; message = watcher.Next().message()) {
+      ASSERT_EQ(message.payload(), std::to_string(next++));
+    }
+    ASSERT_EQ(message.topic(), "will");
+  }
+}
+
+TEST_F(CrashTest, RetainedValuesOutliveAKilledBroker) {
+  {
+    RawSession publisher(bus_);
+    publisher.Greet();
+    MessageFields fields;
+    fields.topic = "a/b";
+    fields.payload = "kept";
+    fields.retain = true;
+    std::string frame;
+    AppendMessageFrame(fields, frame);
+    publisher.Write(frame);
+    ASSERT_TRUE(WaitUntil(
+        [&] { return ReadFile(bus_ + "/topics/a/b.last") == "kept"; }));
+    broker_->Signal(SIGKILL);
+    broker_->Wait();
+  }
+  Serve();
+  RawSession subscriber(bus_);
+  subscriber.Greet();
+  subscriber.Write(SubscribeFrame("a/*"));
+  EXPECT_TRUE(subscriber.Next().delivery().retained());
+  EXPECT_EQ(subscriber.Next().message().payload(), "kept");
+}
+
+TEST_F(CrashTest, StatisticsWakeTheBrokerOnlyWhileSomebodyWantsThem) {
+  broker_->Signal(SIGKILL);
+  broker_->Wait();
+  Serve({"--sys-interval", "10ms", "--history", "log/**=5"});
+  {
+    RawSession watcher(bus_);
+    watcher.Greet();
+    watcher.Write(SubscribeFrame("$sys/stats"));
+    ASSERT_TRUE(watcher.Next().has_subscribed());
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(watcher.Next().has_message());
+  }
+  size_t sleeps = 0;
+  ASSERT_TRUE(WaitUntil([&] {
+    const size_t before = sleeps;
+    sleeps = SleepsOf(broker_->pid());
+    absl::SleepFor(absl::Milliseconds(30));  // three intervals
     return sleeps == before;
   }));
   absl::SleepFor(absl::Milliseconds(300));

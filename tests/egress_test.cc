@@ -347,13 +347,19 @@ TEST_F(EgressTest, IsBoundedInMessagesToo) {
 }
 
 TEST_F(EgressTest, WhatANewSubscriberBeginsWithIsNotLimited) {
-  sink_->room = 0;
-  const std::string bytes(5000, 'x');
-  const ChunkRef chunk = ChunkOf(bytes);
-  const Slice slice = {chunk->bytes(), bytes.size()};
-  egress_->OfferFirst(chunk, {&slice, 1});
+  sink_->room = 700;
+  std::string bytes;
+  std::vector<RetainedValue> values;
+  for (char c = 'a'; c <= 'j'; ++c) {
+    bytes += std::string(500, c);
+    values.push_back({ChunkOf(std::string(500, c))});
+  }
+  egress_->OfferFirst(values);
   EXPECT_FALSE(egress_->state().stalled);
-  EXPECT_EQ(egress_->state().queued_bytes, 5000u);
+  EXPECT_EQ(egress_->state().queued_bytes, 4300u);
+  EXPECT_EQ(egress_->state().queued_messages, 9u);
+  EXPECT_FALSE(values[1].chunk.unique()) << "queued by reference";
+  EXPECT_TRUE(values[0].chunk.unique());
   sink_->room = SIZE_MAX;
   egress_->OnWritable();
   EXPECT_EQ(sink_->written, bytes);

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "proto/version.h"
@@ -18,6 +19,11 @@ class NoStats : public StatsSource {
     reply.add_topics()->set_name("seen");
     return reply;
   }
+  pb::StatsReply CollectTopic(const std::string& topic) const override {
+    pb::StatsReply reply;
+    reply.add_topics()->set_name(topic);
+    return reply;
+  }
 };
 
 class SessionTest : public testing::Test {
@@ -30,8 +36,10 @@ class SessionTest : public testing::Test {
     return result_;
   }
 
-  static std::string Hello(uint32_t version = kProtocolVersion) {
+  static std::string Hello(uint32_t version = kProtocolVersion,
+                           const pb::Message& will = {}) {
     pb::Frame frame;
+    if (will.ByteSizeLong() > 0) *frame.mutable_hello()->mutable_will() = will;
     frame.mutable_hello()->set_protocol_version(version);
     frame.mutable_hello()->set_client_name("test\nname");
     frame.mutable_hello()->set_pid(42);
@@ -43,6 +51,38 @@ class SessionTest : public testing::Test {
     frame.mutable_subscribe()->set_request_id(id);
     frame.mutable_subscribe()->set_pattern(pattern);
     return ControlFrame(frame);
+  }
+
+  static std::string Publish(MessageFields fields) {
+    std::string frame;
+    AppendMessageFrame(fields, frame);
+    return frame;
+  }
+  static std::string Retain(std::string_view topic, std::string_view payload,
+                            uint64_t confirm_id = 0) {
+    MessageFields fields;
+    fields.topic = topic;
+    fields.payload = payload;
+    fields.retain = true;
+    fields.confirm_id = confirm_id;
+    return Publish(fields);
+  }
+  static std::string Confirmed(std::string_view topic, uint64_t confirm_id) {
+    MessageFields fields;
+    fields.topic = topic;
+    fields.confirm_id = confirm_id;
+    return Publish(fields);
+  }
+
+  // Somebody else who subscribes.
+  std::shared_ptr<FakeSink> Other(uint32_t id, const std::string& pattern,
+                                  EgressFormat format, bool tap = false) {
+    const auto sink = std::make_shared<FakeSink>();
+    const auto egress =
+        std::make_shared<Egress>(id, format, options_, sink, counters_);
+    if (tap) egress->SetTap();
+    table_.Add(pattern, egress);
+    return sink;
   }
 
   // What the client reads next.
@@ -73,7 +113,8 @@ class SessionTest : public testing::Test {
   BrokerOptions options_;
   Counters counters_;
   SubscriptionTable table_;
-  Router router_{options_, table_, counters_};
+  RetainedStore retained_{options_, counters_};
+  Router router_{options_, table_, counters_, nullptr, &retained_};
   NoStats stats_;
   int subscribed_ = 0;
   const std::function<void()> on_subscribed_ = [this] { ++subscribed_; };
@@ -82,7 +123,7 @@ class SessionTest : public testing::Test {
       0, EgressFormat::kFrames, options_, sink_, counters_);
   Session session_{
       7,
-      {options_, table_, router_, counters_, stats_, on_subscribed_},
+      {options_, table_, router_, counters_, stats_, on_subscribed_, retained_},
       egress_};
 };
 
@@ -202,6 +243,168 @@ TEST_F(SessionTest, PingAndStatsAreAnswered) {
   const pb::StatsReply reply = Answer().stats_reply();
   EXPECT_EQ(reply.request_id(), 12u);
   EXPECT_EQ(reply.topics(0).name(), "seen");
+}
+
+TEST_F(SessionTest, StatsOfOneTopicNameNothingElse) {
+  Open();
+  pb::Frame stats;
+  stats.mutable_stats()->set_request_id(12);
+  stats.mutable_stats()->set_topic("wanted");
+  Feed(ControlFrame(stats));
+  EXPECT_EQ(Answer().stats_reply().topics(0).name(), "wanted");
+  stats.mutable_stats()->set_topic("bad name");
+  EXPECT_EQ(Feed(ControlFrame(stats)).outcome, FeedOutcome::kContinue);
+  const pb::Error error = Answer().error();
+  EXPECT_EQ(error.code(), pb::Error::CODE_BAD_TOPIC);
+  EXPECT_EQ(error.request_id(), 12u);
+}
+
+TEST_F(SessionTest, SubscribeBeginsWithRetainedValues) {
+  Open();
+  Feed(Retain("a/x", "old") + Retain("a/x", "new") + Retain("b", "other") +
+       MessageFrame("a/y", "not retained") + Subscribe("a/*", 5));
+  EXPECT_TRUE(Answer().delivery().retained());
+  EXPECT_EQ(Answer().message().payload(), "new");
+  EXPECT_EQ(Answer().subscribed().request_id(), 5u);
+  EXPECT_EQ(Answer().member_case(), pb::Frame::MEMBER_NOT_SET);
+}
+
+TEST_F(SessionTest, RetainedValuesComeOnceHoweverManyPatternsMatch) {
+  Open();
+  Feed(Retain("a/x", "1") + Retain("a/y", "2") + Subscribe("a/x") +
+       Subscribe("a/**") + Subscribe("**") + Subscribe("a/x"));
+  std::vector<std::string> payloads;
+  int subscribed = 0;
+  for (pb::Frame frame = Answer();
+       frame.member_case() != pb::Frame::MEMBER_NOT_SET; frame = Answer()) {
+    if (frame.has_message()) payloads.push_back(frame.message().payload());
+    subscribed += frame.has_subscribed() ? 1 : 0;
+  }
+  EXPECT_EQ(payloads, (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(subscribed, 4);
+}
+
+TEST_F(SessionTest, SkipRetainedSkipsThem) {
+  Open();
+  pb::Frame frame;
+  frame.mutable_subscribe()->set_request_id(1);
+  frame.mutable_subscribe()->set_pattern("a");
+  frame.mutable_subscribe()->set_skip_retained(true);
+  Feed(Retain("a", "old") + ControlFrame(frame) + MessageFrame("a", "live"));
+  EXPECT_TRUE(Answer().has_subscribed());
+  EXPECT_EQ(Answer().message().payload(), "live");
+}
+
+TEST_F(SessionTest, HistoryIsKeptWithoutAskingForIt) {
+  options_.history = {{"log/**", 2}};
+  Open();
+  Feed(MessageFrame("log/a", "1") + MessageFrame("log/a", "2") +
+       MessageFrame("log/a", "3") + Subscribe("log/a"));
+  for (const char* payload : {"2", "3"}) {
+    EXPECT_TRUE(Answer().delivery().retained());
+    EXPECT_EQ(Answer().message().payload(), payload);
+  }
+  EXPECT_TRUE(Answer().has_subscribed());
+}
+
+TEST_F(SessionTest, ARetainedMessageIsLiveForWhoIsThereAlready) {
+  Open();
+  const auto other = Other(1, "**", EgressFormat::kFrames);
+  const std::string frames =
+      MessageFrame("a", "0") + Retain("a", "1") + MessageFrame("a", "2");
+  Feed(frames);
+  EXPECT_EQ(other->written, frames);
+  EXPECT_EQ(other->writes, 1) << "it must not split the chunk";
+}
+
+TEST_F(SessionTest, ConfirmsSayWhoTookTheMessageAndFollowIt) {
+  Open();
+  Other(1, "a", EgressFormat::kFrames);
+  Other(2, "a", EgressFormat::kText, /*tap=*/true);
+  Other(3, "*", EgressFormat::kFrames, /*tap=*/true);
+  pb::Frame ping;
+  ping.mutable_ping()->set_token(1);
+  Feed(Subscribe("a") + Confirmed("a", 11) + Confirmed("nobody", 12) +
+       Retain("a", "x", 13) + Confirmed("a", 14) + ControlFrame(ping));
+  EXPECT_TRUE(Answer().has_subscribed());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Answer().has_message());
+  pb::Confirm confirm = Answer().confirm();
+  EXPECT_EQ(confirm.confirm_id(), 11u);
+  EXPECT_EQ(confirm.level(), pb::Confirm::LEVEL_ACCEPTED);
+  EXPECT_EQ(confirm.sessions(), 2u);
+  EXPECT_EQ(confirm.taps(), 2u);
+  EXPECT_FALSE(confirm.retained());
+  confirm = Answer().confirm();
+  EXPECT_EQ(confirm.confirm_id(), 12u);
+  EXPECT_EQ(confirm.sessions(), 0u);
+  EXPECT_EQ(confirm.taps(), 1u);
+  confirm = Answer().confirm();
+  EXPECT_EQ(confirm.confirm_id(), 13u);
+  EXPECT_TRUE(confirm.retained());
+  confirm = Answer().confirm();
+  EXPECT_EQ(confirm.confirm_id(), 14u);
+  EXPECT_FALSE(confirm.retained());
+  const pb::Pong pong = Answer().pong();
+  EXPECT_EQ(pong.token(), 1u);
+  EXPECT_EQ(pong.level(), pb::Confirm::LEVEL_ACCEPTED);
+}
+
+TEST_F(SessionTest, AConfirmSaysThatAMessageWasNotRetained) {
+  options_.retained_topics_max = 1;
+  Open();
+  Feed(Retain("a", "x", 1) + Retain("b", "x", 2) + Retain("a", "", 3) +
+       Retain("b", "x", 4));
+  for (const bool retained : {true, false, true, true}) {
+    EXPECT_EQ(Answer().confirm().retained(), retained);
+  }
+}
+
+TEST_F(SessionTest, WhatWasGoodIsConfirmedBeforeTheRefusal) {
+  Open();
+  Feed(Confirmed("a", 1) + std::string("\0\0\0\4junk", 8));
+  EXPECT_EQ(Answer().confirm().confirm_id(), 1u);
+  EXPECT_TRUE(Answer().has_error());
+}
+
+TEST_F(SessionTest, AWillIsPublishedOnceAtTheEnd) {
+  pb::Message will;
+  will.set_topic("status");
+  will.set_payload("gone");
+  will.set_retain(true);
+  Feed(Hello(kProtocolVersion, will));
+  ASSERT_TRUE(Answer().has_welcome());
+  const auto other = Other(1, "**", EgressFormat::kFrames);
+  Feed(MessageFrame("a", "last"));
+  EXPECT_EQ(session_.OnHangUp(""), FeedOutcome::kClose);
+  session_.EndSubscriptions();
+  session_.PublishEnd("");
+  session_.PublishEnd("");
+  EXPECT_EQ(other->written,
+            MessageFrame("a", "last") + Retain("status", "gone"));
+  EXPECT_EQ(counters_.wills_published.value(), 1u);
+  EXPECT_EQ(retained_.topics(), 1u);
+}
+
+TEST_F(SessionTest, AWillThatCouldNotBePublishedIsRefusedWithTheHello) {
+  pb::Message will;
+  will.set_topic("$sys/stats");
+  ExpectRefused(Hello(kProtocolVersion, will), pb::Error::CODE_BAD_TOPIC);
+  const auto other = Other(1, "$sys/**", EgressFormat::kFrames);
+  session_.PublishEnd("");
+  EXPECT_EQ(other->written, "") << "it was never a session";
+}
+
+TEST_F(SessionTest, AWillWithoutATopicIsRefused) {
+  pb::Message will;
+  will.set_payload("x");
+  ExpectRefused(Hello(kProtocolVersion, will), pb::Error::CODE_BAD_TOPIC);
+}
+
+TEST_F(SessionTest, AWillWithABadContentTypeIsRefused) {
+  pb::Message will;
+  will.set_topic("a");
+  will.set_content_type("text\nplain");
+  ExpectRefused(Hello(kProtocolVersion, will), pb::Error::CODE_BAD_FRAME);
 }
 
 TEST_F(SessionTest, AnyChunkingOfTheStreamIsTheSameStream) {

@@ -192,6 +192,11 @@ TEST_F(SubscriptionTableTest, AgreesWithMatches) {
       }
     }
     ASSERT_EQ(Ids(topic), expected) << topic;
+    IdList reached;
+    for (uint32_t id = 0; id < patterns.size(); ++id) {
+      if (table_.snapshot()->Reaches(topic, id)) reached.push_back(id);
+    }
+    ASSERT_EQ(reached, expected) << topic;
   }
 }
 

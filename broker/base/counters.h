@@ -34,6 +34,9 @@ struct Counters {
   Counter lines_refused;
   Counter egress_stalls;
   Counter names_refused;
+  Counter messages_not_retained;
+  Counter retained_write_errors;
+  Counter wills_published;
 
   // Calls visit(name, value) for each.
   template <typename Visitor>
@@ -51,6 +54,9 @@ struct Counters {
     visit("lines_refused", lines_refused.value());
     visit("egress_stalls", egress_stalls.value());
     visit("names_refused", names_refused.value());
+    visit("messages_not_retained", messages_not_retained.value());
+    visit("retained_write_errors", retained_write_errors.value());
+    visit("wills_published", wills_published.value());
   }
 };
 

@@ -93,11 +93,23 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
   afterwards.Run();
 }
 
-void Egress::OfferFirst(const ChunkRef& chunk, absl::Span<const Slice> slices) {
+void Egress::OfferFirst(absl::Span<const RetainedValue> values) {
+  std::vector<Slice> slices;
+  for (const RetainedValue& value : values) {
+    slices.push_back({value.chunk->bytes(), value.chunk->capacity(),
+                      value.expiry_unix_nanos});
+  }
   MutexLock lock(mutex_);
   if (!sink_ || ending_) return;
-  const size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
-  if (written < TotalBytes(slices)) QueueRest(chunk, slices, written);
+  size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    if (written >= slices[i].size) {
+      written -= slices[i].size;
+    } else {
+      queue_.Push(QueuedAsOf(format_), values[i].chunk, slices[i],
+                  std::exchange(written, 0));
+    }
+  }
 }
 
 void Egress::OfferLoss(LossReason reason, std::string_view topic) {

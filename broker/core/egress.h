@@ -13,6 +13,7 @@
 #include "broker/base/mutex.h"
 #include "broker/core/egress_queue.h"
 #include "broker/core/feed.h"
+#include "broker/core/retained_value.h"
 #include "broker/core/sink.h"
 #include "broker/options.h"
 #include "broker/overflow.h"
@@ -71,6 +72,10 @@ class Egress : public SinkObserver {
   uint32_t id() const { return id_; }
   EgressFormat format() const { return format_; }
 
+  // Says that this is a tap and not a session. Before it is shared.
+  void SetTap() { is_tap_ = true; }
+  bool is_tap() const { return is_tap_; }
+
   // Names the valve of the same client's ingress, which this egress must never
   // pause, unless its policy is kBlock. Before the first Offer.
   void SetOwnValve(std::shared_ptr<Valve> valve);
@@ -86,14 +91,16 @@ class Egress : public SinkObserver {
              const std::shared_ptr<Valve>& feeder,
              const Staged* staged = nullptr);
 
-  // As Offer, but within no limit: what a new subscriber is to begin with. The
-  // caller bounds it, and nobody could wait for it.
-  void OfferFirst(const ChunkRef& chunk, absl::Span<const Slice> slices);
+  // Writes or queues what a new subscriber begins with, by reference and within
+  // no limit: it is the store's memory, which has a limit of its own, and who
+  // asks for all of it cannot read before it has asked. The next live message
+  // finds the queue full, as after any burst.
+  void OfferFirst(absl::Span<const RetainedValue> values);
 
   // A message for this subscriber is lost at this point of its stream.
   void OfferLoss(LossReason reason, std::string_view topic);
 
-  // Writes or queues one frame of the broker's own, prefix included.
+  // Writes or queues whole frames of the broker's own, prefixes included.
   [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
 
   // Nobody reads now: keep and, when full, drop. Until ReaderCame.
@@ -145,6 +152,7 @@ class Egress : public SinkObserver {
 
   const uint32_t id_;
   const EgressFormat format_;
+  bool is_tap_ = false;
   const size_t control_bytes_max_;
   const size_t copied_rest_bytes_max_;
   Counters& counters_;

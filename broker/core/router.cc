@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "broker/base/check.h"
 #include "proto/topic.h"
 
 namespace fifobus {
@@ -13,15 +14,27 @@ bool IsPast(uint64_t unix_nanos) {
   return unix_nanos <= static_cast<uint64_t>(absl::GetCurrentTimeNanos());
 }
 
+// Feeds what the broker publishes itself, and does not stop for anybody. It is
+// there all the same, because an egress that is fed by nobody whom it could
+// pause drops at once, and would drop what others have published.
+class Unstoppable : public Valve {
+ public:
+  void Pause() override {}
+  void Resume() override {}
+};
+
 }  // namespace
 
 Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
-               Counters& counters, Staging* staging)
+               Counters& counters, Staging* staging, RetainedStore* store)
     : options_(options),
       table_(table),
       counters_(counters),
+      store_(store),
       snapshot_(table.snapshot()),
-      fan_out_(options, staging) {}
+      fan_out_(options, staging),
+      own_fan_out_(options, nullptr),
+      own_feeder_(std::make_shared<Unstoppable>()) {}
 
 void Router::Begin(const ChunkRef& chunk,
                    const std::shared_ptr<Valve>& feeder) {
@@ -39,9 +52,11 @@ Router::Verdict Router::Add(std::string_view frame,
   if (run_route_ == nullptr || message.topic != run_topic_) {
     EndRun();
     if (IsReserved(message.topic)) return Verdict::kReservedTopic;
-    run_route_ = FindRoute(message.topic);
-    if (run_route_ == nullptr) return Verdict::kBadTopic;
-    run_topic_ = message.topic;
+    const Verdict verdict = BeginRun(message.topic);
+    if (verdict != Verdict::kRouted) return verdict;
+  }
+  if (message.retain || run_route_->has_history) [[unlikely]] {
+    Retain(frame, message);
   }
   ++run_messages_;
   run_bytes_ += message.payload.size();
@@ -77,6 +92,36 @@ void Router::LoseExpired(std::string_view topic) {
   counters_.messages_expired.Add(run_route_->targets.size());
 }
 
+Router::Verdict Router::BeginRun(std::string_view topic) {
+  run_route_ = FindRoute(topic);
+  if (run_route_ == nullptr) return Verdict::kBadTopic;
+  run_topic_ = topic;
+  return Verdict::kRouted;
+}
+
+void Router::Retain(std::string_view frame, const MessageView& message) {
+  if (store_ == nullptr) return;
+  if (!retaining_) {
+    EndRun();
+    retaining_.emplace(*store_);
+    // From here on nobody can subscribe until the Flush. What came before in
+    // this chunk goes to who had subscribed by then.
+    if (snapshot_->generation() != table_.generation()) {
+      fan_out_.Flush();
+      Refresh();
+    }
+    FIFOBUS_CHECK(BeginRun(message.topic) == Verdict::kRouted);
+  }
+  last_retained_ =
+      retaining_->Keep(frame, message) != RetainedStore::Kept::kRefused;
+}
+
+Router::Receivers Router::LastReceivers(const MessageView& message) const {
+  FIFOBUS_CHECK(run_route_ != nullptr);
+  const bool asked = message.retain || run_route_->has_history;
+  return {run_route_->sessions, run_route_->taps, asked && last_retained_};
+}
+
 void Router::EndRun() {
   if (run_route_ == nullptr) return;
   GatherRun();
@@ -94,14 +139,43 @@ void Router::EndRun() {
 void Router::Flush() {
   EndRun();
   fan_out_.Flush();
+  retaining_.reset();
   counters_.messages_published.Add(std::exchange(published_, 0));
   counters_.messages_no_subscriber.Add(std::exchange(no_subscriber_, 0));
+}
+
+void Router::PublishOwn(const MessageFields& fields) {
+  Refresh();
+  const FanOut::Egresses targets = snapshot_->Match(fields.topic);
+  if (targets.empty()) return;
+  const size_t frame_bytes = kFramePrefixBytes + MessageBodyBytes(fields);
+  const ChunkRef chunk = Chunk::Make(frame_bytes);
+  WriteMessageFrame(fields, chunk->bytes());
+  const std::string_view frame(chunk->bytes(), frame_bytes);
+  own_fan_out_.Begin(chunk, own_feeder_);
+  own_fan_out_.AddFrames({frame.data(), frame.size(), fields.expiry_unix_nanos},
+                         targets);
+  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+  own_fan_out_.AddMessage(ReadMessage(view.member), targets);
+  own_fan_out_.Flush();
+}
+
+Router::TopicCount Router::CountOf(std::string_view topic) const {
+  MutexLock lock(routes_mutex_);
+  const auto known =
+      routes_.find(absl::string_view(topic.data(), topic.size()));
+  return known == routes_.end() ? TopicCount() : known->second.Count();
 }
 
 bool Router::HasSubscriber(std::string_view topic) {
   Refresh();
   const Route* route = FindRoute(topic);
   return route != nullptr && !route->targets.empty();
+}
+
+bool Router::HasHistory(std::string_view topic) {
+  const Route* route = FindRoute(topic);
+  return route != nullptr && route->has_history;
 }
 
 Router::Route* Router::FindRoute(std::string_view topic) {
@@ -111,6 +185,8 @@ Router::Route* Router::FindRoute(std::string_view topic) {
     MutexLock lock(routes_mutex_);
     if (routes_.size() >= options_.routes_max) routes_.clear();
     known = routes_.try_emplace(std::string(topic)).first;
+    known->second.has_history =
+        store_ != nullptr && store_->HistoryOf(topic) > 0;
     Resolve(topic, known->second);
   } else if (known->second.generation != snapshot_->generation()) {
     Resolve(topic, known->second);
@@ -126,6 +202,10 @@ void Router::Resolve(std::string_view topic, Route& route) {
                   [](const std::shared_ptr<Egress>& egress) {
                     return egress->format() != EgressFormat::kFrames;
                   });
+  route.taps = static_cast<uint32_t>(std::count_if(
+      route.targets.begin(), route.targets.end(),
+      [](const std::shared_ptr<Egress>& egress) { return egress->is_tap(); }));
+  route.sessions = static_cast<uint32_t>(route.targets.size()) - route.taps;
 }
 
 }  // namespace fifobus

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +15,11 @@
 #include "broker/base/mutex.h"
 #include "broker/core/fan_out.h"
 #include "broker/core/feed.h"
+#include "broker/core/retained_store.h"
 #include "broker/core/subscription_table.h"
 #include "broker/options.h"
 #include "proto/frame.h"
+#include "proto/frame_writer.h"
 
 namespace fifobus {
 
@@ -30,13 +33,19 @@ namespace fifobus {
 //   for (each frame) router.Add(frame, message);
 //   router.Flush();
 //
-// One for each worker. Worker-affine but for CollectTopics, which any thread
-// may call.
+// What is to be retained is given to the store, whose transaction lasts from
+// the first such message until Flush: see RetainedStore. The others pay for
+// this with two flags that are looked at.
+//
+// One for each worker. Worker-affine but for CollectTopics and CountOf, which
+// any thread may call.
 class Router {
  public:
-  // All must live as long as this. `staging` may be null: see FanOut.
+  // All must live as long as this. `staging` may be null: see FanOut. Without a
+  // store nothing is retained.
   Router(const BrokerOptions& options, const SubscriptionTable& table,
-         Counters& counters, Staging* staging = nullptr);
+         Counters& counters, Staging* staging = nullptr,
+         RetainedStore* store = nullptr);
 
   // Takes the current subscriptions: call it after the chunk was read, so that
   // who was told "subscribed" before a message was written gets that message.
@@ -51,8 +60,22 @@ class Router {
   // `message` what ReadMessage found in it, without fault.
   [[nodiscard]] Verdict Add(std::string_view frame, const MessageView& message);
 
+  // What became of the message that was added last, which is passed again.
+  // REQUIRES: it was routed, and not flushed yet.
+  struct Receivers {
+    uint32_t sessions = 0;
+    uint32_t taps = 0;
+    bool retained = false;  // or has cleared what was retained
+  };
+  Receivers LastReceivers(const MessageView& message) const;
+
   // Offers what was gathered since Begin or the last Flush.
   void Flush();
+
+  // Publishes a message of the broker's own, on any topic, to those who
+  // subscribe to it now. It pauses nobody, is not retained and not counted, and
+  // leaves no trace where nobody wants it. REQUIRES: all is flushed.
+  void PublishOwn(const MessageFields& fields);
 
   // Takes the current subscriptions once more: what follows in this chunk comes
   // after a change that the chunk itself has made. REQUIRES: all is flushed.
@@ -60,12 +83,20 @@ class Router {
 
   // Whether anybody would get a message on this topic now.
   bool HasSubscriber(std::string_view topic);
+  // Whether it would be kept for those who come later, without asking for it.
+  bool HasHistory(std::string_view topic);
 
   // What went through this router, by topic.
   struct TopicCount {
     uint64_t messages = 0;
     uint64_t bytes = 0;
     uint64_t no_subscriber = 0;
+
+    void Add(const TopicCount& other) {
+      messages += other.messages;
+      bytes += other.bytes;
+      no_subscriber += other.no_subscriber;
+    }
   };
   // Calls visit(topic, count) for each topic that is remembered.
   template <typename Visitor>
@@ -73,6 +104,8 @@ class Router {
     MutexLock lock(routes_mutex_);
     for (const auto& [topic, route] : routes_) visit(topic, route.Count());
   }
+  // Of one topic; zeros if it is not remembered.
+  TopicCount CountOf(std::string_view topic) const;
 
  private:
   struct Route {
@@ -80,6 +113,10 @@ class Router {
     uint64_t generation = 0;
     SubscriptionSnapshot::Egresses targets;
     bool has_taps = false;  // a target wants text or JSON
+    bool has_history = false;
+    // The targets by kind.
+    uint32_t sessions = 0;
+    uint32_t taps = 0;
     Counter messages;
     Counter bytes;
     Counter no_subscriber;
@@ -97,10 +134,14 @@ class Router {
   void GatherRun();
   // The message has expired on its way here: its subscribers are told.
   void LoseExpired(std::string_view topic);
+  // Begins a run with the topic's route as of the current subscriptions.
+  Verdict BeginRun(std::string_view topic);
+  void Retain(std::string_view frame, const MessageView& message);
 
   const BrokerOptions& options_;
   const SubscriptionTable& table_;
   Counters& counters_;
+  RetainedStore* const store_;
   std::shared_ptr<const SubscriptionSnapshot> snapshot_;
 
   // Only the worker touches routes_, and it takes the lock only to add or
@@ -121,7 +162,13 @@ class Router {
   uint64_t published_ = 0;
   uint64_t no_subscriber_ = 0;
 
+  // From the first message that is to be retained until Flush.
+  std::optional<RetainedStore::Transaction> retaining_;
+  bool last_retained_ = false;  // of those that asked for it
+
   FanOut fan_out_;
+  FanOut own_fan_out_;
+  const std::shared_ptr<Valve> own_feeder_;
 };
 
 }  // namespace fifobus

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "broker/core/queue_stats.h"
+#include "broker/core/retained_replay.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"
@@ -88,7 +89,9 @@ FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
       result.bytes_taken += extent.frame_bytes;
     }
   }
-  context_.router.Flush();
+  if (FlushMessages() == FeedOutcome::kClose) {
+    result.outcome = FeedOutcome::kClose;
+  }
   published_.Add(taken_messages_);
   return result;
 }
@@ -117,6 +120,16 @@ void Session::EndSubscriptions() {
   egress_->Close();
 }
 
+void Session::PublishEnd(std::string_view reason) {
+  if (!greeted_) return;
+  if (!will_.empty()) {
+    will_.Publish(context_.router, valve_);
+    context_.counters.wills_published.Add();
+  }
+  if (reason.empty()) reason = left_ ? "goodbye" : "hang-up";
+  PublishDisconnected(Identity(), reason, context_.router);
+}
+
 void Session::SayGoodbye(std::string_view reason) {
   if (state_ == State::kOver) return;
   pb::Frame frame;
@@ -136,6 +149,11 @@ void Session::AppendStats(pb::StatsReply& reply) const {
   for (const std::string& pattern : patterns_) session.add_patterns(pattern);
 }
 
+ClientIdentity Session::Identity() const {
+  MutexLock lock(mutex_);
+  return {number_, client_name_, client_pid_, client_uid_};
+}
+
 std::string Session::ClientText() const {
   MutexLock lock(mutex_);
   return fmt::format("{}[{}]", client_name_, client_pid_);
@@ -146,7 +164,7 @@ FeedOutcome Session::TakeFrame(std::string_view frame) {
   if (view.fault != FrameFault::kNone) return RefuseFrame(view.fault);
   if (view.kind == FrameKind::kMessage) return TakeMessage(frame, view.member);
   // What was published before this frame goes out before its answer.
-  context_.router.Flush();
+  if (FlushMessages() == FeedOutcome::kClose) return FeedOutcome::kClose;
   const FeedOutcome outcome = TakeControl(view);
   context_.router.Refresh();
   return outcome;
@@ -165,7 +183,26 @@ FeedOutcome Session::TakeMessage(std::string_view frame,
   }
   if (fault != FrameFault::kNone) return RefuseFrame(fault);
   ++taken_messages_;
+  if (message.confirm_id != 0) Confirm(message);
   return FeedOutcome::kContinue;
+}
+
+void Session::Confirm(const MessageView& message) {
+  const Router::Receivers receivers = context_.router.LastReceivers(message);
+  pb::Frame frame;
+  pb::Confirm& confirm = *frame.mutable_confirm();
+  confirm.set_confirm_id(message.confirm_id);
+  confirm.set_level(pb::Confirm::LEVEL_ACCEPTED);
+  confirm.set_sessions(receivers.sessions);
+  confirm.set_taps(receivers.taps);
+  confirm.set_retained(receivers.retained);
+  AppendFrame(frame, confirms_);
+}
+
+FeedOutcome Session::FlushMessages() {
+  context_.router.Flush();
+  if (confirms_.empty()) return FeedOutcome::kContinue;
+  return AnswerBytes(std::exchange(confirms_, {}));
 }
 
 template <typename Control>
@@ -180,7 +217,11 @@ FeedOutcome Session::TakeParsed(const FrameView& view,
 }
 
 FeedOutcome Session::TakeControl(const FrameView& view) {
-  if (view.kind == FrameKind::kGoodbye) return FeedOutcome::kContinue;
+  if (view.kind == FrameKind::kGoodbye) {
+    left_ = true;
+    will_.Clear();
+    return FeedOutcome::kContinue;
+  }
   if (view.kind == FrameKind::kHello) {
     return TakeParsed(view, &Session::TakeHello);
   }
@@ -222,12 +263,21 @@ FeedOutcome Session::TakeHello(const pb::Hello& hello) {
                   "serve --overflow-allowed");
   }
   egress_->SetPolicy(policy);
+  if (hello.has_will()) {
+    const FrameFault fault =
+        will_.Set(hello.will(), context_.options.frame_bytes_max);
+    if (fault != FrameFault::kNone) {
+      return Refuse(CodeOf(fault),
+                    fmt::format("the will: {}", FrameFaultText(fault)));
+    }
+  }
   {
     MutexLock lock(mutex_);
     client_name_ = Printable(hello.client_name());
     client_pid_ = hello.pid();
   }
   state_ = State::kOpen;
+  greeted_ = true;
   return Greet(policy);
 }
 
@@ -253,7 +303,9 @@ FeedOutcome Session::Greet(const OverflowPolicy& policy) {
   welcome.set_session_number(number_);
   welcome.set_queue_bytes_max(policy.limits.bytes_max);
   welcome.set_queue_messages_max(policy.limits.messages_max);
-  return Answer(frame);
+  const FeedOutcome outcome = Answer(frame);
+  PublishConnected(Identity(), context_.router);
+  return outcome;
 }
 
 FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
@@ -276,12 +328,17 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
                                    context_.options.session_patterns_max),
                        subscribe.request_id());
   }
-  context_.table.Add(pattern, egress_);
-  context_.on_subscribed();
+  if (subscribe.skip_retained()) {
+    context_.table.Add(pattern, egress_);
+  } else {
+    SubscribeWithRetained(context_.retained, context_.table, pattern, egress_);
+  }
   // Only now: what is published after this answer was read finds the entry.
   pb::Frame frame;
   frame.mutable_subscribed()->set_request_id(subscribe.request_id());
-  return Answer(frame);
+  const FeedOutcome outcome = Answer(frame);
+  context_.on_subscribed();
+  return outcome;
 }
 
 FeedOutcome Session::TakeUnsubscribe(const pb::Unsubscribe& unsubscribe) {
@@ -299,12 +356,23 @@ FeedOutcome Session::TakeUnsubscribe(const pb::Unsubscribe& unsubscribe) {
 FeedOutcome Session::TakePing(const pb::Ping& ping) {
   pb::Frame frame;
   frame.mutable_pong()->set_token(ping.token());
+  frame.mutable_pong()->set_level(pb::Confirm::LEVEL_ACCEPTED);
   return Answer(frame);
 }
 
 FeedOutcome Session::TakeStats(const pb::Stats& stats) {
+  if (!stats.topic().empty()) {
+    const TopicFault fault = CheckTopic(stats.topic());
+    if (fault != TopicFault::kNone) {
+      return AnswerError(pb::Error::CODE_BAD_TOPIC,
+                         fmt::format("the topic {}", TopicFaultText(fault)),
+                         stats.request_id());
+    }
+  }
   pb::Frame frame;
-  *frame.mutable_stats_reply() = context_.stats.CollectStats();
+  *frame.mutable_stats_reply() =
+      stats.topic().empty() ? context_.stats.CollectStats()
+                            : context_.stats.CollectTopic(stats.topic());
   frame.mutable_stats_reply()->set_request_id(stats.request_id());
   if (frame.ByteSizeLong() > context_.options.frame_bytes_max) {
     return AnswerError(pb::Error::CODE_LIMIT,
@@ -317,7 +385,11 @@ FeedOutcome Session::TakeStats(const pb::Stats& stats) {
 FeedOutcome Session::Answer(const pb::Frame& frame) {
   std::string bytes;
   AppendFrame(frame, bytes);
-  if (egress_->OfferControl(bytes) != Egress::ControlOutcome::kFull) {
+  return AnswerBytes(bytes);
+}
+
+FeedOutcome Session::AnswerBytes(std::string_view frames) {
+  if (egress_->OfferControl(frames) != Egress::ControlOutcome::kFull) {
     return FeedOutcome::kContinue;  // who is gone needs no answer
   }
   end_reason_ = "the client does not read its answers";
@@ -335,10 +407,10 @@ FeedOutcome Session::AnswerError(pb::Error::Code code, std::string text,
 }
 
 FeedOutcome Session::Refuse(pb::Error::Code code, std::string text) {
-  end_reason_ = text;
   context_.counters.frames_refused.Add();
   // What came before the bad frame was good.
-  context_.router.Flush();
+  (void)FlushMessages();
+  end_reason_ = text;
   (void)AnswerError(code, std::move(text), /*request_id=*/0);
   state_ = State::kOver;
   return FeedOutcome::kClose;

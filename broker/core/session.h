@@ -13,8 +13,11 @@
 #include "broker/base/mutex.h"
 #include "broker/core/egress.h"
 #include "broker/core/feed.h"
+#include "broker/core/presence.h"
+#include "broker/core/retained_store.h"
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
+#include "broker/core/will.h"
 #include "broker/options.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
@@ -26,6 +29,8 @@ class StatsSource {
  public:
   virtual ~StatsSource() = default;
   virtual pb::StatsReply CollectStats() const = 0;
+  // Only what is known of one topic, which is valid.
+  virtual pb::StatsReply CollectTopic(const std::string& topic) const = 0;
 };
 
 // What a session needs of its broker. All must live as long as the session.
@@ -37,6 +42,7 @@ struct SessionContext {
   const StatsSource& stats;
   // Called after a subscription was added: lines may wait for it.
   const std::function<void()>& on_subscribed;
+  RetainedStore& retained;
 };
 
 // One client as the core sees it: what its frames mean and what is answered.
@@ -54,8 +60,9 @@ class Session : public Feed {
   Session(uint64_t number, const SessionContext& context,
           std::shared_ptr<Egress> egress);
 
-  // The valve of `up`. Before the first Take.
+  // The valve of `up`, and who owns it. Before the first Take.
   void SetValve(std::shared_ptr<Valve> valve);
+  void SetOwner(uint32_t uid) { client_uid_ = uid; }
 
   FeedResult Take(const ChunkRef& chunk, std::string_view bytes) override;
   FeedOutcome OnHangUp(std::string_view rest) override;
@@ -64,6 +71,11 @@ class Session : public Feed {
   // Removes its subscriptions and closes its egress; what comes in is still
   // published. Idempotent.
   void EndSubscriptions();
+
+  // Publishes what is to be known of its end: its will, unless it said Goodbye,
+  // and that it is gone, with a reason if the broker has ended it. After the
+  // last Take, and not when the broker stops.
+  void PublishEnd(std::string_view reason);
 
   // The broker is stopping: says Goodbye.
   void SayGoodbye(std::string_view reason);
@@ -95,12 +107,18 @@ class Session : public Feed {
   FeedOutcome TakePing(const pb::Ping& ping);
   FeedOutcome TakeStats(const pb::Stats& stats);
 
+  // Offers what was published, and then confirms it.
+  FeedOutcome FlushMessages();
+  void Confirm(const MessageView& message);
+
   FeedOutcome Answer(const pb::Frame& frame);
+  FeedOutcome AnswerBytes(std::string_view frames);
   FeedOutcome AnswerError(pb::Error::Code code, std::string text,
                           uint64_t request_id);
   // Tells the client why, and ends.
   FeedOutcome Refuse(pb::Error::Code code, std::string text);
   FeedOutcome RefuseFrame(FrameFault fault);
+  ClientIdentity Identity() const;
 
   const uint64_t number_;
   const SessionContext context_;
@@ -109,6 +127,11 @@ class Session : public Feed {
   State state_ = State::kAwaitingHello;
   std::string end_reason_;
   uint64_t taken_messages_ = 0;  // since Take began
+  std::string confirms_;         // frames, to be sent after the next flush
+  Will will_;
+  uint32_t client_uid_ = 0;
+  bool greeted_ = false;  // Hello was accepted
+  bool left_ = false;     // the client said Goodbye
   Counter published_;
 
   mutable Mutex mutex_;

@@ -43,6 +43,20 @@ void MatchBelow(const Node& node, Levels levels, bool wildcards,
   if (wildcards && node.any) MatchBelow(*node.any, rest, true, egresses);
 }
 
+template <typename Node>
+bool ReachesBelow(const Node& node, Levels levels, bool wildcards,
+                  uint32_t egress_id) {
+  if (levels.empty()) return node.here.Find(egress_id) != nullptr;
+  if (wildcards && node.from_here.Find(egress_id) != nullptr) return true;
+  const Levels rest = levels.subspan(1);
+  const auto* next = node.literal.Find(levels.front());
+  if (next != nullptr && ReachesBelow(**next, rest, true, egress_id)) {
+    return true;
+  }
+  return wildcards && node.any &&
+         ReachesBelow(*node.any, rest, true, egress_id);
+}
+
 // A copy of the path for `levels` from `at` (null: a new node), with its last
 // node changed. Null if nothing is left below.
 template <typename Link, typename Change>
@@ -79,6 +93,12 @@ Snapshot::Egresses Snapshot::Match(std::string_view topic) const {
   std::sort(egresses.begin(), egresses.end(), by_id);
   egresses.erase(std::unique(egresses.begin(), egresses.end()), egresses.end());
   return egresses;
+}
+
+bool Snapshot::Reaches(std::string_view topic, uint32_t egress_id) const {
+  if (!root_) return false;
+  return ReachesBelow(*root_, SplitLevels(topic), !IsReserved(topic),
+                      egress_id);
 }
 
 SubscriptionTable::SubscriptionTable()

@@ -27,6 +27,10 @@ class SubscriptionSnapshot {
   // order of ids. REQUIRES: the topic is valid.
   Egresses Match(std::string_view topic) const;
 
+  // Whether Match would name this egress; costs no more the more others there
+  // are.
+  bool Reaches(std::string_view topic, uint32_t egress_id) const;
+
   uint64_t generation() const { return generation_; }
 
  private:

@@ -23,8 +23,8 @@ TapFeed::TapFeed(std::string topic, const BrokerOptions& options,
 Feed::Admission TapFeed::Admit(size_t unread_bytes, size_t pipe_bytes) {
   if (unread_bytes == 0) return Admission::kRead;  // sees a hang-up
   before_routing_();
-  const bool read =
-      unread_bytes >= pipe_bytes / 2 || router_.HasSubscriber(topic_);
+  const bool read = unread_bytes >= pipe_bytes / 2 ||
+                    router_.HasSubscriber(topic_) || router_.HasHistory(topic_);
   return read ? Admission::kRead : Admission::kRest;
 }
 

@@ -19,7 +19,8 @@ namespace fifobus {
 // What is written to a topic's `.in`: each line is one message. The broker
 // makes the frames, numbers them and stamps the time, as a publisher would.
 //
-// Lines wait in the pipe, as in a bare FIFO, while the topic has no subscriber;
+// Lines wait in the pipe, as in a bare FIFO, while the topic has no subscriber
+// and no history;
 // from half full on they are read and counted as undeliverable, so that writers
 // never block for ever. A line longer than tap_line_bytes_max is refused.
 //

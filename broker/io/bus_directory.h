@@ -15,7 +15,7 @@ namespace fifobus {
 //   broker.lock  locked as long as this object lives, never unlinked; the pid
 //   alive        a FIFO whose only writer is this object
 //   sessions/    where clients put their pairs
-//   topics/      taps
+//   topics/      taps and retained values
 //
 // Thread-safe once open: it never changes.
 class BusDirectory {

@@ -5,9 +5,13 @@
 
 #include <map>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "broker/base/log.h"
 #include "broker/broker.h"
+#include "broker/history_rule.h"
 #include "broker/options.h"
 #include "broker/overflow.h"
 #include "clients/cli/command.h"
@@ -114,6 +118,26 @@ void AddServe(CLI::App& app, Exit& exit) {
                   "the largest frame [16777216]")
       ->check(CLI::Range(size_t{1024}, kFrameBytesMaxDefault))
       ->type_name("BYTES");
+  serve
+      .add_option_function<std::vector<std::string>>(
+          "--history",
+          [&broker](const std::vector<std::string>& rules) {
+            for (const std::string& text : rules) {
+              auto rule = ParseHistoryRule(text);
+              if (!rule.ok()) {
+                throw CLI::ValidationError(
+                    std::string(rule.status().message()));
+              }
+              broker.history.push_back(*std::move(rule));
+            }
+          },
+          "keep the last COUNT messages of each topic that PATTERN matches for "
+          "later subscribers; may be given several times")
+      ->type_name("PATTERN=COUNT")
+      ->allow_extra_args(false);
+  AddDuration(serve, "--sys-interval", broker.sys_stats_interval,
+              "how often $sys/stats is published while somebody subscribes to "
+              "it [5s]");
   serve
       .add_option("--log-level", options->log_level,
                   "debug, info, warning, error or off [info]")

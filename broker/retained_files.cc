@@ -1,0 +1,178 @@
+#include "broker/retained_files.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "broker/base/log.h"
+#include "broker/base/signals_blocked.h"
+#include "broker/io/directory_watch.h"
+#include "broker/last_file.h"
+#include "fmt/format.h"
+#include "proto/frame.h"
+#include "proto/topic.h"
+
+namespace fifobus {
+namespace {
+
+constexpr std::string_view kLast = ".last";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
+    const BusDirectory& bus, RetainedStore& store, const BrokerOptions& options,
+    Counters& counters) {
+  auto loop = EventLoop::Create(absl::ZeroDuration());
+  if (!loop.ok()) return loop.status();
+  auto files = std::unique_ptr<RetainedFiles>(
+      new RetainedFiles(bus, store, options, counters, *std::move(loop)));
+  files->RestoreFolder("");
+  if (store.topics() > 0) {
+    LogInfo("retained values restored", "bus={} topics={}", bus.path(),
+            store.topics());
+  }
+  const AllSignalsBlocked blocked;
+  files->thread_ = std::thread([raw = files->loop_.get()] { raw->Run(); });
+  pthread_setname_np(files->thread_.native_handle(), "fifobus-files");
+  store.SetObserver(files.get());
+  return files;
+}
+
+RetainedFiles::RetainedFiles(const BusDirectory& bus, RetainedStore& store,
+                             const BrokerOptions& options, Counters& counters,
+                             std::unique_ptr<EventLoop> loop)
+    : bus_(bus),
+      store_(store),
+      options_(options),
+      counters_(counters),
+      loop_(std::move(loop)) {}
+
+RetainedFiles::~RetainedFiles() {
+  store_.SetObserver(nullptr);
+  if (!thread_.joinable()) return;
+  loop_->Post([this] { WriteChanges(); });
+  loop_->Stop();
+  thread_.join();
+}
+
+void RetainedFiles::RestoreFolder(const std::string& folder) {
+  const auto names =
+      ListDirectory(fmt::format("{}/topics/{}", bus_.path(), folder));
+  if (!names.ok()) {
+    Refuse(folder, std::string(names.status().message()));
+    return;
+  }
+  for (const std::string& name : *names) {
+    const std::string path = folder + name;
+    const std::string from_bus = "topics/" + path;
+    struct stat status;
+    if (fstatat(bus_.fd(), from_bus.c_str(), &status, AT_SYMLINK_NOFOLLOW) !=
+        0) {
+      continue;  // gone again
+    }
+    if (name.ends_with(kLast)) {
+      if (name.starts_with('.')) {
+        bus_.Unlink(from_bus);  // half written by a broker that was killed
+      } else {
+        Restore(path.substr(0, path.size() - kLast.size()));
+      }
+    } else if (S_ISDIR(status.st_mode) && !name.ends_with(".out")) {
+      RestoreFolder(path + "/");
+    }
+  }
+}
+
+void RetainedFiles::Restore(const std::string& topic) {
+  const TopicFault fault = CheckTopic(topic);
+  if (fault != TopicFault::kNone || IsReserved(topic)) {
+    Refuse(topic + std::string(kLast), fault == TopicFault::kNone
+                                           ? "topics under $ are the broker's"
+                                           : TopicFaultText(fault));
+    return;
+  }
+  const auto frame = ReadLastFile(bus_.fd(), topic, options_.frame_bytes_max);
+  if (!frame.ok()) {
+    Refuse(topic + std::string(kLast), std::string(frame.status().message()));
+    return;
+  }
+  const std::string_view bytes = *frame;
+  const MessageView message =
+      ReadMessage(ReadFrame(bytes.substr(kFramePrefixBytes)).member);
+  if (message.expiry_unix_nanos != 0 &&
+      message.expiry_unix_nanos <=
+          static_cast<uint64_t>(absl::GetCurrentTimeNanos())) {
+    bus_.Unlink(LastFilePath(topic));
+    return;
+  }
+  RetainedStore::Transaction retained(store_);
+  // What is refused for want of room was counted; the file stays.
+  (void)retained.Keep(bytes, message);
+}
+
+void RetainedFiles::Refuse(const std::string& path, std::string_view reason) {
+  counters_.names_refused.Add();
+  LogWarning("retained value refused", "path=topics/{} reason=\"{}\"", path,
+             reason);
+}
+
+void RetainedFiles::OnRetained(const std::string& topic,
+                               const RetainedValue& newest) {
+  Note(topic, newest);
+}
+
+void RetainedFiles::OnForgotten(const std::string& topic) { Note(topic, {}); }
+
+void RetainedFiles::Note(const std::string& topic, RetainedValue value) {
+  bool first = false;
+  {
+    MutexLock lock(mutex_);
+    first = changes_.empty();
+    changes_[topic] = std::move(value);
+  }
+  if (first) loop_->Post([this] { Schedule(); });
+}
+
+void RetainedFiles::Schedule() {
+  const absl::Duration rest =
+      last_written_ + options_.retained_write_interval - absl::Now();
+  if (rest <= absl::ZeroDuration()) {
+    WriteChanges();
+  } else {
+    // Not longer than that, if somebody has set the clock back.
+    loop_->RunAfter(std::min(rest, options_.retained_write_interval),
+                    [this] { WriteChanges(); });
+  }
+}
+
+void RetainedFiles::WriteChanges() {
+  std::map<std::string, RetainedValue> changes;
+  {
+    MutexLock lock(mutex_);
+    changes.swap(changes_);
+  }
+  for (const auto& [topic, value] : changes) {
+    const absl::Status status = value.chunk
+                                    ? WriteLastFile(bus_.fd(), value.frame())
+                                    : RemoveLastFile(bus_.fd(), topic);
+    if (!status.ok()) CountError(topic, status);
+  }
+  last_written_ = absl::Now();
+}
+
+void RetainedFiles::CountError(const std::string& topic,
+                               const absl::Status& status) {
+  counters_.retained_write_errors.Add();
+  // At powers of two, as everything that a full disk would repeat.
+  ++errors_;
+  if ((errors_ & (errors_ - 1)) != 0) return;
+  LogError("retained value not written; the next broker will not have it",
+           "topic={} error=\"{}\" errors={}", topic, status.ToString(),
+           errors_);
+}
+
+}  // namespace fifobus

@@ -1,0 +1,83 @@
+#ifndef FIFOBUS_BROKER_RETAINED_FILES_H_
+#define FIFOBUS_BROKER_RETAINED_FILES_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "broker/base/counters.h"
+#include "broker/base/mutex.h"
+#include "broker/core/retained_store.h"
+#include "broker/io/bus_directory.h"
+#include "broker/io/event_loop.h"
+#include "broker/options.h"
+
+namespace fifobus {
+
+// Keeps the T.last files of a bus as the store is: reads them into it at the
+// start, and writes them behind it on a thread of its own, so that no worker
+// waits for a file system. A topic that changes often is written every
+// retained_write_interval with its newest value; one that rests is written at
+// once. Without changes the thread sleeps and has no timer.
+//
+// A killed broker loses at most what it had not written yet; an orderly end
+// writes everything.
+//
+// Thread-safe as an observer; the rest is for the thread that owns it. Lock
+// order: the store's lock, then this one's, which is a leaf.
+class RetainedFiles : public RetainedObserver {
+ public:
+  // Reads all topics/**/*.last into the store; those that have expired or are
+  // no messages are removed or refused. Then observes it. All must outlive
+  // this.
+  static absl::StatusOr<std::unique_ptr<RetainedFiles>> Open(
+      const BusDirectory& bus, RetainedStore& store,
+      const BrokerOptions& options, Counters& counters);
+
+  // Writes what is left to be written.
+  ~RetainedFiles() override;
+
+  void OnRetained(const std::string& topic,
+                  const RetainedValue& newest) override;
+  void OnForgotten(const std::string& topic) override;
+
+ private:
+  RetainedFiles(const BusDirectory& bus, RetainedStore& store,
+                const BrokerOptions& options, Counters& counters,
+                std::unique_ptr<EventLoop> loop);
+
+  // `folder` is below topics/, with a slash at its end unless it is topics/.
+  void RestoreFolder(const std::string& folder);
+  void Restore(const std::string& topic);
+  void Refuse(const std::string& path, std::string_view reason);
+
+  void Note(const std::string& topic, RetainedValue value);
+  // On the own thread: writes now, or when the interval is over.
+  void Schedule();
+  void WriteChanges();
+  void CountError(const std::string& topic, const absl::Status& status);
+
+  const BusDirectory& bus_;
+  RetainedStore& store_;
+  const BrokerOptions& options_;
+  Counters& counters_;
+  const std::unique_ptr<EventLoop> loop_;
+  std::thread thread_;
+
+  // Of the own thread.
+  absl::Time last_written_ = absl::InfinitePast();
+  uint64_t errors_ = 0;
+
+  Mutex mutex_;
+  // The newest values since they were last written, without a chunk where the
+  // topic was forgotten. While it is not empty a turn of the thread is asked
+  // for.
+  std::map<std::string, RetainedValue> changes_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_RETAINED_FILES_H_

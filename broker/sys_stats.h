@@ -1,0 +1,38 @@
+#ifndef FIFOBUS_BROKER_SYS_STATS_H_
+#define FIFOBUS_BROKER_SYS_STATS_H_
+
+#include <optional>
+
+#include "broker/broker_parts.h"
+#include "broker/core/subscription_table.h"
+#include "broker/io/worker.h"
+
+namespace fifobus {
+
+// Publishes the broker's counters on $sys/stats: at once when somebody has
+// subscribed to it, and then every sys_stats_interval as long as anybody does.
+// Without a subscriber there is no timer, so that an idle broker sleeps.
+//
+// Worker-affine. Owned by the Broker; Stop before the loop ends.
+class SysStats {
+ public:
+  SysStats(BrokerParts& parts, Worker& worker);
+
+  // A subscription was added, of whatever pattern.
+  void OnSubscribed();
+  void Stop();
+
+ private:
+  void Tick();
+  void Publish();
+
+  BrokerParts& parts_;
+  Worker& worker_;
+  // Who has got something already.
+  SubscriptionSnapshot::Egresses subscribers_;
+  std::optional<EventLoop::TimerId> timer_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_SYS_STATS_H_
