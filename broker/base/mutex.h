@@ -9,8 +9,8 @@ namespace fifobus {
 
 // A std::mutex that clang's thread-safety analysis understands. Why not
 // absl::Mutex: it lives in a library that is not built for ThreadSanitizer,
-// which then reports races that are none. All mutexes of the broker but the
-// retained store's are leaf locks: who holds one takes no other.
+// which then reports races that are none. Mutexes are leaf locks, whose holder
+// takes no other, unless their class says otherwise; DESIGN.md has the order.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }

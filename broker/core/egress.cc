@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "broker/core/message_unit.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
@@ -71,6 +72,7 @@ void Egress::Afterwards::Run() {
   for (const std::shared_ptr<Valve>& valve : resume) valve->Resume();
   if (start_clock) start_clock->StartStallClock();
   if (end) end->RequestEnd();
+  if (room) room->OnRoom();
 }
 
 void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
@@ -144,6 +146,20 @@ void Egress::PushControl(std::string_view frame, size_t written) {
   queue_.Push(QueuedAs::kControl, std::move(chunk), kept, written);
 }
 
+size_t Egress::OfferIfRoom(absl::Span<const Slice> slices) {
+  MutexLock lock(mutex_);
+  if (!sink_ || ending_) return 0;
+  const size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
+  if (written == TotalBytes(slices)) return written;
+  room_wanted_ = true;
+  return FinishUnit(slices, written);
+}
+
+void Egress::SetRoomListener(std::shared_ptr<RoomListener> listener) {
+  MutexLock lock(mutex_);
+  room_listener_ = std::move(listener);
+}
+
 void Egress::ReaderLeft() {
   Afterwards afterwards;
   {
@@ -163,15 +179,23 @@ void Egress::ReaderCame() {
   OnWritable();
 }
 
-void Egress::Close() {
+void Egress::Close() { (void)Abandon(); }
+
+uint64_t Egress::Abandon() {
   Afterwards afterwards;
+  // What goes with the last reference to these may take locks of its own.
+  std::shared_ptr<Sink> sink;
+  std::shared_ptr<RoomListener> listener;
+  uint64_t messages = 0;
   {
     MutexLock lock(mutex_);
-    sink_.reset();
+    sink.swap(sink_);
+    listener.swap(room_listener_);
     afterwards.resume.swap(paused_);
-    queue_.Clear();
+    messages = queue_.Clear();
   }
   afterwards.Run();
+  return messages;
 }
 
 void Egress::OnWritable() {
@@ -248,6 +272,29 @@ void Egress::QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
   }
 }
 
+size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
+  size_t taken = 0;
+  while (written >= taken + slices.front().size) {
+    taken += slices.front().size;
+    slices.remove_prefix(1);
+  }
+  std::string_view rest(slices.front().bytes, slices.front().size);
+  while (taken < written) {
+    const std::string_view unit = FirstUnit(rest).bytes;
+    if (taken + unit.size() > written) {
+      // Nobody reads the rest: another member may have the whole.
+      if (reader_gone_) return taken;
+      ChunkRef chunk = Chunk::Make(unit.size());
+      std::memcpy(chunk->bytes(), unit.data(), unit.size());
+      const Slice kept{chunk->bytes(), unit.size()};
+      queue_.Push(QueuedAs::kFrames, std::move(chunk), kept, written - taken);
+    }
+    taken += unit.size();
+    rest.remove_prefix(unit.size());
+  }
+  return taken;
+}
+
 void Egress::Drain(Afterwards& afterwards) {
   if (queue_.MayExpire()) DropExpired();
   std::array<Slice, kDrainSlices> slices;
@@ -265,6 +312,10 @@ void Egress::Drain(Afterwards& afterwards) {
     ++spell_;
     stalled_ = false;
     afterwards.resume.swap(paused_);
+  }
+  if (room_wanted_ && queue_.empty() && !reader_gone_) {
+    room_wanted_ = false;
+    afterwards.room = room_listener_;
   }
 }
 

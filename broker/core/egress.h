@@ -14,6 +14,7 @@
 #include "broker/core/egress_queue.h"
 #include "broker/core/feed.h"
 #include "broker/core/retained_value.h"
+#include "broker/core/room_listener.h"
 #include "broker/core/sink.h"
 #include "broker/options.h"
 #include "broker/overflow.h"
@@ -31,8 +32,10 @@ enum class EgressFormat {
 // the ingresses that are held back because that queue is full.
 //
 // Any worker offers; the owning worker drains when its sink has room. Both hold
-// the lock `mutex_`, a leaf, also while they write to the sink, so that bytes
-// keep their order. Resuming a valve and starting the clock happen without it.
+// the lock `mutex_`, also while they write to the sink, so that bytes keep
+// their order. It is a leaf but for a queue group's egress, whose sink offers
+// to those of the members. Resuming a valve, starting the clock and telling the
+// room listener happen without it.
 //
 // Back-pressure: a queue above its limits pauses the ingress that offered,
 // until it is below half. If that takes longer than the stall timeout, or if
@@ -103,6 +106,19 @@ class Egress : public SinkObserver {
   // Writes or queues whole frames of the broker's own, prefixes included.
   [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
 
+  // Writes units of a queue group, of which this is a member: only if nothing
+  // waits here, and only what the sink takes at once. Queues nothing but a copy
+  // of the rest of a unit that was begun. `slices` hold whole MessageUnits or
+  // control frames, each of them in one piece.
+  //
+  // Returns the bytes of the units that were taken. If that is less than all,
+  // the room listener is told when there is room again; never, if the reader
+  // has gone.
+  size_t OfferIfRoom(absl::Span<const Slice> slices);
+
+  // Who is told of room after OfferIfRoom found none. Until Close.
+  void SetRoomListener(std::shared_ptr<RoomListener> listener);
+
   // Nobody reads now: keep and, when full, drop. Until ReaderCame.
   void ReaderLeft();
   void ReaderCame();
@@ -110,6 +126,8 @@ class Egress : public SinkObserver {
   // Forgets the queue and the sink, resumes everybody. Nothing is written any
   // more when this returns.
   void Close();
+  // The same, and returns how many messages were in the queue.
+  uint64_t Abandon();
 
   void OnWritable() override;
   void OnStallTimeout() override;
@@ -122,6 +140,7 @@ class Egress : public SinkObserver {
     std::vector<std::shared_ptr<Valve>> resume;
     std::shared_ptr<Sink> start_clock;
     std::shared_ptr<Sink> end;
+    std::shared_ptr<RoomListener> room;
     void Run();
   };
 
@@ -130,6 +149,10 @@ class Egress : public SinkObserver {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
                  size_t written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Queues the rest of the unit that is cut `written` bytes from the front of
+  // all slices. Returns where it ends.
+  size_t FinishUnit(absl::Span<const Slice> slices, size_t written)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drain(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LimitQueue(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -166,6 +189,8 @@ class Egress : public SinkObserver {
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
+  bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   // A full spell is from the first pause until the queue is below half. The
   // clock is not stopped at its end; if another spell runs when it fires, it is
   // started again for that one. So a stall is noticed after one to two

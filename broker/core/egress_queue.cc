@@ -129,12 +129,16 @@ uint64_t EgressQueue::DropAll(LossReason reason) {
                 [](const Entry&, const MessageUnit&) { return true; });
 }
 
-void EgressQueue::Clear() {
+uint64_t EgressQueue::Clear() {
+  const bool begun = SplitFront() > 0;
+  const uint64_t messages =
+      messages_ - (begun ? entries_.front().messages : 0);
   entries_.clear();
   bytes_ = 0;
   messages_ = 0;
   control_bytes_ = 0;
   expiring_entries_ = 0;
+  return messages;
 }
 
 void EgressQueue::Count(const Entry& entry) {

@@ -81,8 +81,9 @@ class EgressQueue {
   // Drops everything.
   uint64_t DropAll(LossReason reason);
 
-  // Forgets everything: the subscriber is gone.
-  void Clear();
+  // Forgets everything: the subscriber is gone. Returns how many messages were
+  // in it, without those that were begun.
+  uint64_t Clear();
 
  private:
   struct Entry {
