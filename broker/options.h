@@ -92,6 +92,24 @@ struct BrokerOptions {
 
   // How often $sys/stats is published while somebody subscribes to it.
   absl::Duration sys_stats_interval = absl::Seconds(5);
+  // What one member of a queue group gets in its turn, if there is so much: a
+  // run costs a system call, and lies with one member while others may be idle.
+  size_t group_run_messages_max = 64;
+  size_t group_run_bytes_max = size_t{64} << 10;
+
+  // How long a group that acknowledges waits for members when it has none: for
+  // all of them to be restarted.
+  absl::Duration group_linger = absl::Seconds(60);
+
+  // What the members of a group that acknowledges may ask for. Each message
+  // without an answer is kept in memory. Not tuned.
+  uint32_t group_unacked_max = 4096;
+  absl::Duration group_ack_timeout_max = absl::Hours(24);
+  uint32_t group_deliveries_max = 1000;
+
+  // What one member may hold without an answer, in bytes, but for one message:
+  // the largest frame.
+  size_t group_unacked_bytes_max = size_t{16} << 20;
 
   // A line written to a tap, newline included: PIPE_BUF, above which writes of
   // several writers mix.

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "proto/version.h"
 #include "tests/core_fakes.h"
+#include "tests/group_fakes.h"
 
 namespace fifobus {
 namespace {
@@ -116,14 +117,18 @@ class SessionTest : public testing::Test {
   RetainedStore retained_{options_, counters_};
   Router router_{options_, table_, counters_, nullptr, &retained_};
   NoStats stats_;
+  IdPool ids_;
+  FakeGroupHost host_;
+  GroupTable groups_{options_, table_, ids_, counters_, host_};
   int subscribed_ = 0;
   const std::function<void()> on_subscribed_ = [this] { ++subscribed_; };
   std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
   std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
-      0, EgressFormat::kFrames, options_, sink_, counters_);
+      ids_.Take(), EgressFormat::kFrames, options_, sink_, counters_);
   Session session_{
       7,
-      {options_, table_, router_, counters_, stats_, on_subscribed_, retained_},
+      {options_, table_, router_, counters_, stats_, on_subscribed_, retained_,
+       groups_},
       egress_};
 };
 
@@ -527,6 +532,111 @@ TEST_F(SessionTest, StatsNameItsPatternsAndQueue) {
   EXPECT_EQ(reply.sessions(0).pid(), 42u);
   EXPECT_EQ(reply.sessions(0).published(), 1u);
   EXPECT_EQ(reply.sessions(0).patterns(0), "a/**");
+}
+
+class SessionGroupTest : public SessionTest {
+ protected:
+  static pb::Frame Join(const std::string& group, uint64_t id = 5) {
+    pb::Frame frame;
+    frame.mutable_subscribe()->set_request_id(id);
+    frame.mutable_subscribe()->set_pattern("a");
+    frame.mutable_subscribe()->set_group(group);
+    return frame;
+  }
+
+  // That only the request fails.
+  void ExpectBadGroup(const pb::Frame& frame) {
+    EXPECT_EQ(Feed(ControlFrame(frame)).outcome, FeedOutcome::kContinue);
+    const pb::Error error = Answer().error();
+    EXPECT_EQ(error.code(), pb::Error::CODE_BAD_GROUP);
+    EXPECT_EQ(error.request_id(), frame.subscribe().request_id());
+    EXPECT_FALSE(error.text().empty());
+  }
+};
+
+TEST_F(SessionGroupTest, AMemberIsAnsweredAndGetsMessagesUntilItUnsubscribes) {
+  Open();
+  Feed(ControlFrame(Join("g")) + MessageFrame("a", "1"));
+  EXPECT_EQ(Answer().subscribed().request_id(), 5u);
+  EXPECT_EQ(Answer().message().payload(), "1");
+  EXPECT_EQ(subscribed_, 1);
+  pb::Frame frame;
+  frame.mutable_unsubscribe()->set_request_id(6);
+  frame.mutable_unsubscribe()->set_pattern("a");
+  frame.mutable_unsubscribe()->set_group("g");
+  Feed(ControlFrame(frame) + MessageFrame("a", "2"));
+  EXPECT_EQ(Answer().unsubscribed().request_id(), 6u);
+  EXPECT_FALSE(Answer().has_message());
+}
+
+TEST_F(SessionGroupTest, AGroupAndAPlainSubscriptionEndApart) {
+  Open();
+  Feed(ControlFrame(Join("g")) + Subscribe("a"));
+  Answer();
+  Answer();
+  pb::Frame frame;
+  frame.mutable_unsubscribe()->set_pattern("a");
+  Feed(MessageFrame("a", "1") + ControlFrame(frame) + MessageFrame("a", "2"));
+  EXPECT_EQ(Answer().message().payload(), "1");
+  EXPECT_EQ(Answer().message().payload(), "1");
+  EXPECT_TRUE(Answer().has_unsubscribed());
+  EXPECT_EQ(Answer().message().payload(), "2");
+  EXPECT_FALSE(Answer().has_message());
+}
+
+TEST_F(SessionGroupTest, AcknowledgedMessagesAreAnsweredWithAck) {
+  Open();
+  pb::Frame join = Join("g");
+  join.mutable_subscribe()->mutable_acks();
+  Feed(ControlFrame(join) + MessageFrame("a", "1") + MessageFrame("a", "2"));
+  EXPECT_TRUE(Answer().has_subscribed());
+  const uint64_t id = Answer().delivery().ack_id();
+  EXPECT_EQ(Answer().message().payload(), "1");
+  EXPECT_FALSE(Answer().has_delivery()) << "one at a time by default";
+  pb::Frame ack;
+  ack.mutable_ack()->add_ack_ids(id + 100);
+  ack.mutable_ack()->add_ack_ids(id);
+  Feed(ControlFrame(ack));
+  EXPECT_EQ(Answer().delivery().delivery_count(), 1u);
+  EXPECT_EQ(Answer().message().payload(), "2");
+}
+
+TEST_F(SessionGroupTest, ABadNameIsAnsweredWithAnError) {
+  Open();
+  ExpectBadGroup(Join("a/b"));
+  ExpectBadGroup(Join("*"));
+  ExpectBadGroup(Join("$g"));
+  ExpectBadGroup(Join(std::string(200, 'x')));
+}
+
+TEST_F(SessionGroupTest, AcksBeyondTheBrokersLimitsAreAnsweredWithAnError) {
+  Open();
+  pb::Frame frame = Join("g");
+  frame.mutable_subscribe()->mutable_acks()->set_unacked_max(
+      options_.group_unacked_max + 1);
+  ExpectBadGroup(frame);
+  frame.mutable_subscribe()->mutable_acks()->set_unacked_max(1);
+  frame.mutable_subscribe()->mutable_acks()->set_timeout_millis(UINT64_MAX);
+  ExpectBadGroup(frame);
+  frame.mutable_subscribe()->mutable_acks()->set_timeout_millis(1);
+  frame.mutable_subscribe()->mutable_acks()->set_deliveries_max(
+      options_.group_deliveries_max + 1);
+  ExpectBadGroup(frame);
+  frame.mutable_subscribe()->mutable_acks()->set_deliveries_max(1);
+  Feed(ControlFrame(frame));
+  EXPECT_TRUE(Answer().has_subscribed());
+  // Its group has other acks now, and acks are nothing without a group.
+  ExpectBadGroup(Join("g"));
+  frame.mutable_subscribe()->clear_group();
+  ExpectBadGroup(frame);
+}
+
+TEST_F(SessionGroupTest, AnEndedSessionIsInNoGroup) {
+  Open();
+  Feed(ControlFrame(Join("g")));
+  EXPECT_TRUE(router_.HasSubscriber("a"));
+  session_.EndSubscriptions();
+  EXPECT_FALSE(router_.HasSubscriber("a"));
 }
 
 }  // namespace

@@ -29,6 +29,10 @@ struct Counters {
   Counter messages_dropped;  // by overflow, of all policies but kLatest
   Counter messages_conflated;
   Counter messages_expired;
+  // Of queue groups: delivered once more, given up, and lost with their group.
+  Counter messages_redelivered;
+  Counter messages_dead_lettered;
+  Counter messages_abandoned;
   Counter frames_refused;
   Counter frames_torn;
   Counter lines_refused;
@@ -49,6 +53,9 @@ struct Counters {
     visit("messages_dropped", messages_dropped.value());
     visit("messages_conflated", messages_conflated.value());
     visit("messages_expired", messages_expired.value());
+    visit("messages_redelivered", messages_redelivered.value());
+    visit("messages_dead_lettered", messages_dead_lettered.value());
+    visit("messages_abandoned", messages_abandoned.value());
     visit("frames_refused", frames_refused.value());
     visit("frames_torn", frames_torn.value());
     visit("lines_refused", lines_refused.value());

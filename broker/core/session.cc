@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/group_request.h"
 #include "broker/core/queue_stats.h"
 #include "broker/core/retained_replay.h"
 #include "fmt/format.h"
@@ -64,7 +65,10 @@ size_t Bounded(uint64_t wanted, size_t most) {
 
 Session::Session(uint64_t number, const SessionContext& context,
                  std::shared_ptr<Egress> egress)
-    : number_(number), context_(context), egress_(std::move(egress)) {}
+    : number_(number),
+      context_(context),
+      egress_(std::move(egress)),
+      memberships_(std::make_shared<Memberships>(context.groups, egress_)) {}
 
 void Session::SetValve(std::shared_ptr<Valve> valve) {
   valve_ = std::move(valve);
@@ -117,6 +121,7 @@ void Session::EndSubscriptions() {
   for (const std::string& pattern : patterns) {
     context_.table.Remove(pattern, egress_->id());
   }
+  memberships_->End();
   egress_->Close();
 }
 
@@ -234,6 +239,8 @@ FeedOutcome Session::TakeControl(const FrameView& view) {
       return TakeParsed(view, &Session::TakeSubscribe);
     case FrameKind::kUnsubscribe:
       return TakeParsed(view, &Session::TakeUnsubscribe);
+    case FrameKind::kAck:
+      return TakeParsed(view, &Session::TakeAck);
     case FrameKind::kPing:
       return TakeParsed(view, &Session::TakePing);
     case FrameKind::kStats:
@@ -316,11 +323,17 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
                        fmt::format("the pattern {}", TopicFaultText(fault)),
                        subscribe.request_id());
   }
+  if (subscribe.group().empty() && subscribe.has_acks()) {
+    return AnswerError(pb::Error::CODE_BAD_GROUP,
+                       "only the members of a group acknowledge: name one",
+                       subscribe.request_id());
+  }
   bool room = false;
   {
     MutexLock lock(mutex_);
-    room = patterns_.size() < context_.options.session_patterns_max;
-    if (room) patterns_.insert(pattern);
+    room = patterns_.size() + memberships_->size() <
+           context_.options.session_patterns_max;
+    if (room && subscribe.group().empty()) patterns_.insert(pattern);
   }
   if (!room) {
     return AnswerError(pb::Error::CODE_LIMIT,
@@ -328,29 +341,56 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
                                    context_.options.session_patterns_max),
                        subscribe.request_id());
   }
+  if (!subscribe.group().empty()) return TakeJoin(subscribe);
   if (subscribe.skip_retained()) {
     context_.table.Add(pattern, egress_);
   } else {
     SubscribeWithRetained(context_.retained, context_.table, pattern, egress_);
   }
   // Only now: what is published after this answer was read finds the entry.
-  pb::Frame frame;
-  frame.mutable_subscribed()->set_request_id(subscribe.request_id());
-  const FeedOutcome outcome = Answer(frame);
+  const FeedOutcome outcome = AnswerSubscribed(subscribe.request_id());
   context_.on_subscribed();
+  return outcome;
+}
+
+FeedOutcome Session::TakeJoin(const pb::Subscribe& subscribe) {
+  const GroupRequest request = ReadGroupRequest(subscribe, context_.options);
+  std::string fault = request.fault;
+  std::shared_ptr<Group> group;
+  if (fault.empty()) {
+    group = memberships_->Join({subscribe.pattern(), subscribe.group()},
+                               request.rule);
+    if (group == nullptr) {
+      fault = "the group exists and acknowledges in another way";
+    }
+  }
+  if (group == nullptr) {
+    return AnswerError(pb::Error::CODE_BAD_GROUP, std::move(fault),
+                       subscribe.request_id());
+  }
+  context_.on_subscribed();
+  const FeedOutcome outcome = AnswerSubscribed(subscribe.request_id());
+  group->OnJoined();
   return outcome;
 }
 
 FeedOutcome Session::TakeUnsubscribe(const pb::Unsubscribe& unsubscribe) {
   bool known = false;
-  {
+  if (unsubscribe.group().empty()) {
     MutexLock lock(mutex_);
     known = patterns_.erase(unsubscribe.pattern()) > 0;
+  } else {
+    memberships_->Leave({unsubscribe.pattern(), unsubscribe.group()});
   }
   if (known) context_.table.Remove(unsubscribe.pattern(), egress_->id());
   pb::Frame frame;
   frame.mutable_unsubscribed()->set_request_id(unsubscribe.request_id());
   return Answer(frame);
+}
+
+FeedOutcome Session::TakeAck(const pb::Ack& ack) {
+  memberships_->Acknowledge(ack);
+  return FeedOutcome::kContinue;
 }
 
 FeedOutcome Session::TakePing(const pb::Ping& ping) {
@@ -395,6 +435,12 @@ FeedOutcome Session::AnswerBytes(std::string_view frames) {
   end_reason_ = "the client does not read its answers";
   state_ = State::kOver;
   return FeedOutcome::kClose;
+}
+
+FeedOutcome Session::AnswerSubscribed(uint64_t request_id) {
+  pb::Frame frame;
+  frame.mutable_subscribed()->set_request_id(request_id);
+  return Answer(frame);
 }
 
 FeedOutcome Session::AnswerError(pb::Error::Code code, std::string text,

@@ -15,6 +15,8 @@
 #include "broker/core/feed.h"
 #include "broker/core/presence.h"
 #include "broker/core/retained_store.h"
+#include "broker/core/group_table.h"
+#include "broker/core/memberships.h"
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
 #include "broker/core/will.h"
@@ -43,6 +45,7 @@ struct SessionContext {
   // Called after a subscription was added: lines may wait for it.
   const std::function<void()>& on_subscribed;
   RetainedStore& retained;
+  GroupTable& groups;
 };
 
 // One client as the core sees it: what its frames mean and what is answered.
@@ -104,6 +107,9 @@ class Session : public Feed {
   FeedOutcome Greet(const OverflowPolicy& policy);
   FeedOutcome TakeSubscribe(const pb::Subscribe& subscribe);
   FeedOutcome TakeUnsubscribe(const pb::Unsubscribe& unsubscribe);
+  // Subscribe with a group.
+  FeedOutcome TakeJoin(const pb::Subscribe& subscribe);
+  FeedOutcome TakeAck(const pb::Ack& ack);
   FeedOutcome TakePing(const pb::Ping& ping);
   FeedOutcome TakeStats(const pb::Stats& stats);
 
@@ -113,6 +119,7 @@ class Session : public Feed {
 
   FeedOutcome Answer(const pb::Frame& frame);
   FeedOutcome AnswerBytes(std::string_view frames);
+  FeedOutcome AnswerSubscribed(uint64_t request_id);
   FeedOutcome AnswerError(pb::Error::Code code, std::string text,
                           uint64_t request_id);
   // Tells the client why, and ends.
@@ -123,6 +130,7 @@ class Session : public Feed {
   const uint64_t number_;
   const SessionContext context_;
   const std::shared_ptr<Egress> egress_;
+  const std::shared_ptr<Memberships> memberships_;
   std::shared_ptr<Valve> valve_;
   State state_ = State::kAwaitingHello;
   std::string end_reason_;
