@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
 #include "broker/io/fifo.h"
+#include "broker/worker_group_host.h"
 
 namespace fifobus {
 namespace {
@@ -79,7 +80,18 @@ absl::Status Broker::StartWorkers() {
                                  &(*worker)->staging(), &parts_.retained));
     parts_.workers.push_back(*std::move(worker));
   }
+  MakeGroups();
   return absl::OkStatus();
+}
+
+// Not on the worker with the doors, if there is another.
+void Broker::MakeGroups() {
+  Worker& worker = *parts_.workers.back();
+  parts_.group_host = std::make_unique<WorkerGroupHost>(
+      parts_.options, worker, parts_.RouterOf(worker), parts_.counters);
+  parts_.groups = std::make_unique<GroupTable>(
+      parts_.options, parts_.table, parts_.egress_ids, parts_.counters,
+      *parts_.group_host);
 }
 
 absl::Status Broker::OpenDoors() {
@@ -162,6 +174,8 @@ Broker::Leftover Broker::Stop() {
     absl::SleepFor(kStopPoll);
     leftover = Undelivered();
   }
+  // Before its members, or their messages would go from one to the next.
+  parts_.groups->EndAll();
   for (const std::shared_ptr<SessionLink>& link : Links()) {
     RunOn(link->worker(), [&] { link->End(); });
   }
@@ -183,6 +197,7 @@ Broker::Leftover Broker::Undelivered() const {
     if (!link->finished()) ++leftover.sessions;
     leftover.bytes += link->queued_bytes();
   }
+  leftover.bytes += parts_.groups->DrainableBytes();
   RunOn(*parts_.workers.front(), [&] {
     if (!taps_->finished()) ++leftover.sessions;
     leftover.bytes += taps_->queued_bytes();
@@ -228,6 +243,7 @@ pb::StatsReply Broker::CollectStats() const {
     link->AppendStats(reply);
   }
   taps_->AppendStats(reply);
+  parts_.groups->AppendStats(reply);
   parts_.ForEachCounter([&](std::string_view name, uint64_t value) {
     pb::StatsReply::Counter& counter = *reply.add_counters();
     counter.set_name(name.data(), name.size());

@@ -54,6 +54,7 @@ class Broker : public StatsSource {
   explicit Broker(const BrokerOptions& options) : parts_(options) {}
 
   absl::Status StartWorkers();
+  void MakeGroups();
   absl::Status OpenDoors();
   void OnPair(UniqueFd up, UniqueFd down);
   std::vector<std::shared_ptr<SessionLink>> Links() const;

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "broker/base/counters.h"
+#include "broker/core/group_host.h"
+#include "broker/core/group_table.h"
 #include "broker/core/id_pool.h"
 #include "broker/core/retained_store.h"
 #include "broker/core/router.h"
@@ -43,6 +45,10 @@ struct BrokerParts {
   const StatsSource* stats = nullptr;
   // A subscription was added: lines may wait for it.
   std::function<void()> on_subscribed;
+
+  // Made once there are workers.
+  std::unique_ptr<GroupHost> group_host;
+  std::unique_ptr<GroupTable> groups;
 
   // One router per worker, at the worker's index. Workers go last: their
   // threads end before what they use.

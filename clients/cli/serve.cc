@@ -95,6 +95,9 @@ void AddServe(CLI::App& app, Exit& exit) {
               "oldest messages are dropped [1s]");
   AddDuration(serve, "--drain-timeout", broker.drain_timeout,
               "how long publishers may take to finish when it stops [5s]");
+  AddDuration(serve, "--group-linger", broker.group_linger,
+              "how long a queue group that acknowledges waits for members "
+              "when it has none [1m]");
   serve
       .add_option("--queue-bytes", broker.egress_queue_bytes_max,
                   "what is queued for one subscriber before its publishers "

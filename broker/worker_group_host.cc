@@ -1,0 +1,46 @@
+#include "broker/worker_group_host.h"
+
+#include <time.h>
+
+#include <memory>
+#include <utility>
+
+#include "broker/base/log.h"
+
+namespace fifobus {
+
+WorkerGroupHost::WorkerGroupHost(const BrokerOptions& options, Worker& worker,
+                                 Router& router, Counters& counters)
+    : options_(options),
+      worker_(worker),
+      router_(router),
+      counters_(counters) {}
+
+absl::Duration WorkerGroupHost::Now() const {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+void WorkerGroupHost::RunAfter(absl::Duration delay,
+                               std::function<void()> task) {
+  worker_.loop().Post([this, delay, task = std::move(task)] {
+    worker_.loop().RunAfter(delay, task);
+  });
+}
+
+void WorkerGroupHost::Publish(DeadLetter letter) {
+  worker_.loop().Post([this, letter = std::move(letter)] {
+    switch (PublishDeadLetter(letter, options_.frame_bytes_max, router_)) {
+      case DeadLetterOutcome::kPublished:
+        return;
+      case DeadLetterOutcome::kTooLarge:
+        counters_.messages_abandoned.Add();
+        LogWarning("dead letter too large for a frame", "group={}",
+                   letter.group);
+        return;
+    }
+  });
+}
+
+}  // namespace fifobus

@@ -1,0 +1,36 @@
+#ifndef FIFOBUS_BROKER_WORKER_GROUP_HOST_H_
+#define FIFOBUS_BROKER_WORKER_GROUP_HOST_H_
+
+#include <functional>
+
+#include "absl/time/time.h"
+#include "broker/base/counters.h"
+#include "broker/core/group_host.h"
+#include "broker/core/router.h"
+#include "broker/io/worker.h"
+#include "broker/options.h"
+
+namespace fifobus {
+
+// Serves the queue groups of a broker on one of its workers: with the timers of
+// its loop, and with its router. Thread-safe.
+class WorkerGroupHost : public GroupHost {
+ public:
+  // All must live as long as tasks run on the worker. `router` is the worker's.
+  WorkerGroupHost(const BrokerOptions& options, Worker& worker, Router& router,
+                  Counters& counters);
+
+  absl::Duration Now() const override;
+  void RunAfter(absl::Duration delay, std::function<void()> task) override;
+  void Publish(DeadLetter letter) override;
+
+ private:
+  const BrokerOptions& options_;
+  Worker& worker_;
+  Router& router_;
+  Counters& counters_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_WORKER_GROUP_HOST_H_
