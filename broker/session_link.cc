@@ -45,12 +45,12 @@ SessionLink::SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
       egress_(std::make_shared<Egress>(parts.egress_ids.Take(),
                                        EgressFormat::kFrames, parts.options,
                                        down_, parts.counters)),
-      session_(number,
-               SessionContext{parts.options, parts.table,
-                              parts.RouterOf(worker), parts.counters,
-                              *parts.stats, parts.on_subscribed,
-                              parts.retained, *parts.groups},
-               egress_) {}
+      session_(
+          number,
+          SessionContext{parts.options, parts.table, parts.RouterOf(worker),
+                         parts.counters, *parts.stats, parts.on_subscribed,
+                         parts.retained, *parts.groups},
+          egress_) {}
 
 void SessionLink::BeginStop() {
   stopping_ = true;

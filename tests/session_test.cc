@@ -125,11 +125,10 @@ class SessionTest : public testing::Test {
   std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
   std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
       ids_.Take(), EgressFormat::kFrames, options_, sink_, counters_);
-  Session session_{
-      7,
-      {options_, table_, router_, counters_, stats_, on_subscribed_, retained_,
-       groups_},
-      egress_};
+  Session session_{7,
+                   {options_, table_, router_, counters_, stats_,
+                    on_subscribed_, retained_, groups_},
+                   egress_};
 };
 
 TEST_F(SessionTest, HelloIsAnsweredWithWelcome) {

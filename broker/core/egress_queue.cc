@@ -131,8 +131,7 @@ uint64_t EgressQueue::DropAll(LossReason reason) {
 
 uint64_t EgressQueue::Clear() {
   const bool begun = SplitFront() > 0;
-  const uint64_t messages =
-      messages_ - (begun ? entries_.front().messages : 0);
+  const uint64_t messages = messages_ - (begun ? entries_.front().messages : 0);
   entries_.clear();
   bytes_ = 0;
   messages_ = 0;
