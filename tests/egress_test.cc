@@ -370,6 +370,24 @@ TEST_F(EgressTest, ALossIsToldAtOnceWhenNothingWaits) {
   EXPECT_EQ(Count().lost[pb::Gap::REASON_EXPIRED], 1u);
 }
 
+TEST_F(EgressTest, AFullQueueTurnsAwayOnlyWhatNobodyCanWaitWith) {
+  for (const Overflow overflow : {Overflow::kDropOldest, Overflow::kBlock}) {
+    SetOverflow(overflow);
+    sink_->written.clear();
+    sink_->room = 0;
+    uint64_t offered = 0;
+    for (; valve_->pauses == 0; ++offered) Offer(kFrame, valve_);
+    const uint64_t dropped = egress_->state().dropped;
+    for (int i = 0; i < 5; ++i) Offer(MessageFrame("own", "x"), nullptr);
+    EXPECT_FALSE(egress_->state().stalled);
+    EXPECT_EQ(egress_->state().dropped, dropped + 5);
+    Read(SIZE_MAX);
+    Tally tally = Count();
+    EXPECT_EQ(tally.messages, offered);
+    EXPECT_EQ(tally.lost[pb::Gap::REASON_OVERFLOW], 5u);
+  }
+}
+
 TEST_F(EgressTest, AnswersThatNobodyReadsAreBounded) {
   options_.control_bytes_max = 1000;
   egress_ = std::make_unique<Egress>(0, EgressFormat::kFrames, options_, sink_,

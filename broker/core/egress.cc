@@ -85,7 +85,7 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
     if (queue_.empty()) {
       written = WriteNow(slices, staged);
       if (written == TotalBytes(slices)) return;
-    } else if (TurnsAway()) {
+    } else if (TurnsAway(feeder)) {
       TurnAway(slices);
       return;
     }
@@ -324,12 +324,13 @@ void Egress::LimitQueue(const std::shared_ptr<Valve>& feeder,
   if (!queue_.Exceeds(policy_.limits)) return;
   if (queue_.MayExpire()) DropExpired();
   if (!queue_.Exceeds(policy_.limits)) return;
-  const bool can_wait = feeder != nullptr && !reader_gone_;
   if (stalled_) {
     MakeRoom();
+  } else if (feeder == nullptr) {
+    return;  // what it brings next is turned away
   } else if (policy_.overflow == Overflow::kBlock) {
-    if (can_wait) PauseFeeder(feeder);
-  } else if (!can_wait || feeder == own_valve_) {
+    PauseFeeder(feeder);
+  } else if (reader_gone_ || feeder == own_valve_) {
     Stall(afterwards);
   } else {
     PauseFeeder(feeder);
@@ -363,9 +364,10 @@ void Egress::Stall(Afterwards& afterwards) {
   MakeRoom();
 }
 
-bool Egress::TurnsAway() {
-  return stalled_ && policy_.overflow == Overflow::kDropNewest &&
-         queue_.Exceeds(policy_.limits);
+bool Egress::TurnsAway(const std::shared_ptr<Valve>& feeder) {
+  const bool drops_newest =
+      stalled_ ? policy_.overflow == Overflow::kDropNewest : feeder == nullptr;
+  return drops_newest && queue_.Exceeds(policy_.limits);
 }
 
 void Egress::TurnAway(absl::Span<const Slice> slices) {

@@ -88,8 +88,9 @@ class Egress : public SinkObserver {
   void SetPolicy(const OverflowPolicy& policy);
 
   // Writes or queues slices of `chunk`: whole frames, or for the text formats
-  // one message each. `feeder` is the ingress they came from; null: cannot be
-  // paused. `staged`: see Sink::Write.
+  // one message each. `feeder` is the ingress they came from; null: it cannot
+  // be paused, and a full queue turns away what it brings. `staged`: see
+  // Sink::Write.
   void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
              const std::shared_ptr<Valve>& feeder,
              const Staged* staged = nullptr);
@@ -160,8 +161,9 @@ class Egress : public SinkObserver {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartClock(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether a stalled queue is full and takes nothing more: drop_newest.
-  bool TurnsAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the queue is full and takes nothing more from there.
+  bool TurnsAway(const std::shared_ptr<Valve>& feeder)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TurnAway(absl::Span<const Slice> slices)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Drops queued messages as the policy has it.

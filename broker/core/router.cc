@@ -14,15 +14,6 @@ bool IsPast(uint64_t unix_nanos) {
   return unix_nanos <= static_cast<uint64_t>(absl::GetCurrentTimeNanos());
 }
 
-// Feeds what the broker publishes itself, and does not stop for anybody. It is
-// there all the same, because an egress that is fed by nobody whom it could
-// pause drops at once, and would drop what others have published.
-class Unstoppable : public Valve {
- public:
-  void Pause() override {}
-  void Resume() override {}
-};
-
 }  // namespace
 
 Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
@@ -33,8 +24,7 @@ Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
       store_(store),
       snapshot_(table.snapshot()),
       fan_out_(options, staging),
-      own_fan_out_(options, nullptr),
-      own_feeder_(std::make_shared<Unstoppable>()) {}
+      own_fan_out_(options, nullptr) {}
 
 void Router::Begin(const ChunkRef& chunk,
                    const std::shared_ptr<Valve>& feeder) {
@@ -152,7 +142,7 @@ void Router::PublishOwn(const MessageFields& fields) {
   const ChunkRef chunk = Chunk::Make(frame_bytes);
   WriteMessageFrame(fields, chunk->bytes());
   const std::string_view frame(chunk->bytes(), frame_bytes);
-  own_fan_out_.Begin(chunk, own_feeder_);
+  own_fan_out_.Begin(chunk, nobody_);
   own_fan_out_.AddFrames({frame.data(), frame.size(), fields.expiry_unix_nanos},
                          targets);
   const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));

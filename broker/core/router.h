@@ -168,7 +168,7 @@ class Router {
 
   FanOut fan_out_;
   FanOut own_fan_out_;
-  const std::shared_ptr<Valve> own_feeder_;
+  const std::shared_ptr<Valve> nobody_;  // feeds what the broker publishes
 };
 
 }  // namespace fifobus
