@@ -214,6 +214,71 @@ TEST(Receive, BlockingAndBusyPollObeyTheirDeadline) {
   }
 }
 
+TEST(Receive, WaitsForEverWithoutForgettingHowNotTo) {
+  const TestBus bus;
+  const auto receiving = bus.Subscribe("t");
+  const auto sending = bus.Connect();
+  for (int i = 0; i < 100; ++i) {
+    std::thread later([&] {
+      EXPECT_EQ(sending->Publish("t", std::to_string(i)),
+                PublishOutcome::kSent);
+    });
+    const Received got = receiving->Receive();
+    EXPECT_EQ(got.message.payload, std::to_string(i));
+    later.join();
+    EXPECT_EQ(receiving->Receive(absl::Now()).outcome,
+              ReceiveOutcome::kTimedOut);
+    receiving->set_mode(Mode::kNonBlocking);
+    EXPECT_EQ(receiving->Receive().outcome, ReceiveOutcome::kWouldBlock);
+    EXPECT_TRUE(receiving->Ping().ok());
+    receiving->set_mode(Mode::kBlocking);
+  }
+}
+
+TEST(Receive, ADeadlineInThePastStillTakesWhatIsThere) {
+  const TestBus bus;
+  const auto client = bus.Subscribe("t");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(client->Publish("t", "x"), PublishOutcome::kSent);
+    ASSERT_TRUE(WaitReadable(*client));
+    EXPECT_EQ(client->Receive(absl::InfinitePast()).outcome,
+              ReceiveOutcome::kMessage);
+    EXPECT_EQ(client->Receive(absl::InfinitePast()).outcome,
+              ReceiveOutcome::kTimedOut);
+  }
+}
+
+TEST(Receive, WaitingForEverEndsWithTheBroker) {
+  TestBus bus;
+  ClientOptions options;
+  options.reconnect = false;
+  const auto client = bus.Connect(options);
+  ASSERT_TRUE(client->Subscribe("t").ok());
+  std::thread stopping([&] { bus.Stop(); });
+  // Told of the loss first, then for ever of the end.
+  Received got = client->Receive();
+  if (got.outcome == ReceiveOutcome::kGap) got = client->Receive();
+  EXPECT_EQ(got.outcome, ReceiveOutcome::kDisconnected);
+  stopping.join();
+}
+
+TEST(Receive, ABrokerThatIsGoneIsNoReasonToMissADeadline) {
+  TestBus bus;
+  const auto client = bus.Subscribe("t");
+  EXPECT_EQ(client->Publish("t", "x"), PublishOutcome::kSent);
+  EXPECT_EQ(client->Receive().outcome, ReceiveOutcome::kMessage);
+  std::thread stopping([&] { bus.Stop(); });
+  Received got;
+  do {
+    got = client->Receive(absl::Now() + absl::Milliseconds(20));
+  } while (client->status().ok());
+  stopping.join();
+  for (int i = 0; i < 3; ++i) {
+    got = client->Receive(absl::Now() + absl::Milliseconds(20));
+  }
+  EXPECT_EQ(got.outcome, ReceiveOutcome::kTimedOut);
+}
+
 TEST(Receive, KeepsAllMetadata) {
   const TestBus bus;
   const auto client = bus.Subscribe("a");

@@ -53,8 +53,11 @@ class FifobusSubscriber : public Subscriber {
     }
   }
   bool Receive(const OnPayload& on_payload) override {
-    // Not a new deadline, and so a look at the clock, for each message.
-    if (calls_++ % 256 == 0) {
+    // Not a new deadline, and so a look at the clock, for each message; and
+    // none where the bare FIFO's reader has none either.
+    if (wait_ == Wait::kBlocking) {
+      deadline_ = absl::InfiniteFuture();
+    } else if (calls_++ % 256 == 0) {
       deadline_ = absl::Now() + 2 * absl::Milliseconds(kIdleMillis);
     }
     bool came = false;

@@ -453,17 +453,19 @@ Received Client::Receive(absl::Time deadline) {
       return got;
     }
     FlushWithoutWaiting();
-    if (connection_->Read() == Connection::ReadOutcome::kBytes) continue;
-    if (connection_->receive_losses() != receive_losses_told_) continue;
-    if (mode_ == Mode::kNonBlocking) {
-      connection_->Nudge(false);
-      return got;
+    if (mode_ != Mode::kBlocking || !connection_->probably_drained()) {
+      if (connection_->Read() == Connection::ReadOutcome::kBytes) continue;
+      if (connection_->receive_losses() != receive_losses_told_) continue;
+      if (mode_ == Mode::kNonBlocking) {
+        connection_->Nudge(false);
+        return got;
+      }
+      if (absl::Now() >= deadline) {
+        got.outcome = ReceiveOutcome::kTimedOut;
+        return got;
+      }
     }
-    if (absl::Now() >= deadline) {
-      got.outcome = ReceiveOutcome::kTimedOut;
-      return got;
-    }
-    if (mode_ == Mode::kBlocking) connection_->Wait(deadline);
+    if (mode_ == Mode::kBlocking) (void)connection_->WaitAndRead(deadline);
   }
 }
 

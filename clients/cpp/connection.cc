@@ -1,5 +1,6 @@
 #include "clients/cpp/connection.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -30,6 +32,11 @@ constexpr absl::Duration kLastDelay = absl::Milliseconds(200);
 // A pair whose names are gone without an answer is given up after this: a
 // broker that was just killed may have taken it.
 constexpr absl::Duration kGreetingPatience = absl::Seconds(1);
+
+// A read that brought no more has probably emptied the pipe, whose next bytes
+// poll(2) or a waiting read will see: asking the pipe in between is one more
+// system call for each lone message.
+constexpr size_t kProbablyAllBytes = PIPE_BUF;
 
 absl::Status AddToEpoll(int epoll_fd, int fd, uint32_t events) {
   epoll_event event = {};
@@ -235,6 +242,8 @@ void Connection::Lose(absl::Status status) {
 void Connection::ClosePipes() {
   // Closing a descriptor that nobody else has takes it out of epoll: epoll(7).
   pipes_ = SessionPipes();
+  down_waits_ = false;
+  probably_drained_ = false;
   watching_room_ = false;
   KeepBacklog();
   DropUnwritten();
@@ -263,8 +272,32 @@ Connection::ReadOutcome Connection::Read() {
   if (state_ != State::kOpen && state_ != State::kLeaving) {
     return ReadOutcome::kNothing;
   }
+  SetDownWaits(false);
+  return Fill();
+}
+
+Connection::ReadOutcome Connection::WaitAndRead(absl::Time deadline) {
+  const bool only_down = state_ == State::kOpen && unwritten() == 0 &&
+                         deadline == absl::InfiniteFuture();
+  if (only_down) {
+    SetDownWaits(true);
+    return Fill();
+  }
+  Wait(deadline);
+  return Read();
+}
+
+void Connection::SetDownWaits(bool waits) {
+  if (std::exchange(down_waits_, waits) == waits) return;
+  (void)fcntl(pipes_.down(), F_SETFL, waits ? 0 : O_NONBLOCK);
+}
+
+Connection::ReadOutcome Connection::Fill() {
+  const size_t before = in_->untaken().size();
+  probably_drained_ = false;
   switch (in_->Fill(pipes_.down())) {
     case ReceiveBuffer::FillOutcome::kBytes:
+      probably_drained_ = in_->untaken().size() - before <= kProbablyAllBytes;
       return ReadOutcome::kBytes;
     case ReceiveBuffer::FillOutcome::kFull:
       return ReadOutcome::kFull;

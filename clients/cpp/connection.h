@@ -65,6 +65,11 @@ class Connection {
   // Reads once from `down` into in(). A lost broker shows as kNothing and
   // another state().
   ReadOutcome Read();
+  // As Read, but first waits as Wait does. In one system call where it may wait
+  // for `down` alone and for ever.
+  ReadOutcome WaitAndRead(absl::Time deadline);
+  // Whether the last read has probably left nothing to read.
+  bool probably_drained() const { return probably_drained_; }
   ReceiveBuffer& in() { return *in_; }
   // What a session that was lost had brought; null: nothing. To be taken before
   // anything of in().
@@ -112,6 +117,9 @@ class Connection {
   void KeepBacklog();
   void Schedule();
   bool TimeToTry() const;
+  ReadOutcome Fill();
+  // Whether reading `down` waits. Its open file is this client's alone.
+  void SetDownWaits(bool waits);
 
   const Options options_;
   UniqueFd epoll_fd_;
@@ -132,6 +140,8 @@ class Connection {
   bool watching_room_ = false;
   bool nudged_ = false;
   bool writer_seen_ = false;
+  bool down_waits_ = false;
+  bool probably_drained_ = false;
   uint64_t sessions_ = 0;
   uint64_t publish_losses_ = 0;
   uint64_t receive_losses_ = 0;
