@@ -84,6 +84,31 @@ TEST_F(EventLoopTest, AnEdgeIsReportedOnce) {
   Remove(pipe.reading.get(), registration);
 }
 
+TEST_F(EventLoopTest, ALevelIsReportedUntilOnlyItsEdgesAreWanted) {
+  PipeEnds pipe = MakePipe();
+  Recorder recorder;
+  EventLoop::Registration registration;
+  test_.Do([&] {
+    registration = *test_.loop().Add(pipe.reading.get(), EPOLLIN, recorder,
+                                     EventLoop::Trigger::kLevel);
+  });
+  ASSERT_EQ(write(pipe.writing.get(), "x", 1), 1);
+  EXPECT_TRUE(WaitUntil([&] { return recorder.wakes > 10; }));
+  test_.Do([&] {
+    test_.loop().Change(pipe.reading.get(), EPOLLIN, registration,
+                        EventLoop::Trigger::kEdge);
+  });
+  // What is there comes as an event once more, before the second task.
+  test_.Do([] {});
+  test_.Do([] {});
+  const int wakes = recorder.wakes;
+  const uint64_t rounds = test_.Rounds();
+  for (int i = 0; i < 10; ++i) test_.Do([] {});
+  EXPECT_EQ(recorder.wakes, wakes);
+  EXPECT_LE(test_.Rounds(), rounds + 11) << "one round for each task";
+  Remove(pipe.reading.get(), registration);
+}
+
 TEST_F(EventLoopTest, AHangUpDoesNotKeepItAwake) {
   PipeEnds pipe = MakePipe();
   Recorder recorder;

@@ -236,6 +236,57 @@ TEST_F(IngressPipeTest, PausesAndResumesFromAnotherThreadLoseNoWakeUp) {
   valve.join();
 }
 
+TEST_F(IngressPipeTest, AWriterInPacketModeNeedNotWriteAgainToBeRead) {
+  // Each read brings one packet only, however short: pipe(2), O_DIRECT.
+  Open(MakePipe());
+  ASSERT_EQ(fcntl(writing_.get(), F_SETFL, O_DIRECT), 0);
+  int written = 0;
+  for (int burst = 1; burst <= 10; ++burst) {
+    for (int i = 0; i < burst; ++i) {
+      const std::string record = Record(Pattern(100));
+      ASSERT_EQ(write(writing_.get(), record.data(), record.size()),
+                static_cast<ssize_t>(record.size()));
+      ++written;
+    }
+    EXPECT_TRUE(AwaitRecords(written)) << "of a burst of " << burst;
+  }
+}
+
+TEST_F(IngressPipeTest, QuickSmallWritesArriveInTheirOrder) {
+  // The publisher is ahead of the worker now and then: some are gathered.
+  Open(MakePipe());
+  std::string all;
+  constexpr int kRecords = 20000;
+  for (int i = 0; i < kRecords; ++i) {
+    const std::string bytes = std::to_string(i) + ",";
+    WriteAll(writing_.get(), Record(bytes));
+    all += bytes;
+  }
+  EXPECT_TRUE(AwaitRecords(kRecords));
+  test_.Do([&] { EXPECT_TRUE(feed_.taken == all); });
+}
+
+TEST_F(IngressPipeTest, APausedPipeDoesNotKeepTheWorkerAwake) {
+  Open(MakePipe());
+  WriteAll(writing_.get(), Record("first"));
+  EXPECT_TRUE(AwaitRecords(1));
+  test_.Do([&] { pipe_->Pause(); });
+  WriteAll(writing_.get(), Record("waits"));
+  SomeRounds();
+  uint64_t rounds = test_.Rounds();
+  SomeRounds();
+  EXPECT_LE(test_.Rounds(), rounds + 11) << "one round for each task";
+  writing_.Reset();  // a hang-up, which is level state too
+  SomeRounds();
+  rounds = test_.Rounds();
+  SomeRounds();
+  EXPECT_LE(test_.Rounds(), rounds + 11) << "one round for each task";
+  EXPECT_EQ(feed_.records, 1);
+  pipe_->Resume();
+  EXPECT_TRUE(WaitUntil([&] { return closed_.load(); }));
+  EXPECT_EQ(feed_.records, 2);
+}
+
 TEST_F(IngressPipeTest, HangUpComesAfterTheLastByteAndOnce) {
   Open(MakePipe());
   WriteAll(writing_.get(), Record("whole") + Record("torn").substr(0, 10));

@@ -32,6 +32,15 @@ uint64_t KeyOf(const EventLoop::Registration& registration) {
   return uint64_t{registration.generation} << 32 | registration.slot;
 }
 
+epoll_event EventOf(uint32_t events, EventLoop::Trigger trigger,
+                    const EventLoop::Registration& registration) {
+  epoll_event event = {};
+  event.events = events;
+  if (trigger == EventLoop::Trigger::kEdge) event.events |= EPOLLET;
+  event.data.u64 = KeyOf(registration);
+  return event;
+}
+
 EventLoop::Registration RegistrationOf(uint64_t key) {
   return {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
 }
@@ -94,22 +103,28 @@ void EventLoop::Post(std::function<void()> task) {
 }
 
 absl::StatusOr<EventLoop::Registration> EventLoop::Add(int fd, uint32_t events,
-                                                       Pollable& pollable) {
+                                                       Pollable& pollable,
+                                                       Trigger trigger) {
   if (free_slots_.empty()) {
     free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
     slots_.emplace_back();
   }
   const uint32_t slot = free_slots_.back();
   const Registration registration = {slot, slots_[slot].generation};
-  epoll_event event = {};
-  event.events = events | EPOLLET;
-  event.data.u64 = KeyOf(registration);
+  epoll_event event = EventOf(events, trigger, registration);
   if (epoll_ctl(epoll_fd_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     return absl::ErrnoToStatus(errno, "epoll_ctl");
   }
   free_slots_.pop_back();
   slots_[slot].pollable = &pollable;
   return registration;
+}
+
+void EventLoop::Change(int fd, uint32_t events,
+                       const Registration& registration, Trigger trigger) {
+  FIFOBUS_CHECK(Find(registration) != nullptr);
+  epoll_event event = EventOf(events, trigger, registration);
+  FIFOBUS_CHECK(epoll_ctl(epoll_fd_.get(), EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
 void EventLoop::Remove(int fd, Registration& registration) {

@@ -19,7 +19,7 @@ namespace fifobus {
 class Pollable {
  public:
   virtual ~Pollable() = default;
-  // `events` are epoll's bits. Edge-triggered: they are not repeated.
+  // `events` are epoll's bits. At an edge they are not repeated.
   virtual void OnEvents(uint32_t events) = 0;
   // A turn that was asked for with Ready.
   virtual void OnTurn() {}
@@ -27,10 +27,10 @@ class Pollable {
 
 // One thread's epoll, its timers, and what is posted to it from other threads.
 //
-// All registrations are edge-triggered: a hang-up is level state, and would
-// wake a level-triggered loop for ever (epoll(7), pipe(7)). Whoever stops
-// before its pipe is drained asks for another turn with Ready; turns go round,
-// so that no pipe starves the others.
+// Registrations are edge-triggered unless asked otherwise: a hang-up is level
+// state, cannot be masked, and would wake a level-triggered loop for ever
+// (epoll(7), pipe(7)). Whoever stops before its pipe is drained asks for
+// another turn with Ready; turns go round, so that no pipe starves the others.
 //
 // Registrations are {slot, generation} and not pointers: epoll may report a
 // descriptor that was closed in the same round, and its slot may be taken
@@ -59,9 +59,19 @@ class EventLoop {
   // system call only if the loop sleeps.
   void Post(std::function<void()> task);
 
+  enum class Trigger {
+    kEdge,
+    kLevel,  // events come again and again while they last
+  };
+
   // `events` as in epoll_ctl(2), without EPOLLET. `pollable` must live until
   // Remove.
-  absl::StatusOr<Registration> Add(int fd, uint32_t events, Pollable& pollable);
+  absl::StatusOr<Registration> Add(int fd, uint32_t events, Pollable& pollable,
+                                   Trigger trigger = Trigger::kEdge);
+  // For what was added; `events` may be others. What is there already comes as
+  // an event once more.
+  void Change(int fd, uint32_t events, const Registration& registration,
+              Trigger trigger);
   // To be called before `fd` is closed. No call follows.
   void Remove(int fd, Registration& registration);
 

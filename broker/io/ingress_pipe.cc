@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -27,6 +28,17 @@ constexpr size_t kCarryBytesKept = size_t{4} << 10;
 // it full.
 constexpr size_t kFullPipeBytes = size_t{64} << 10;
 
+// What is gathered of small writes before it is passed on: as much as one large
+// read would bring anyhow. Not tuned.
+constexpr size_t kGatheredBytesMax = size_t{16} << 10;
+
+// So many gathering reads may find nothing before gathering ends.
+constexpr int kGatheringPatience = 2;
+
+// One in so many lone reads is followed by another, to see whether gathering
+// would pay. Not tuned.
+constexpr unsigned kLoneReadsPerProbe = 16;
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<IngressPipe>> IngressPipe::Open(
@@ -37,7 +49,8 @@ absl::StatusOr<std::shared_ptr<IngressPipe>> IngressPipe::Open(
   auto pipe = std::shared_ptr<IngressPipe>(
       new IngressPipe(worker, std::move(fd), gate, feed, half_received, growth,
                       options, std::move(on_closed)));
-  auto registration = worker.loop().Add(pipe->fd_.get(), EPOLLIN, *pipe);
+  auto registration =
+      worker.loop().Add(pipe->fd_.get(), EPOLLIN, *pipe, pipe->trigger_);
   if (!registration.ok()) return registration.status();
   pipe->registration_ = *registration;
   worker.loop().Ready(pipe->registration_);
@@ -56,7 +69,10 @@ IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
       round_bytes_max_(options.round_bytes_max),
       growing_(growth),
       chunk_bytes_(options.chunk_bytes),
-      on_closed_(std::move(on_closed)) {}
+      on_closed_(std::move(on_closed)),
+      by_level_(gate == Gate::kOpen),
+      trigger_(by_level_ ? EventLoop::Trigger::kLevel
+                         : EventLoop::Trigger::kEdge) {}
 
 IngressPipe::~IngressPipe() { FIFOBUS_CHECK(registration_.generation == 0); }
 
@@ -100,20 +116,30 @@ void IngressPipe::OnEvents(uint32_t) { worker_.loop().Ready(registration_); }
 void IngressPipe::OnTurn() {
   const std::shared_ptr<IngressPipe> self = shared_from_this();
   size_t budget = round_bytes_max_;
-  while (MayRead()) {
+  for (int reads = 1; MayRead(); ++reads) {
     if (budget == 0) {
       worker_.loop().Ready(registration_);
       return;
     }
     if (ReadOnce(budget) != Step::kRead) return;
+    if (reads > 1) gathering_ = kGatheringPatience;
   }
 }
 
 bool IngressPipe::MayRead() {
-  if (pauses_.load() > 0) return false;
+  if (pauses_.load() > 0) {
+    Watch(EventLoop::Trigger::kEdge);
+    return false;
+  }
+  if (by_level_) Watch(EventLoop::Trigger::kLevel);
   if (gate_ == Gate::kOpen || finishing_) return true;
   return feed_.Admit(UnreadBytes(fd_.get()), PipeBytes(fd_.get())) ==
          Feed::Admission::kRead;
+}
+
+void IngressPipe::Watch(EventLoop::Trigger trigger) {
+  if (std::exchange(trigger_, trigger) == trigger) return;
+  worker_.loop().Change(fd_.get(), EPOLLIN, registration_, trigger);
 }
 
 IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
@@ -121,19 +147,41 @@ IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
   const ChunkRef chunk = ChunkForReading();
   const ReadResult read =
       ReadFifo(fd_.get(), chunk->bytes() + before, chunk->capacity() - before);
-  switch (read.outcome) {
-    case ReadOutcome::kBytes:
-      budget -= std::min(budget, read.bytes);
-      if (read.bytes >= kFullPipeBytes) {
-        growing_.OnFull(fd_.get(), wanted_bytes_);
-      }
-      return Pass(chunk, before + read.bytes);
-    case ReadOutcome::kNoWriter:
-      return HangUp();
-    case ReadOutcome::kEmpty:
-      break;
+  if (read.outcome != ReadOutcome::kBytes) return OnNothingRead(read.outcome);
+  if (read.bytes >= kFullPipeBytes) growing_.OnFull(fd_.get(), wanted_bytes_);
+  size_t bytes = before + read.bytes;
+  const ReadOutcome last =
+      gathering_ > 0 ? Gather(chunk, bytes) : ReadOutcome::kBytes;
+  budget -= std::min(budget, bytes - before);
+  const Step step = Pass(chunk, bytes);
+  if (step == Step::kClosed) return step;
+  if (last != ReadOutcome::kBytes) return OnNothingRead(last);
+  return ProbablyEmpty(read.bytes) ? Step::kEmpty : Step::kRead;
+}
+
+// Several small writes of a publisher that is ahead of this worker then cost
+// each subscriber one write and one wake-up.
+ReadOutcome IngressPipe::Gather(const ChunkRef& chunk, size_t& bytes) {
+  --gathering_;
+  while (bytes < kGatheredBytesMax &&
+         chunk->capacity() - bytes >= kFullPipeBytes) {
+    const ReadResult read =
+        ReadFifo(fd_.get(), chunk->bytes() + bytes, chunk->capacity() - bytes);
+    if (read.outcome != ReadOutcome::kBytes) return read.outcome;
+    bytes += read.bytes;
+    gathering_ = kGatheringPatience;
   }
-  return finishing_ ? HangUp() : Step::kEmpty;
+  return ReadOutcome::kBytes;
+}
+
+bool IngressPipe::ProbablyEmpty(size_t bytes_read) {
+  if (!by_level_ || finishing_ || bytes_read > PIPE_BUF) return false;
+  return ++lone_reads_ % kLoneReadsPerProbe != 0;
+}
+
+IngressPipe::Step IngressPipe::OnNothingRead(ReadOutcome outcome) {
+  if (outcome == ReadOutcome::kNoWriter || finishing_) return HangUp();
+  return Step::kEmpty;
 }
 
 IngressPipe::Step IngressPipe::HangUp() {
@@ -142,7 +190,11 @@ IngressPipe::Step IngressPipe::HangUp() {
   carry_.clear();
   assembly_ = ChunkRef();
   assembled_bytes_ = 0;
-  if (outcome == FeedOutcome::kContinue && !finishing_) return Step::kEmpty;
+  if (outcome == FeedOutcome::kContinue && !finishing_) {
+    by_level_ = false;  // the hang-up's level would last
+    Watch(EventLoop::Trigger::kEdge);
+    return Step::kEmpty;
+  }
   Close();
   return Step::kClosed;
 }

@@ -13,6 +13,7 @@
 #include "broker/base/unique_fd.h"
 #include "broker/core/feed.h"
 #include "broker/io/event_loop.h"
+#include "broker/io/fifo.h"
 #include "broker/io/half_received.h"
 #include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
@@ -28,9 +29,16 @@ namespace fifobus {
 // holds no chunk; once the feed wants more than a chunk, the bytes are read
 // straight into a buffer that grows with what has arrived.
 //
+// An open gate is watched level-triggered: then the read that would only find
+// the pipe empty can be left out, which is a quarter of the system calls that a
+// lone message costs. While paused it is watched for edges, as a gated pipe
+// always is, so that what waits, or a hang-up, does not wake the worker for
+// ever.
+//
 // Invariants: (1) a read follows only when no pause is owed; (2) whoever stops
-// reading before the pipe was seen empty has asked for another turn, or is
-// paused, or rests at its gate; (3) rest_bytes() is charged to HalfReceived.
+// reading before the pipe was seen empty is told by its level, or has asked for
+// another turn, or is paused, or rests at its gate; (3) rest_bytes() is charged
+// to HalfReceived.
 //
 // Worker-affine, but for Pause, Resume and Nudge. Always held by shared_ptr: a
 // queue may still hold the valve when the pipe is closed.
@@ -82,7 +90,15 @@ class IngressPipe : public Valve,
 
   void PostTurn();
   bool MayRead();
+  // Has the level reported, or edges only.
+  void Watch(EventLoop::Trigger trigger);
   Step ReadOnce(size_t& budget);
+  // Reads on behind the chunk's `bytes` while writes are small and quick.
+  // Returns how the last read ended.
+  ReadOutcome Gather(const ChunkRef& chunk, size_t& bytes);
+  // Whether a read of so many bytes has probably left the pipe empty.
+  bool ProbablyEmpty(size_t bytes_read);
+  Step OnNothingRead(ReadOutcome outcome);
   Step HangUp();
   Step Pass(const ChunkRef& chunk, size_t bytes);
   // A chunk with the rest at its front and room behind it.
@@ -101,7 +117,13 @@ class IngressPipe : public Valve,
   const size_t chunk_bytes_;
   std::function<void()> on_closed_;
   EventLoop::Registration registration_;
+  // False: gated, or was left by its writers once and stays.
+  bool by_level_;
+  EventLoop::Trigger trigger_;
   bool finishing_ = false;
+  // Above 0 while reads find that the publisher has written again meanwhile.
+  int gathering_ = 0;
+  unsigned lone_reads_ = 0;
 
   // At most one of the two is used.
   std::string carry_;
