@@ -77,15 +77,18 @@ def systems_table(sign):
 
 
 def sections(results, sign):
-    """(heading, paragraph, tables), in the order of the page."""
+    """(heading, paragraph, titles of plots, tables), in the order of the page."""
     return [
-        ("How should a reader wait?", WAITING, [tables.advice(results)]),
+        ("How should a reader wait?", WAITING,
+         ["Latency by how the reader waits", "Round trip by how both ends wait"],
+         [tables.advice(results)]),
         ("How does fifobus compare?", READING,
+         ["Latency of all systems", "Throughput over size", "Fan-out over subscribers"],
          [tables.goals(results), tables.losses(results), *tables.latencies(results),
           *tables.streams(results), *tables.fans(results)]),
-        ("How does it scale?", "", tables.scaling(results)),
-        ("What would be faster?", LIMITS, []),
-        ("What was measured, and on what?", "",
+        ("How does it scale?", "", ["As the bus fills"], tables.scaling(results)),
+        ("What would be faster?", LIMITS, [], []),
+        ("What was measured, and on what?", "", [],
          [machine_table(sign), systems_table(sign), tables.matrix(results)]),
     ]
 
@@ -95,13 +98,9 @@ def html_page(results, sign):
              "<title>fifobus: measured</title>", f"<style>{STYLE}</style></head><body>",
              f"<h1>fifobus, measured</h1><p class=note>{html.escape(sign['title'])}</p>"]
     drawn = dict(plots.all_plots(results))
-    places = {0: ["Latency by how the reader waits", "Round trip by how both ends wait"],
-              1: ["Latency of all systems", "Throughput over size",
-                  "Fan-out over subscribers"],
-              2: ["As the bus fills"]}
-    for index, (heading, paragraph, some_tables) in enumerate(sections(results, sign)):
+    for heading, paragraph, titles, some_tables in sections(results, sign):
         parts.append(f"<h2>{heading}</h2><p>{html.escape(paragraph)}</p>")
-        for title in places.get(index, []):
+        for title in titles:
             parts.append(f"<figure><figcaption>{title}</figcaption>{drawn[title]}"
                          "</figure>")
         parts += [html_table(table) for table in some_tables]
@@ -110,7 +109,7 @@ def html_page(results, sign):
 
 def markdown_page(results, sign):
     parts = ["# fifobus, measured", sign["title"]]
-    for heading, paragraph, some_tables in sections(results, sign):
+    for heading, paragraph, _titles, some_tables in sections(results, sign):
         parts += [f"## {heading}", paragraph]
         parts += [markdown_table(table) for table in some_tables]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -56,14 +56,19 @@ def matrix(sizes, rates):
     for size in sizes:
         for wait in WAITS:
             for system in MATRIX_SYSTEMS:
-                for rate in rates:
-                    if rate * size > MATRIX_BYTES_PER_S_MAX:
-                        continue
-                    yield Cell("matrix", system, size=size, wait=wait, rate=rate,
-                               batch=rate == 0)
-                if system is not systems.RawFifo:
-                    yield Cell("matrix", system, size=size, wait=wait, ping=True,
-                               spin=wait == "busy", batch=False)
+                for load in matrix_loads(system, size, wait, rates):
+                    yield Cell("matrix", system, size=size, wait=wait, **load)
+
+
+def matrix_loads(system, size, wait, rates):
+    """All rates that the path can carry, and ping-pong where there is a path back.
+    The broker spins with its reader only in ping-pong: there no third process, the
+    publisher, needs a core of its own."""
+    for rate in rates:
+        if rate * size <= MATRIX_BYTES_PER_S_MAX:
+            yield {"rate": rate, "batch": rate == 0}
+    if system is not systems.RawFifo:
+        yield {"ping": True, "batch": False, "spin": wait == "busy"}
 
 
 def quick(peers):
