@@ -73,7 +73,8 @@ absl::Status Broker::StartWorkers() {
   for (int i = 0; i < count; ++i) {
     auto worker = Worker::Start(
         i, parts_.options,
-        i < spinning ? parts_.options.busy_poll : absl::ZeroDuration());
+        i < spinning ? parts_.options.busy_poll : absl::ZeroDuration(),
+        &parts_.pipe_growth);
     if (!worker.ok()) return worker.status();
     parts_.routers.push_back(
         std::make_unique<Router>(parts_.options, parts_.table, parts_.counters,

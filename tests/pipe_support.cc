@@ -90,7 +90,7 @@ bool PipesMayGrow() {
 }
 
 TestWorker::TestWorker(const BrokerOptions& options) {
-  auto worker = Worker::Start(0, options, absl::ZeroDuration());
+  auto worker = Worker::Start(0, options, absl::ZeroDuration(), nullptr);
   EXPECT_TRUE(worker.ok()) << worker.status();
   worker_ = *std::move(worker);
 }

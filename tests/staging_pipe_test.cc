@@ -27,14 +27,14 @@ std::vector<Slice> Slices(std::string_view text) {
   return slices;
 }
 
-std::unique_ptr<StagingPipe> Make(size_t bytes) {
-  auto staging = StagingPipe::Create(bytes);
+std::unique_ptr<StagingPipe> Make(PipeGrowth* growth = nullptr) {
+  auto staging = StagingPipe::Create(growth);
   EXPECT_TRUE(staging.ok()) << staging.status();
   return *std::move(staging);
 }
 
 TEST(StagingPipe, ManyGetTheSameBytesAgainAndAgain) {
-  const auto staging = Make(65536);
+  const auto staging = Make();
   std::vector<PipeEnds> pipes(5);
   for (PipeEnds& pipe : pipes) pipe = MakePipe();
   for (size_t size = 1; size <= 8192; size = size * 2 + 1) {
@@ -59,13 +59,15 @@ TEST(StagingPipe, ManyGetTheSameBytesAgainAndAgain) {
 }
 
 TEST(StagingPipe, WhatHasNoRoomInItFollowsByWriting) {
-  const auto staging = Make(4096);
-  const std::string text = Numbers(8000);
+  if (!PipesMayGrow()) GTEST_SKIP() << "this user's pipes are at their limit";
+  const auto staging = Make();
+  const std::string text = Numbers(100000);
   const std::vector<Slice> slices = Slices(text);
   const Staged* staged = staging->Load(slices);
   ASSERT_NE(staged, nullptr);
-  ASSERT_LE(staged->bytes, text.size());
+  ASSERT_LT(staged->bytes, text.size());
   const PipeEnds pipe = MakePipe();
+  TrySetPipeBytes(pipe.writing.get(), 1 << 18);
   const SinkResult result = WriteStaged(*staged, pipe.writing.get(), slices);
   EXPECT_EQ(result.outcome, SinkOutcome::kAll);
   EXPECT_EQ(result.bytes_taken, text.size());
@@ -73,8 +75,43 @@ TEST(StagingPipe, WhatHasNoRoomInItFollowsByWriting) {
   staging->Unload();
 }
 
+TEST(StagingPipe, StagesNothingWhereThatWouldBeLittle) {
+  const auto staging = Make();
+  const std::string text = Numbers(200000);
+  EXPECT_EQ(staging->Load(Slices(text)), nullptr);
+  // It is empty again.
+  const std::string small = Numbers(5000);
+  const Staged* staged = staging->Load(Slices(small));
+  ASSERT_NE(staged, nullptr);
+  EXPECT_EQ(staged->bytes, small.size());
+  staging->Unload();
+}
+
+TEST(StagingPipe, GrowsWithinTheBudgetOfAllPipes) {
+  if (!PipesMayGrow()) GTEST_SKIP() << "this user's pipes are at their limit";
+  BrokerOptions options;
+  options.grown_pipes_bytes_max = options.busy_pipe_bytes;
+  PipeGrowth growth(options);
+  const std::string text = Numbers(200000);
+  {
+    const auto staging = Make(&growth);
+    EXPECT_EQ(staging->Load(Slices(text)), nullptr);
+    const Staged* staged = staging->Load(Slices(text));
+    ASSERT_NE(staged, nullptr);
+    EXPECT_EQ(staged->bytes, text.size());
+    staging->Unload();
+    const auto late = Make(&growth);
+    EXPECT_EQ(late->Load(Slices(text)), nullptr);
+    EXPECT_EQ(late->Load(Slices(text)), nullptr) << "the budget is spent";
+  }
+  const auto next = Make(&growth);
+  EXPECT_EQ(next->Load(Slices(text)), nullptr);
+  EXPECT_NE(next->Load(Slices(text)), nullptr) << "it was given back";
+  next->Unload();
+}
+
 TEST(StagingPipe, AShortCountIsTheLengthOfWhatArrived) {
-  const auto staging = Make(65536);
+  const auto staging = Make();
   const std::string text = Numbers(8000);
   const std::vector<Slice> slices = Slices(text);
   const Staged* staged = staging->Load(slices);
@@ -96,7 +133,7 @@ TEST(StagingPipe, AShortCountIsTheLengthOfWhatArrived) {
 TEST(StagingPipe, AReaderThatIsGoneTakesNothing) {
   TestWorker worker;  // SIGPIPE is blocked on workers, as WriteStaged requires
   worker.Do([] {
-    const auto staging = Make(65536);
+    const auto staging = Make();
     const std::string text = Numbers(5000);
     const std::vector<Slice> slices = Slices(text);
     const Staged* staged = staging->Load(slices);

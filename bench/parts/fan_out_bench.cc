@@ -76,9 +76,13 @@ BENCHMARK(BM_WriteEach)->Apply(Arguments);
 
 void BM_TeeEach(benchmark::State& state) {
   Pipes pipes(state.range(1));
-  const auto staging = StagingPipe::Create(kPipeBytes);
+  PipeGrowth growth{BrokerOptions()};
+  const auto staging = StagingPipe::Create(&growth);
   const std::string bytes(static_cast<size_t>(state.range(0)), 'x');
   const Slice slice = {bytes.data(), bytes.size()};
+  // It grows when it is too small.
+  (void)(*staging)->Load({&slice, 1});
+  (*staging)->Unload();
   for (auto _ : state) {
     const Staged* staged = (*staging)->Load({&slice, 1});
     for (const UniqueFd& fd : pipes.writing()) {

@@ -241,6 +241,7 @@ void IngressPipe::KeepRest(std::string_view rest, size_t wanted) {
   if (!assemble) {
     assembly_ = ChunkRef();
     assembled_bytes_ = 0;
+    wanted_bytes_ = 0;
     if (rest.empty() && carry_.capacity() > kCarryBytesKept) {
       carry_ = std::string();
     }

@@ -129,7 +129,7 @@ class IngressPipe : public Valve,
   std::string carry_;
   ChunkRef assembly_;
   size_t assembled_bytes_ = 0;
-  size_t wanted_bytes_ = 0;  // of the assembly
+  size_t wanted_bytes_ = 0;  // of the assembly; 0: there is none
 
   std::atomic<int> pauses_{0};
 };

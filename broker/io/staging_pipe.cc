@@ -34,8 +34,9 @@ SinkResult Tee(const Staged& staged, int fd) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<StagingPipe>> StagingPipe::Create(size_t bytes) {
-  auto staging = std::unique_ptr<StagingPipe>(new StagingPipe());
+absl::StatusOr<std::unique_ptr<StagingPipe>> StagingPipe::Create(
+    PipeGrowth* growth) {
+  auto staging = std::unique_ptr<StagingPipe>(new StagingPipe(growth));
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "pipe2");
@@ -46,14 +47,18 @@ absl::StatusOr<std::unique_ptr<StagingPipe>> StagingPipe::Create(size_t bytes) {
   if (!staging->nowhere_.valid()) {
     return absl::ErrnoToStatus(errno, "open /dev/null");
   }
-  if (bytes > 0) TrySetPipeBytes(staging->writing_.get(), bytes);
   return staging;
 }
 
 const Staged* StagingPipe::Load(absl::Span<const Slice> slices) {
   FIFOBUS_CHECK(staged_.bytes == 0);
+  const size_t total = TotalBytes(slices);
   staged_ = {reading_.get(), WriteFifo(writing_.get(), slices).bytes_taken};
-  return staged_.bytes > 0 ? &staged_ : nullptr;
+  if (staged_.bytes < total) growing_.OnFull(writing_.get(), total);
+  if (2 * staged_.bytes >= total) return &staged_;
+  // Each subscriber would cost two system calls and most of the copying.
+  Unload();
+  return nullptr;
 }
 
 void StagingPipe::Unload() {

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "broker/base/unique_fd.h"
 #include "broker/core/sink.h"
+#include "broker/io/pipe_growth.h"
 
 namespace fifobus {
 
@@ -21,21 +22,28 @@ struct Staged {
 // subscribers. The pages hold copies: a publisher's pages, which it could still
 // change, are never handed on.
 //
+// Begins at the kernel's default size and grows, like any pipe, when what is
+// to be staged does not fit. With however few slots it stages what it can:
+// nothing, where that would be less than half.
+//
 // Worker-affine; owned by a Worker.
 class StagingPipe : public Staging {
  public:
-  // As large as the kernel allows, up to `bytes`; 0: the default.
-  static absl::StatusOr<std::unique_ptr<StagingPipe>> Create(size_t bytes);
+  // `growth` must live as long as this; null: the pipe keeps its size.
+  static absl::StatusOr<std::unique_ptr<StagingPipe>> Create(
+      PipeGrowth* growth);
+  ~StagingPipe() override { growing_.GiveBack(); }
 
   const Staged* Load(absl::Span<const Slice> slices) override;
   void Unload() override;
 
  private:
-  StagingPipe() = default;
+  explicit StagingPipe(PipeGrowth* growth) : growing_(growth) {}
 
   UniqueFd reading_;
   UniqueFd writing_;
   UniqueFd nowhere_;  // /dev/null
+  GrowingPipe growing_;
   Staged staged_;
 };
 

@@ -7,10 +7,11 @@
 
 namespace fifobus {
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
-    int index, const BrokerOptions& options, absl::Duration busy_poll) {
+    int index, const BrokerOptions& options, absl::Duration busy_poll,
+    PipeGrowth* growth) {
   auto loop = EventLoop::Create(busy_poll);
   if (!loop.ok()) return loop.status();
-  auto staging = StagingPipe::Create(options.large_pipe_bytes);
+  auto staging = StagingPipe::Create(growth);
   if (!staging.ok()) return staging.status();
   auto worker = std::unique_ptr<Worker>(
       new Worker(index, options, *std::move(loop), *std::move(staging)));

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "broker/base/chunk.h"
 #include "broker/io/event_loop.h"
+#include "broker/io/pipe_growth.h"
 #include "broker/io/staging_pipe.h"
 #include "broker/options.h"
 
@@ -19,9 +20,11 @@ namespace fifobus {
 // Thread-safe: loop().Post, index. All else is for the worker's own thread.
 class Worker {
  public:
-  // The thread runs from now on.
+  // The thread runs from now on. `growth` must live as long as this; null:
+  // staging keeps the size that a pipe has.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(
-      int index, const BrokerOptions& options, absl::Duration busy_poll);
+      int index, const BrokerOptions& options, absl::Duration busy_poll,
+      PipeGrowth* growth);
 
   // Ends the thread after what is posted.
   ~Worker();
