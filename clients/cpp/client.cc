@@ -125,8 +125,11 @@ PublishOutcome Client::Publish(const MessageFields& message,
   do {
     outcome = AwaitSession(deadline);
     if (outcome != PublishOutcome::kSent) return outcome;
-    outcome = open_batches_ > 0 ? AddToBatch(message, deadline)
-                                : SendNow(message, deadline);
+    // What would make a write of its own anyhow is not copied for it.
+    const bool gathered =
+        open_batches_ > 0 && message.payload.size() < kBatchBytes;
+    outcome =
+        gathered ? AddToBatch(message, deadline) : SendNow(message, deadline);
     // The session was lost before any of it was taken: the next one gets it.
   } while (outcome == PublishOutcome::kDisconnected && options_.reconnect);
   return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;

@@ -254,7 +254,8 @@ class Client {
 };
 
 // Gathers messages as long as it lives, so that many cross the pipe in one
-// write: they go out at 64 KiB, at Flush, and at the end.
+// write: they go out at 64 KiB, with a message that is as large by itself, at
+// Flush, and at the end.
 //
 //   {
 //     fifobus::Batch batch(client);
