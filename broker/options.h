@@ -23,7 +23,9 @@ struct BrokerOptions {
   int workers = 0;
 
   // How long an idle worker spins before it sleeps in epoll. Waking a sleeping
-  // core takes some 20 times longer than moving a small message.
+  // core takes some 20 times longer than moving a small message; but spinning
+  // only while it seems to pay did not, where the cores are shared with the
+  // clients: broker/DESIGN.md, decisions.
   absl::Duration busy_poll = absl::ZeroDuration();
 
   // Bytes of a frame after its prefix. Larger payloads belong into a file whose
