@@ -9,7 +9,9 @@
 
 #include "benchmark/benchmark.h"
 #include "broker/io/fifo.h"
+#include "broker/io/pipe_growth.h"
 #include "broker/io/staging_pipe.h"
+#include "broker/options.h"
 
 namespace fifobus {
 namespace {
