@@ -29,6 +29,9 @@ constexpr char kDeliveryTag = Tag(9, kLen);
 constexpr char kRetainedTag = Tag(1, kVarint);
 constexpr char kAckIdTag = Tag(2, kVarint);
 constexpr char kDeliveryCountTag = Tag(3, kVarint);
+constexpr char kAckTag = Tag(11, kLen);
+constexpr char kAckIdsTag = Tag(1, kLen);  // packed
+constexpr char kVerdictTag = Tag(2, kVarint);
 constexpr char kHeaderNameTag = Tag(1, kLen);
 constexpr char kHeaderValueTag = Tag(2, kLen);
 
@@ -156,6 +159,20 @@ void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out) {
   at = PutNumber(at, kRetainedTag, retained);
   at = PutNumber(at, kAckIdTag, delivery.ack_id);
   PutNumber(at, kDeliveryCountTag, delivery.delivery_count);
+}
+
+void AppendAckFrame(uint64_t ack_id, AckVerdict verdict, std::string& out) {
+  const auto number = static_cast<uint64_t>(verdict);
+  const size_t id_bytes = VarintBytes(ack_id);
+  const size_t member_bytes = 2 + id_bytes + NumberBytes(number);
+  const size_t body_bytes = 2 + member_bytes;
+  char* at = PutPrefix(Extend(out, kFramePrefixBytes + body_bytes), body_bytes);
+  *at++ = kAckTag;
+  at = PutVarint(at, member_bytes);
+  *at++ = kAckIdsTag;
+  at = PutVarint(at, id_bytes);
+  at = PutVarint(at, ack_id);
+  PutNumber(at, kVerdictTag, number);
 }
 
 void AppendFrame(const pb::Frame& frame, std::string& out) {

@@ -48,6 +48,12 @@ void WriteMessageFrame(const MessageFields& fields, char* out);
 // message must follow directly.
 void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out);
 
+// How a group's member answers a message: Ack.Verdict of frame.proto.
+enum class AckVerdict { kDone = 0, kRetry = 1 };
+
+// Appends an Ack frame for one message.
+void AppendAckFrame(uint64_t ack_id, AckVerdict verdict, std::string& out);
+
 // Appends a control frame. REQUIRES: exactly one member is set.
 void AppendFrame(const pb::Frame& frame, std::string& out);
 

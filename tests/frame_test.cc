@@ -326,5 +326,24 @@ TEST(FramingDocument, ItsExamplesAreWhatTheWriterWrites) {
   EXPECT_EQ(DocumentedFrame("delivery"), frame);
 }
 
+TEST(Ack, IsWrittenAsProtobufDoes) {
+  for (const uint64_t id : {uint64_t{1}, uint64_t{300}, UINT64_MAX}) {
+    for (const AckVerdict verdict : {AckVerdict::kDone, AckVerdict::kRetry}) {
+      std::string bytes;
+      AppendAckFrame(id, verdict, bytes);
+      pb::Frame frame;
+      ASSERT_TRUE(frame.ParseFromString(bytes.substr(kFramePrefixBytes)));
+      ASSERT_EQ(frame.ack().ack_ids_size(), 1);
+      EXPECT_EQ(frame.ack().ack_ids(0), id);
+      EXPECT_EQ(frame.ack().verdict(), verdict == AckVerdict::kRetry
+                                           ? pb::Ack::VERDICT_RETRY
+                                           : pb::Ack::VERDICT_DONE);
+      std::string expected;
+      AppendFrame(frame, expected);
+      EXPECT_EQ(bytes, expected);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fifobus
