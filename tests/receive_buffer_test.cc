@@ -105,5 +105,27 @@ TEST_F(ReceiveBufferTest, AStreamComesOutAsItWentIn) {
   EXPECT_TRUE(taken == written);
 }
 
+TEST_F(ReceiveBufferTest, WhatIsTakenStaysWhereItIsUntilItIsReleased) {
+  ReceiveBuffer buffer(1 << 20);
+  Write("first");
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  const std::string_view taken = buffer.untaken();
+  buffer.Take(taken.size());
+  // More than its capacity, so that the rest must move.
+  const std::string more(60'000, 'x');
+  for (int i = 0; i < 10; ++i) {
+    Write(more);
+    ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  }
+  EXPECT_EQ(taken, "first");
+  EXPECT_EQ(buffer.untaken().size(), 10 * more.size());
+  buffer.Clear();
+  EXPECT_EQ(taken, "first");
+  buffer.Release();
+  Write("again");
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  EXPECT_EQ(buffer.untaken(), "again");
+}
+
 }  // namespace
 }  // namespace fifobus

@@ -37,21 +37,37 @@ void ReceiveBuffer::Take(size_t bytes) {
   scanned_ = std::max(scanned_, taken_);
 }
 
-void ReceiveBuffer::Clear() { taken_ = scanned_ = end_ = wanted_ = 0; }
+void ReceiveBuffer::Clear() {
+  if (released_ < taken_) {
+    Retire();
+    capacity_ = 0;
+  }
+  released_ = taken_ = scanned_ = end_ = wanted_ = 0;
+}
+
+void ReceiveBuffer::Retire() {
+  // One that is retired already holds what was taken; this one holds nothing
+  // that anybody has seen.
+  if (!retired_) retired_ = std::move(bytes_);
+}
 
 // The rest moves to the front only when the room behind it is too small: once
 // for about every capacity read.
 void ReceiveBuffer::MakeRoom() {
   const size_t held = end_ - taken_;
-  if (held == 0) {
-    taken_ = scanned_ = end_ = 0;
+  const bool viewed = released_ < taken_;
+  if (held == 0 && !viewed) {
+    released_ = taken_ = scanned_ = end_ = 0;
   }
   const size_t needed = std::max(held + kReadBytesMin, wanted_);
   if (capacity_ - taken_ >= needed && capacity_ - end_ >= kReadBytesMin) return;
-  if (capacity_ < needed) {
-    const size_t capacity = std::max({kFirstCapacity, 2 * capacity_, needed});
+  if (capacity_ < needed || viewed) {
+    const size_t capacity =
+        capacity_ < needed ? std::max({kFirstCapacity, 2 * capacity_, needed})
+                           : capacity_;
     auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
     if (held > 0) std::memcpy(bytes.get(), at(taken_), held);
+    if (viewed) Retire();
     bytes_ = std::move(bytes);
     capacity_ = capacity;
   } else {
@@ -59,7 +75,7 @@ void ReceiveBuffer::MakeRoom() {
   }
   scanned_ -= taken_;
   end_ = held;
-  taken_ = 0;
+  released_ = taken_ = 0;
 }
 
 }  // namespace fifobus

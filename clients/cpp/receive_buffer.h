@@ -11,10 +11,11 @@ namespace fifobus {
 // decoded in place. Grows with the largest frame and with what is read ahead,
 // up to a bound.
 //
-//   |  taken  |  scanned  |  not scanned  |  room  |
+//   |  released  |  taken  |  scanned  |  not scanned  |  room  |
 //
 // Scanning looks ahead for answers without taking the messages before them.
-// Thread-compatible.
+// What is taken stays where it is until it is released, whatever is read
+// meanwhile. Thread-compatible.
 class ReceiveBuffer {
  public:
   // `bytes_max` bounds what is read ahead; one frame may always be completed.
@@ -26,7 +27,8 @@ class ReceiveBuffer {
     kEnd,    // the pipe has no writer
     kFull,   // bytes_max is reached; nothing was read
   };
-  // Reads once from `fd`, which must be non-blocking. Views of the buffer end.
+  // Reads once from `fd`, which must be non-blocking. Views of what is not
+  // taken end.
   [[nodiscard]] FillOutcome Fill(int fd);
 
   // What is not taken; what is not scanned.
@@ -41,8 +43,12 @@ class ReceiveBuffer {
 
   // REQUIRES: that many bytes are there.
   void Scan(size_t bytes) { scanned_ += bytes; }
-  // What is taken counts as scanned. Views of it stay valid until Fill.
+  // What is taken counts as scanned. Views of it stay valid until Release.
   void Take(size_t bytes);
+  void Release() {
+    released_ = taken_;
+    if (retired_) retired_.reset();
+  }
 
   // The frame at the end of the buffer needs this many bytes in all: makes Fill
   // read on although bytes_max is reached.
@@ -53,10 +59,14 @@ class ReceiveBuffer {
  private:
   const char* at(size_t offset) const { return bytes_.get() + offset; }
   void MakeRoom();
+  void Retire();
 
   const size_t bytes_max_;
   std::unique_ptr<char[]> bytes_;
+  // What bytes_ was when something was taken that is not released.
+  std::unique_ptr<char[]> retired_;
   size_t capacity_ = 0;
+  size_t released_ = 0;
   size_t taken_ = 0;
   size_t scanned_ = 0;
   size_t end_ = 0;
