@@ -367,7 +367,7 @@ TEST(Reconnect, SubscribesAnewAndTellsOfTheGap) {
   bus.Restart();
   const Received gap = subscriber->Receive(absl::Now() + kHang);
   ASSERT_EQ(gap.outcome, ReceiveOutcome::kGap);
-  EXPECT_TRUE(gap.gap.reconnected);
+  EXPECT_EQ(gap.gap.reason, GapReason::kReconnected);
   ASSERT_TRUE(subscriber->Ping(kHang).ok());
   // All that was published had been read when the broker said Goodbye.
   EXPECT_EQ(publisher->Publish("a", "after"), PublishOutcome::kSent);

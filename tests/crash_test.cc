@@ -146,7 +146,7 @@ TEST_F(CrashTest, AfterTheBrokersDeathClientsAreBackByThemselves) {
     Serve();
     const Received gap = subscriber->Receive(absl::Now() + kHang);
     ASSERT_EQ(gap.outcome, ReceiveOutcome::kGap);
-    EXPECT_TRUE(gap.gap.reconnected);
+    EXPECT_EQ(gap.gap.reason, GapReason::kReconnected);
     ASSERT_TRUE(WaitUntil([&] { return subscriber->Ping(kHang).ok(); }));
     EXPECT_EQ(publisher->Publish("a", "again"), PublishOutcome::kSentAfterGap);
     EXPECT_EQ(ReceivePayloads(*subscriber, 1),

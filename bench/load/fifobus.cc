@@ -71,6 +71,9 @@ class FifobusSubscriber : public Subscriber {
           continue;
         case ReceiveOutcome::kGap:
           continue;  // shows as lost
+        case ReceiveOutcome::kConfirmation:
+        case ReceiveOutcome::kReply:
+          continue;  // never asked for
         case ReceiveOutcome::kWouldBlock:
           if (came) return true;
           if (absl::Now() > deadline_) return Idle();

@@ -35,6 +35,9 @@ Exit Receive(Client& client, const BenchSubOptions& options,
         break;
       case ReceiveOutcome::kGap:
         break;  // shows as lost
+      case ReceiveOutcome::kConfirmation:
+      case ReceiveOutcome::kReply:
+        break;  // never asked for
       case ReceiveOutcome::kWouldBlock:
         if (absl::Now() >= deadline) return kTimedOut;
         WaitReadable(client, deadline);

@@ -1,60 +1,101 @@
 #include "clients/cpp/client.h"
 
-#include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "clients/cpp/connection.h"
+#include "clients/cpp/dialogue.h"
+#include "clients/cpp/inbound.h"
+#include "clients/cpp/message_check.h"
+#include "clients/cpp/outbound.h"
 #include "fmt/format.h"
-#include "proto/topic.h"
 
 namespace fifobus {
 namespace {
 
-// A batch is written when it is this large: what a default pipe holds.
-constexpr size_t kBatchBytes = size_t{64} << 10;
-
-// From this much on a payload is written from the caller's memory and not
-// copied behind its head. Not tuned.
-constexpr size_t kUncopiedBytes = size_t{16} << 10;
-
-// How often a client that only publishes looks for what the broker says.
-constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
-
-// How long the destructor waits for the rest of a partial write.
+// How long the destructor waits for what is not written.
 constexpr absl::Duration kLastFlush = absl::Seconds(1);
 
-absl::Status InvalidName(std::string_view kind, std::string_view name,
-                         TopicFault fault) {
-  return absl::InvalidArgumentError(fmt::format("the {} \"{}\" {}", kind,
-                                                name.substr(0, kTopicBytesMax),
-                                                TopicFaultText(fault)));
+// Hello must fit into a pipe that nobody reads yet.
+constexpr size_t kWillBytesMax = size_t{32} << 10;
+
+pb::Overflow OverflowOf(Overflow overflow) {
+  switch (overflow) {
+    case Overflow::kDropOldest:
+      return pb::OVERFLOW_DROP_OLDEST;
+    case Overflow::kDropNewest:
+      return pb::OVERFLOW_DROP_NEWEST;
+    case Overflow::kLatest:
+      return pb::OVERFLOW_LATEST;
+    case Overflow::kDisconnect:
+      return pb::OVERFLOW_DISCONNECT;
+    case Overflow::kBlock:
+      return pb::OVERFLOW_BLOCK;
+  }
+  return pb::OVERFLOW_UNSPECIFIED;
 }
 
-Gap GapOf(std::string_view member) {
-  pb::Gap frame;
-  (void)frame.ParseFromArray(member.data(), static_cast<int>(member.size()));
-  Gap gap;
-  gap.messages = frame.messages();
-  for (const pb::Gap::Loss& loss : frame.losses()) {
-    gap.losses.push_back({loss.topic(), loss.messages()});
+absl::Status CheckWill(const OwnedMessage& will) {
+  std::vector<HeaderView> headers;
+  for (const OwnedMessage::Header& header : will.headers) {
+    headers.push_back({header.name, header.value});
   }
-  return gap;
+  MessageFields fields;
+  fields.topic = will.topic;
+  fields.payload = will.payload;
+  fields.reply_topic = will.reply_topic;
+  fields.content_type = will.content_type;
+  fields.headers = headers;
+  absl::Status status = CheckPublishTopic(will.topic);
+  if (status.ok()) status = CheckMetadata(fields);
+  if (status.ok() && MessageBodyBytes(fields) > kWillBytesMax) {
+    status = absl::InvalidArgumentError(
+        fmt::format("the will has {} bytes; at most {} are possible",
+                    MessageBodyBytes(fields), kWillBytesMax));
+  }
+  return status;
+}
+
+pb::Hello HelloOf(const ClientOptions& options) {
+  pb::Hello hello;
+  hello.set_client_name(options.client_name);
+  hello.set_overflow(OverflowOf(options.overflow));
+  hello.set_queue_bytes_max(options.queue_bytes_max);
+  hello.set_queue_messages_max(options.queue_messages_max);
+  if (options.will) options.will->CopyTo(*hello.mutable_will());
+  return hello;
+}
+
+absl::Status Unknown(const absl::Status& cause) {
+  if (!absl::IsUnavailable(cause) && !absl::IsDeadlineExceeded(cause)) {
+    return cause;
+  }
+  return absl::Status(
+      cause.code(),
+      fmt::format("it is not known whether the message was taken: {}",
+                  std::string(cause.message())));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Start(ClientOptions options) {
+  if (options.will) {
+    const absl::Status will = CheckWill(*options.will);
+    if (!will.ok()) return will;
+  }
   Connection::Options connection_options;
   connection_options.dir = options.dir;
-  connection_options.client_name = options.client_name;
+  connection_options.hello = HelloOf(options);
   connection_options.reconnect = options.reconnect;
   connection_options.receive_bytes_max = options.receive_bytes_max;
   auto connection = Connection::Make(std::move(connection_options));
   if (!connection.ok()) return connection.status();
-  auto client = std::unique_ptr<Client>(
-      new Client(std::move(options), *std::move(connection)));
-  client->Progress();
+  auto client = std::unique_ptr<Client>(new Client(
+      options.mode, std::make_unique<Dialogue>(*std::move(connection))));
+  client->dialogue_->Progress();
   return client;
 }
 
@@ -62,46 +103,53 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
   const absl::Time deadline = absl::Now() + options.connect_timeout;
   auto client = Start(std::move(options));
   if (!client.ok()) return client.status();
-  Connection& connection = *(*client)->connection_;
+  Dialogue& dialogue = *(*client)->dialogue_;
+  Connection& connection = dialogue.connection();
   while (connection.state() != Connection::State::kOpen) {
     if (connection.state() == Connection::State::kFailed ||
         absl::Now() >= deadline) {
       return connection.status();
     }
     connection.Wait(deadline);
-    (*client)->Progress();
+    dialogue.Progress();
   }
   return client;
 }
 
-Client::Client(ClientOptions options, std::unique_ptr<Connection> connection)
-    : options_(std::move(options)),
-      connection_(std::move(connection)),
-      mode_(options_.mode) {}
+Client::Client(Mode mode, std::unique_ptr<Dialogue> dialogue)
+    : dialogue_(std::move(dialogue)),
+      outbound_(std::make_unique<Outbound>(*dialogue_)),
+      inbound_(std::make_unique<Inbound>(*dialogue_)),
+      mode_(mode) {}
 
 Client::~Client() {
-  if (connection_->state() != Connection::State::kOpen) return;
-  mode_ = Mode::kBlocking;
-  (void)FlushOut(absl::Now() + kLastFlush);
+  Connection& connection = dialogue_->connection();
+  if (connection.state() != Connection::State::kOpen) return;
+  pb::Frame frame;
+  frame.mutable_goodbye()->set_reason("the client leaves");
+  AppendFrame(frame, connection.out());
+  (void)outbound_->Flush({Mode::kBlocking, absl::Now() + kLastFlush});
 }
 
-int Client::fd() const { return connection_->fd(); }
+int Client::fd() const { return dialogue_->connection().fd(); }
 
-const absl::Status& Client::status() const {
-  return status_.ok() ? connection_->status() : status_;
+const absl::Status& Client::status() const { return dialogue_->status(); }
+
+Client::Bounds Client::bounds() const {
+  const Connection& connection = dialogue_->connection();
+  return {connection.queue_bytes_max(), connection.queue_messages_max()};
 }
 
-void Client::Progress() {
-  status_ = absl::OkStatus();
-  connection_->Advance();
-  if (connection_->sessions() != sessions_seen_) OnNewSession();
+PublishOutcome Client::Refuse(absl::Status status) {
+  dialogue_->SetRefusal(std::move(status));
+  return PublishOutcome::kRefused;
 }
 
-void Client::OnNewSession() {
-  sessions_seen_ = connection_->sessions();
-  for (Subscription& subscription : subscriptions_) {
-    SendSubscribe(subscription);
-  }
+void Client::BeginBatch() { dialogue_->BeginBatch(); }
+
+void Client::EndBatch() {
+  dialogue_->EndBatch();
+  if (!dialogue_->batching()) (void)Flush();
 }
 
 // Publishing
@@ -111,505 +159,313 @@ PublishOutcome Client::Publish(std::string_view topic, std::string_view payload,
   MessageFields message;
   message.topic = topic;
   message.payload = payload;
-  return Publish(message, deadline);
+  return outbound_->Publish(message, {mode_, deadline});
 }
 
 PublishOutcome Client::Publish(const MessageFields& message,
                                absl::Time deadline) {
-  Progress();
-  PublishOutcome outcome = CheckMessage(message);
-  if (outcome != PublishOutcome::kSent) return outcome;
-  const bool deferred =
-      open_batches_ > 0 && connection_->unwritten() < kBatchBytes;
-  if (!deferred) LookForGoodbye();
-  do {
-    outcome = AwaitSession(deadline);
-    if (outcome != PublishOutcome::kSent) return outcome;
-    // What would make a write of its own anyhow is not copied for it.
-    const bool gathered =
-        open_batches_ > 0 && message.payload.size() < kBatchBytes;
-    outcome =
-        gathered ? AddToBatch(message, deadline) : SendNow(message, deadline);
-    // The session was lost before any of it was taken: the next one gets it.
-  } while (outcome == PublishOutcome::kDisconnected && options_.reconnect);
-  return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
+  if (message.confirm_id != 0) return PublishTracked(message, deadline);
+  return outbound_->Publish(message, {mode_, deadline});
 }
 
-PublishOutcome Client::Refuse(absl::Status status) {
-  status_ = std::move(status);
-  return PublishOutcome::kRefused;
-}
-
-PublishOutcome Client::CheckMessage(const MessageFields& message) {
-  if (message.topic != checked_topic_) {
-    const TopicFault fault = CheckTopic(message.topic);
-    if (fault != TopicFault::kNone) {
-      return Refuse(InvalidName("topic", message.topic, fault));
-    }
-    if (IsReserved(message.topic)) {
-      return Refuse(absl::InvalidArgumentError(
-          fmt::format("the topic \"{}\" is the broker's own: it begins with $",
-                      message.topic)));
-    }
-    checked_topic_ = message.topic;
+PublishOutcome Client::PublishTracked(const MessageFields& message,
+                                      absl::Time deadline) {
+  if (message.confirm_id >= Dialogue::kOwnConfirmIds) {
+    return Refuse(absl::InvalidArgumentError(
+        "a confirm_id must be below 2^63: the others are the library's"));
   }
-  const size_t body_bytes = MessageBodyBytes(message);
-  if (body_bytes > connection_->frame_bytes_max()) {
-    return Refuse(absl::InvalidArgumentError(fmt::format(
-        "the message makes a frame of {} bytes and this bus takes {}; put it "
-        "into a file and publish the file's name",
-        body_bytes, connection_->frame_bytes_max())));
+  if (dialogue_->confirms().full()) {
+    return Refuse(absl::ResourceExhaustedError(fmt::format(
+        "{} confirmations are awaited: take them by Receive", Confirms::kMax)));
   }
-  return PublishOutcome::kSent;
-}
-
-PublishOutcome Client::AwaitSession(absl::Time deadline) {
-  while (connection_->state() != Connection::State::kOpen) {
-    if (connection_->state() == Connection::State::kFailed) {
-      return PublishOutcome::kDisconnected;
-    }
-    if (mode_ != Mode::kBlocking) return PublishOutcome::kWouldBlock;
-    if (absl::Now() >= deadline) return PublishOutcome::kTimedOut;
-    connection_->Wait(deadline);
-    ReadAhead();
-    Progress();
+  const PublishOutcome outcome = outbound_->Publish(message, {mode_, deadline});
+  if (outcome == PublishOutcome::kSent ||
+      outcome == PublishOutcome::kSentAfterGap) {
+    dialogue_->confirms().Add(message.confirm_id,
+                              dialogue_->connection().sessions());
   }
-  return PublishOutcome::kSent;
-}
-
-PublishOutcome Client::AddToBatch(const MessageFields& message,
-                                  absl::Time deadline) {
-  if (connection_->unwritten() >= kBatchBytes) {
-    const PublishOutcome outcome = FlushOut(deadline);
-    if (outcome != PublishOutcome::kSent) return outcome;
-  }
-  AppendMessageFrame(message, connection_->out());
-  return PublishOutcome::kSent;
-}
-
-PublishOutcome Client::SendNow(const MessageFields& message,
-                               absl::Time deadline) {
-  // What is left of earlier messages goes first, so that afterwards it is known
-  // whether any byte of this one was written.
-  const PublishOutcome outcome = FlushOut(deadline);
-  if (outcome != PublishOutcome::kSent) return outcome;
-  std::string_view rest;
-  if (message.payload.size() < kUncopiedBytes) {
-    AppendMessageFrame(message, connection_->out());
-  } else {
-    AppendMessageHead(message, connection_->out());
-    rest = message.payload;
-  }
-  const size_t frame_bytes = connection_->unwritten() + rest.size();
-  while (true) {
-    switch (connection_->Flush(rest)) {
-      case Connection::FlushOutcome::kLost:
-        return PublishOutcome::kDisconnected;
-      case Connection::FlushOutcome::kAll:
-        return PublishOutcome::kSent;
-      case Connection::FlushOutcome::kWouldBlock:
-        break;
-    }
-    if (GiveUp(deadline)) {
-      connection_->WatchRoom(true);
-      if (connection_->unwritten() + rest.size() == frame_bytes) {
-        connection_->DropUnwritten();
-        return GivenUp();
-      }
-      // Begun, so it must be finished: the rest is ours now.
-      connection_->out().append(rest);
-      return PublishOutcome::kSent;
-    }
-    AwaitRoom(deadline);
-  }
-}
-
-PublishOutcome Client::FlushOut(absl::Time deadline) {
-  std::string_view nothing;
-  while (connection_->unwritten() > 0) {
-    switch (connection_->Flush(nothing)) {
-      case Connection::FlushOutcome::kLost:
-        return PublishOutcome::kDisconnected;
-      case Connection::FlushOutcome::kAll:
-        break;
-      case Connection::FlushOutcome::kWouldBlock:
-        if (GiveUp(deadline)) {
-          connection_->WatchRoom(true);
-          return GivenUp();
-        }
-        AwaitRoom(deadline);
-    }
-  }
-  connection_->WatchRoom(false);
-  return connection_->state() == Connection::State::kOpen
-             ? PublishOutcome::kSent
-             : PublishOutcome::kDisconnected;
+  return outcome;
 }
 
 PublishOutcome Client::Flush(absl::Time deadline) {
-  Progress();
-  if (connection_->unwritten() == 0) return SentOutcome();
-  const PublishOutcome outcome = FlushOut(deadline);
-  return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
+  return outbound_->Flush({mode_, deadline});
 }
 
-PublishOutcome Client::SentOutcome() {
-  const uint64_t losses = connection_->publish_losses();
-  return std::exchange(publish_losses_told_, losses) == losses
-             ? PublishOutcome::kSent
-             : PublishOutcome::kSentAfterGap;
+absl::Status Client::SendFailure(PublishOutcome outcome) const {
+  switch (outcome) {
+    case PublishOutcome::kSent:
+    case PublishOutcome::kSentAfterGap:
+      return absl::OkStatus();
+    case PublishOutcome::kWouldBlock:
+    case PublishOutcome::kTimedOut:
+      return absl::DeadlineExceededError(fmt::format(
+          "the message was not sent in time: {}",
+          status().ok() ? "the broker does not read on, because subscribers "
+                          "are slow"
+                        : std::string(status().message())));
+    case PublishOutcome::kRefused:
+    case PublishOutcome::kDisconnected:
+      break;
+  }
+  return status();
 }
 
-PublishOutcome Client::GivenUp() const {
-  return mode_ == Mode::kBlocking ? PublishOutcome::kTimedOut
-                                  : PublishOutcome::kWouldBlock;
+absl::StatusOr<Confirmation> Client::PublishConfirmed(
+    const MessageFields& message, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  const uint64_t id = dialogue_->NextId();
+  MessageFields confirmed = message;
+  confirmed.confirm_id = Dialogue::kOwnConfirmIds + id;
+  const PublishOutcome sent =
+      outbound_->Send(confirmed, {Mode::kBlocking, deadline});
+  if (sent != PublishOutcome::kSent) return SendFailure(sent);
+  const auto answer =
+      dialogue_->AwaitAnswer(id, deadline - absl::Now(), "the confirmation");
+  if (!answer.ok()) return Unknown(answer.status());
+  Confirmation confirmation = ConfirmationFrom(answer->confirm());
+  confirmation.confirm_id = message.confirm_id;
+  return confirmation;
 }
 
-bool Client::GiveUp(absl::Time deadline) const {
-  return mode_ != Mode::kBlocking || absl::Now() >= deadline;
+absl::StatusOr<Level> Client::Flush(Level level, absl::Duration timeout) {
+  pb::Frame frame;
+  const uint64_t id = dialogue_->NextId();
+  frame.mutable_ping()->set_token(id);
+  const auto answer = dialogue_->Ask(frame, id, timeout, "the answer to Ping");
+  if (!answer.ok()) return Unknown(answer.status());
+  if (outbound_->TakeLosses() == Outbound::Losses::kUnknown) {
+    return absl::UnavailableError(
+        "a session was lost since the last Flush: it is not known which of its "
+        "last messages were taken");
+  }
+  const Level reached = LevelFrom(answer->pong().level());
+  if (reached >= level) return reached;
+  return absl::FailedPreconditionError(
+      "the broker does not say that it has reached that level; it is older "
+      "than this client");
 }
 
-void Client::AwaitRoom(absl::Time deadline) {
-  connection_->Wait(deadline, Connection::Room::kWanted);
-  ReadAhead();
-}
-
-void Client::LookForGoodbye() {
-  const absl::Time now = absl::Now();
-  if (now - last_look_ < kLookInterval) return;
-  last_look_ = now;
-  ReadAhead();
-}
-
-Batch::~Batch() {
-  if (--client_.open_batches_ == 0) (void)client_.Flush();
-}
-
-// Requests
+// Subscribing
 
 absl::Status Client::Subscribe(std::string_view pattern,
+                               const SubscribeOptions& options,
                                absl::Duration timeout) {
-  const TopicFault fault = CheckPattern(pattern);
-  if (fault != TopicFault::kNone) {
-    return InvalidName("pattern", pattern, fault);
-  }
-  Progress();
-  if (FindSubscription(pattern) == nullptr) {
-    subscriptions_.push_back({std::string(pattern), 0, false, {}});
-    if (connection_->state() == Connection::State::kOpen) {
-      SendSubscribe(subscriptions_.back());
+  absl::Status status = Subscriptions::Check(pattern, options);
+  if (!status.ok()) return status;
+  dialogue_->Progress();
+  Subscriptions& subscriptions = dialogue_->subscriptions();
+  if (Subscriptions::Subscription* known =
+          subscriptions.Find(pattern, options.group)) {
+    if (!(known->options == options)) {
+      return absl::AlreadyExistsError(fmt::format(
+          "already subscribed to \"{}\" with other options", pattern));
     }
+  } else {
+    dialogue_->SendSubscribe(subscriptions.Add(pattern, options));
   }
-  const absl::Status status = WaitFor(
-      [&] {
-        const Subscription* subscription = FindSubscription(pattern);
-        return subscription->acknowledged || !subscription->refusal.ok();
-      },
-      timeout, "the answer to Subscribe");
-  const absl::Status refusal = FindSubscription(pattern)->refusal;
-  if (refusal.ok()) return status;
-  ForgetSubscription(pattern);
+  Subscriptions::Subscription& asked =
+      *subscriptions.Find(pattern, options.group);
+  status = dialogue_->WaitFor(
+      [&] { return asked.state != Subscriptions::State::kAsked; }, timeout,
+      "the answer to Subscribe");
+  if (asked.state != Subscriptions::State::kRefused) return status;
+  const absl::Status refusal = asked.refusal;
+  subscriptions.Remove(pattern, options.group);
   return refusal;
 }
 
 absl::Status Client::Unsubscribe(std::string_view pattern,
+                                 std::string_view group,
                                  absl::Duration timeout) {
-  Progress();
-  if (FindSubscription(pattern) == nullptr) {
+  dialogue_->Progress();
+  Subscriptions& subscriptions = dialogue_->subscriptions();
+  if (subscriptions.Find(pattern, group) == nullptr) {
     return absl::NotFoundError(
-        fmt::format("not subscribed to \"{}\"", pattern));
+        fmt::format("not subscribed to \"{}\"{}{}", pattern,
+                    group.empty() ? "" : " in group ", group));
   }
-  ForgetSubscription(pattern);
-  if (connection_->state() != Connection::State::kOpen) {
+  subscriptions.Remove(pattern, group);
+  if (dialogue_->connection().state() != Connection::State::kOpen) {
     return absl::OkStatus();  // the next session will not have it
   }
   pb::Frame frame;
-  const uint64_t request = ++last_request_;
-  frame.mutable_unsubscribe()->set_request_id(request);
+  const uint64_t id = dialogue_->NextId();
+  frame.mutable_unsubscribe()->set_request_id(id);
   frame.mutable_unsubscribe()->set_pattern(pattern.data(), pattern.size());
-  SendControl(frame);
-  const uint64_t session = sessions_seen_;
-  return WaitFor(
-      [&] {
-        return last_unsubscribed_ >= request || sessions_seen_ != session;
-      },
-      timeout, "the answer to Unsubscribe");
+  frame.mutable_unsubscribe()->set_group(group.data(), group.size());
+  const auto answer =
+      dialogue_->Ask(frame, id, timeout, "the answer to Unsubscribe");
+  // With its session the subscription is over too.
+  return absl::IsUnavailable(answer.status()) ? absl::OkStatus()
+                                              : answer.status();
 }
 
-absl::Status Client::AwaitOpen(absl::Duration timeout) {
-  return WaitFor(
-      [&] { return connection_->state() == Connection::State::kOpen; }, timeout,
-      "a session");
+Received Client::Receive(absl::Time deadline) {
+  return inbound_->Receive({mode_, deadline});
 }
+
+void Client::Ack(uint64_t ack_id) { SendAck(ack_id, AckVerdict::kDone); }
+
+void Client::Retry(uint64_t ack_id) { SendAck(ack_id, AckVerdict::kRetry); }
+
+void Client::SendAck(uint64_t ack_id, AckVerdict verdict) {
+  Connection& connection = dialogue_->connection();
+  const std::optional<uint64_t> broker_id = inbound_->FindAckId(ack_id);
+  if (!broker_id || connection.state() != Connection::State::kOpen) return;
+  AppendAckFrame(*broker_id, verdict, connection.out());
+  dialogue_->FlushWithoutWaiting();
+}
+
+// Requests
+
+absl::StatusOr<OwnedMessage> Client::Request(std::string_view topic,
+                                             std::string_view payload,
+                                             absl::Duration timeout) {
+  MessageFields request;
+  request.topic = topic;
+  request.payload = payload;
+  return Request(request, timeout);
+}
+
+absl::StatusOr<OwnedMessage> Client::Request(const MessageFields& request,
+                                             absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  Requests& requests = dialogue_->requests();
+  const SentRequest sent =
+      SendRequestUntil(request, deadline, {Mode::kBlocking, deadline});
+  if (sent.request_id == 0) return SendFailure(sent.outcome);
+  const uint64_t id = sent.request_id;
+  const uint64_t ends = dialogue_->connection().ends();
+  requests.Await(id);
+  const absl::Status waited = dialogue_->WaitFor(
+      [&] {
+        return !requests.IsOpen(id) || dialogue_->connection().ends() != ends;
+      },
+      deadline - absl::Now(), "a reply");
+  const auto failure = requests.TakeFailureOf(id);
+  requests.Forget(id);
+  if (std::optional<OwnedMessage> reply = requests.TakeAwaited()) {
+    return *std::move(reply);
+  }
+  if (failure && failure->outcome == ReplyOutcome::kNoResponders) {
+    return absl::NotFoundError(fmt::format(
+        "no responders: nobody is subscribed to \"{}\"", request.topic));
+  }
+  if (!waited.ok()) return waited;
+  return absl::UnavailableError(
+      "the session was lost: it is not known whether the request was worked "
+      "on");
+}
+
+Client::SentRequest Client::SendRequest(const MessageFields& request,
+                                        absl::Duration timeout,
+                                        absl::Time deadline) {
+  SentRequest sent =
+      SendRequestUntil(request, absl::Now() + timeout, {mode_, deadline});
+  if (sent.outcome == PublishOutcome::kSent &&
+      outbound_->TakeLosses() == Outbound::Losses::kUnknown) {
+    sent.outcome = PublishOutcome::kSentAfterGap;
+  }
+  return sent;
+}
+
+Client::SentRequest Client::SendRequestUntil(const MessageFields& request,
+                                             absl::Time reply_deadline,
+                                             const Patience& patience) {
+  Requests& requests = dialogue_->requests();
+  if (requests.full()) {
+    return {Refuse(absl::ResourceExhaustedError(
+        fmt::format("{} requests are in flight: take replies by Receive",
+                    Requests::kMax)))};
+  }
+  const absl::Status inbox = OpenInbox();
+  if (!inbox.ok()) return {Refuse(inbox)};
+  const uint64_t id = dialogue_->NextId();
+  const std::string reply_topic = requests.ReplyTopic(id);
+  MessageFields message = request;
+  message.reply_topic = reply_topic;
+  message.confirm_id = Dialogue::kOwnConfirmIds + id;
+  if (message.expiry_unix_nanos == 0 &&
+      reply_deadline != absl::InfiniteFuture()) {
+    message.expiry_unix_nanos =
+        static_cast<uint64_t>(absl::ToUnixNanos(reply_deadline));
+  }
+  const PublishOutcome outcome = outbound_->Send(message, patience);
+  if (outcome != PublishOutcome::kSent) return {outcome};
+  requests.Add(id, reply_deadline, dialogue_->connection().sessions());
+  dialogue_->connection().WakeAt(requests.NextDeadline());
+  return {outcome, id};
+}
+
+// The subscription goes ahead of the request in `up`, so the broker has made it
+// when the request is published: its answer need not be waited for.
+absl::Status Client::OpenInbox() {
+  dialogue_->Progress();
+  Subscriptions& subscriptions = dialogue_->subscriptions();
+  const std::string pattern = dialogue_->requests().Pattern();
+  if (const Subscriptions::Subscription* inbox =
+          subscriptions.Find(pattern, "")) {
+    return inbox->refusal;
+  }
+  SubscribeOptions options;
+  options.skip_retained = true;
+  Subscriptions::Subscription& inbox = subscriptions.Add(pattern, options);
+  inbox.internal = true;
+  dialogue_->SendSubscribe(inbox);
+  return absl::OkStatus();
+}
+
+PublishOutcome Client::Reply(const Received& request, std::string_view payload,
+                             absl::Time deadline) {
+  MessageFields reply;
+  reply.payload = payload;
+  return Reply(request, reply, deadline);
+}
+
+PublishOutcome Client::Reply(const Received& request, MessageFields reply,
+                             absl::Time deadline) {
+  if (request.message.reply_topic.empty()) {
+    return Refuse(absl::InvalidArgumentError(
+        "the message wants no reply: it has no reply topic"));
+  }
+  reply.topic = request.message.reply_topic;
+  return Publish(reply, deadline);
+}
+
+// Asking the broker
 
 absl::Status Client::Ping(absl::Duration timeout) {
-  const absl::Status open = AwaitOpen(timeout);
-  if (!open.ok()) return open;
   pb::Frame frame;
-  const uint64_t token = ++last_request_;
-  frame.mutable_ping()->set_token(token);
-  SendControl(frame);
-  const uint64_t session = sessions_seen_;
-  const absl::Status status =
-      WaitFor([&] { return last_pong_ >= token || sessions_seen_ != session; },
-              timeout, "the answer to Ping");
-  if (status.ok() && last_pong_ < token) {
-    return absl::UnavailableError("the broker died before it answered");
-  }
-  return status;
+  const uint64_t id = dialogue_->NextId();
+  frame.mutable_ping()->set_token(id);
+  return dialogue_->Ask(frame, id, timeout, "the answer to Ping").status();
+}
+
+absl::StatusOr<pb::StatsReply> Client::AskForStats(std::string_view topic,
+                                                   absl::Duration timeout) {
+  pb::Frame frame;
+  const uint64_t id = dialogue_->NextId();
+  frame.mutable_stats()->set_request_id(id);
+  frame.mutable_stats()->set_topic(topic.data(), topic.size());
+  auto answer = dialogue_->Ask(frame, id, timeout, "the answer to Stats");
+  if (!answer.ok()) return answer.status();
+  return std::move(*answer->mutable_stats_reply());
 }
 
 absl::StatusOr<pb::StatsReply> Client::Stats(absl::Duration timeout) {
-  const absl::Status open = AwaitOpen(timeout);
-  if (!open.ok()) return open;
-  pb::Frame frame;
-  const uint64_t request = ++last_request_;
-  frame.mutable_stats()->set_request_id(request);
-  stats_.reset();
-  SendControl(frame);
-  const uint64_t session = sessions_seen_;
-  const absl::Status status = WaitFor(
-      [&] {
-        return (stats_ && stats_->request_id() == request) ||
-               failed_request_ == request || sessions_seen_ != session;
-      },
-      timeout, "the answer to Stats");
-  if (!status.ok()) return status;
-  if (failed_request_ == request) return request_error_;
-  if (!stats_) {
-    return absl::UnavailableError("the broker died before it answered");
+  return AskForStats(/*topic=*/"", timeout);
+}
+
+absl::StatusOr<uint32_t> Client::CountSubscribers(std::string_view topic,
+                                                  absl::Duration timeout) {
+  const absl::Status name = CheckPublishTopic(topic);
+  if (!name.ok()) return name;
+  const auto stats = AskForStats(topic, timeout);
+  if (!stats.ok()) return stats.status();
+  for (const pb::StatsReply::Topic& entry : stats->topics()) {
+    if (entry.name() == topic) return entry.subscribers();
   }
-  return *std::exchange(stats_, std::nullopt);
-}
-
-Client::Subscription* Client::FindSubscription(std::string_view pattern) {
-  const auto found =
-      std::find_if(subscriptions_.begin(), subscriptions_.end(),
-                   [&](const Subscription& s) { return s.pattern == pattern; });
-  return found == subscriptions_.end() ? nullptr : &*found;
-}
-
-void Client::ForgetSubscription(std::string_view pattern) {
-  std::erase_if(subscriptions_, [&](const Subscription& subscription) {
-    return subscription.pattern == pattern;
-  });
-}
-
-void Client::SendSubscribe(Subscription& subscription) {
-  subscription.request_id = ++last_request_;
-  subscription.acknowledged = false;
-  pb::Frame frame;
-  frame.mutable_subscribe()->set_request_id(subscription.request_id);
-  frame.mutable_subscribe()->set_pattern(subscription.pattern);
-  SendControl(frame);
-}
-
-void Client::SendControl(const pb::Frame& frame) {
-  if (connection_->state() != Connection::State::kOpen) return;
-  AppendFrame(frame, connection_->out());
-  FlushWithoutWaiting();
-}
-
-void Client::FlushWithoutWaiting() {
-  if (connection_->unwritten() == 0 || open_batches_ > 0) return;
-  std::string_view nothing;
-  const bool rest =
-      connection_->Flush(nothing) == Connection::FlushOutcome::kWouldBlock;
-  connection_->WatchRoom(rest);
-}
-
-template <typename Predicate>
-absl::Status Client::WaitFor(const Predicate& done, absl::Duration timeout,
-                             std::string_view what) {
-  const absl::Time deadline = absl::Now() + timeout;
-  if (open_batches_ > 0) (void)FlushOut(deadline);
-  while (true) {
-    Progress();
-    Scan();
-    if (done()) {
-      // Messages may have come with the answer.
-      if (!connection_->in().untaken().empty()) connection_->Nudge(true);
-      return absl::OkStatus();
-    }
-    if (connection_->state() == Connection::State::kFailed) return status();
-    if (absl::Now() >= deadline) {
-      return absl::DeadlineExceededError(
-          fmt::format("{} did not come in {}; {}", what,
-                      absl::FormatDuration(timeout), status().ToString()));
-    }
-    FlushWithoutWaiting();
-    if (connection_->Read() != Connection::ReadOutcome::kBytes) {
-      connection_->Wait(deadline);
-    }
-  }
-}
-
-// Receiving
-
-Received Client::Receive(absl::Time deadline) {
-  while (true) {
-    Progress();
-    Received got = TakeBuffered();
-    if (got.outcome != ReceiveOutcome::kWouldBlock) return got;
-    if (connection_->state() == Connection::State::kFailed) {
-      got.outcome = ReceiveOutcome::kDisconnected;
-      return got;
-    }
-    FlushWithoutWaiting();
-    if (mode_ != Mode::kBlocking || !connection_->probably_drained()) {
-      if (connection_->Read() == Connection::ReadOutcome::kBytes) continue;
-      if (connection_->receive_losses() != receive_losses_told_) continue;
-      if (mode_ == Mode::kNonBlocking) {
-        connection_->Nudge(false);
-        return got;
-      }
-      if (absl::Now() >= deadline) {
-        got.outcome = ReceiveOutcome::kTimedOut;
-        return got;
-      }
-    }
-    if (mode_ == Mode::kBlocking) (void)connection_->WaitAndRead(deadline);
-  }
-}
-
-Received Client::TakeBuffered() {
-  if (ReceiveBuffer* backlog = connection_->backlog()) {
-    Received got = TakeFrom(*backlog);
-    if (got.outcome != ReceiveOutcome::kWouldBlock) return got;
-    connection_->DropBacklog();
-  }
-  const uint64_t losses = connection_->receive_losses();
-  if (std::exchange(receive_losses_told_, losses) != losses &&
-      !subscriptions_.empty()) {
-    Received got;
-    got.outcome = ReceiveOutcome::kGap;
-    got.gap.reconnected = true;
-    return got;
-  }
-  return TakeFrom(connection_->in());
-}
-
-Received Client::TakeFrom(ReceiveBuffer& buffer) {
-  while (true) {
-    const std::string_view bytes = buffer.untaken();
-    const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
-    if (extent.state == FrameExtent::State::kTooLarge) {
-      FailOnFrame(FrameFault::kTooLarge);
-      return Received();
-    }
-    if (extent.state == FrameExtent::State::kPartial) {
-      buffer.Want(extent.frame_bytes);
-      return Received();
-    }
-    const bool scanned = buffer.IsScanned();
-    buffer.Take(extent.frame_bytes);
-    const std::string_view frame = bytes.substr(0, extent.frame_bytes);
-    const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
-    if (view.fault != FrameFault::kNone) {
-      FailOnFrame(view.fault);
-      return Received();
-    }
-    if (view.kind == FrameKind::kMessage) return Received(frame, view.member);
-    if (view.kind == FrameKind::kGap) {
-      Received got;
-      got.outcome = ReceiveOutcome::kGap;
-      got.gap = GapOf(view.member);
-      return got;
-    }
-    if (!scanned) OnControl(view);
-  }
-}
-
-void Client::ReadAhead() {
-  if (connection_->Read() != Connection::ReadOutcome::kBytes) return;
-  Scan();
-  connection_->Nudge(true);
-}
-
-void Client::Scan() {
-  while (true) {
-    // Asked anew each time: acting on a frame may end the session.
-    ReceiveBuffer& in = connection_->in();
-    const std::string_view bytes = in.unscanned();
-    const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
-    if (extent.state != FrameExtent::State::kWhole) {
-      if (!in.IsScanned()) in.Want(extent.frame_bytes);
-      return;
-    }
-    in.Scan(extent.frame_bytes);
-    const FrameView view = ReadFrame(bytes.substr(
-        kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes));
-    if (view.fault == FrameFault::kNone && view.kind != FrameKind::kMessage &&
-        view.kind != FrameKind::kGap) {
-      OnControl(view);
-    }
-  }
-}
-
-void Client::OnControl(const FrameView& view) {
-  const auto parse = [&view](google::protobuf::Message& message) {
-    (void)message.ParseFromArray(view.member.data(),
-                                 static_cast<int>(view.member.size()));
-  };
-  switch (view.kind) {
-    case FrameKind::kSubscribed: {
-      pb::Subscribed subscribed;
-      parse(subscribed);
-      for (Subscription& subscription : subscriptions_) {
-        if (subscription.request_id == subscribed.request_id()) {
-          subscription.acknowledged = true;
-        }
-      }
-      break;
-    }
-    case FrameKind::kUnsubscribed: {
-      pb::Unsubscribed unsubscribed;
-      parse(unsubscribed);
-      last_unsubscribed_ = unsubscribed.request_id();
-      break;
-    }
-    case FrameKind::kPong: {
-      pb::Pong pong;
-      parse(pong);
-      last_pong_ = pong.token();
-      break;
-    }
-    case FrameKind::kStatsReply:
-      parse(stats_.emplace());
-      break;
-    case FrameKind::kError: {
-      pb::Error error;
-      parse(error);
-      OnError(error);
-      break;
-    }
-    case FrameKind::kGoodbye:
-      connection_->OnGoodbye();
-      break;
-    default:
-      break;  // of a newer broker
-  }
-}
-
-void Client::OnError(const pb::Error& error) {
-  const absl::Status status = absl::FailedPreconditionError(
-      fmt::format("the broker refused: {}", error.text()));
-  if (error.request_id() == 0) {
-    connection_->OnFatalError(status);
-    return;
-  }
-  failed_request_ = error.request_id();
-  request_error_ = status;
-  for (Subscription& subscription : subscriptions_) {
-    if (subscription.request_id == error.request_id()) {
-      subscription.refusal = status;
-    }
-  }
-}
-
-void Client::FailOnFrame(FrameFault fault) {
-  connection_->OnFatalError(absl::DataLossError(
-      fmt::format("the broker sent a bad frame: {}", FrameFaultText(fault))));
+  return 0;
 }
 
 }  // namespace fifobus

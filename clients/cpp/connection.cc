@@ -48,10 +48,10 @@ absl::Status AddToEpoll(int epoll_fd, int fd, uint32_t events) {
   return absl::ErrnoToStatus(errno, "epoll_ctl");
 }
 
-std::string HelloFrame(const std::string& client_name) {
+std::string HelloFrame(const pb::Hello& hello) {
   pb::Frame frame;
+  *frame.mutable_hello() = hello;
   frame.mutable_hello()->set_protocol_version(kProtocolVersion);
-  frame.mutable_hello()->set_client_name(client_name);
   frame.mutable_hello()->set_pid(static_cast<uint32_t>(getpid()));
   std::string bytes;
   AppendFrame(frame, bytes);
@@ -90,7 +90,7 @@ absl::Status Connection::MakeDescriptors() {
   return status;
 }
 
-void Connection::Advance() {
+void Connection::Connect() {
   if (state_ == State::kWaiting && TimeToTry()) Try();
   if (state_ == State::kGreeting) Greet();
 }
@@ -104,7 +104,7 @@ void Connection::Try() {
     Schedule();
     return;
   }
-  auto pipes = SessionPipes::Offer(*bus, HelloFrame(options_.client_name));
+  auto pipes = SessionPipes::Offer(*bus, HelloFrame(options_.hello));
   absl::Status status = pipes.status();
   if (status.ok()) {
     pipes_ = *std::move(pipes);
@@ -137,6 +137,7 @@ void Connection::Greet() {
       in_->Take(extent.frame_bytes);
       OnFirstFrame(ReadFrame(bytes.substr(
           kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes)));
+      in_->Release();
       return;
     }
     switch (in_->Fill(pipes_.down())) {
@@ -197,13 +198,14 @@ void Connection::OnWelcome(std::string_view member) {
   pb::Welcome welcome;
   (void)welcome.ParseFromArray(member.data(), static_cast<int>(member.size()));
   frame_bytes_max_ = welcome.frame_bytes_max();
+  queue_bytes_max_ = welcome.queue_bytes_max();
+  queue_messages_max_ = welcome.queue_messages_max();
   pipes_.OnWelcome();
   state_ = State::kOpen;
   status_ = absl::OkStatus();
   delay_ = kFirstDelay;
   next_try_ = absl::InfiniteFuture();
-  const itimerspec never = {};
-  timerfd_settime(timer_fd_.get(), 0, &never, nullptr);
+  SetTimer();
   ++sessions_;
 }
 
@@ -220,10 +222,11 @@ void Connection::OnGoodbye() {
   status_ = absl::UnavailableError("the broker is stopping");
 }
 
-void Connection::OnFatalError(absl::Status status) {
-  if (state_ == State::kOpen) {
-    ++publish_losses_;
-    ++receive_losses_;
+void Connection::OnFatalError(absl::Status status, Losses losses) {
+  if (state_ == State::kOpen) ++publish_losses_;
+  if (AnswersMayCome()) {
+    ++ends_;
+    if (losses == Losses::kUnknown) ++receive_losses_;
   }
   ClosePipes();
   state_ = State::kFailed;
@@ -232,11 +235,23 @@ void Connection::OnFatalError(absl::Status status) {
 
 void Connection::Lose(absl::Status status) {
   if (state_ == State::kOpen) ++publish_losses_;
-  if (state_ == State::kOpen || state_ == State::kLeaving) ++receive_losses_;
+  if (AnswersMayCome()) {
+    ++ends_;
+    ++receive_losses_;
+  }
   ClosePipes();
   status_ = std::move(status);
   state_ = options_.reconnect ? State::kWaiting : State::kFailed;
   if (state_ == State::kWaiting) Schedule();
+}
+
+void Connection::OnUpBroken() {
+  ++publish_losses_;
+  DropUnwritten();
+  WatchRoom(false);
+  pipes_.CloseUp();
+  state_ = State::kLeaving;
+  status_ = absl::UnavailableError("the broker is gone");
 }
 
 void Connection::ClosePipes() {
@@ -262,16 +277,28 @@ void Connection::KeepBacklog() {
 
 void Connection::Schedule() {
   next_try_ = absl::Now() + delay_;
-  itimerspec after = {};
-  after.it_value = absl::ToTimespec(delay_);
-  timerfd_settime(timer_fd_.get(), 0, &after, nullptr);
+  SetTimer();
   delay_ = std::min(2 * delay_, kLastDelay);
 }
 
-Connection::ReadOutcome Connection::Read() {
-  if (state_ != State::kOpen && state_ != State::kLeaving) {
-    return ReadOutcome::kNothing;
+void Connection::WakeAt(absl::Time time) {
+  if (time == wake_at_) return;
+  wake_at_ = time;
+  SetTimer();
+}
+
+void Connection::SetTimer() {
+  const absl::Time at = std::min(next_try_, wake_at_);
+  itimerspec after = {};  // zeros: never
+  if (at != absl::InfiniteFuture()) {
+    after.it_value =
+        absl::ToTimespec(std::max(absl::Nanoseconds(1), at - absl::Now()));
   }
+  timerfd_settime(timer_fd_.get(), 0, &after, nullptr);
+}
+
+Connection::ReadOutcome Connection::Read() {
+  if (!AnswersMayCome()) return ReadOutcome::kNothing;
   SetDownWaits(false);
   return Fill();
 }
@@ -300,7 +327,10 @@ Connection::ReadOutcome Connection::Fill() {
       probably_drained_ = in_->untaken().size() - before <= kProbablyAllBytes;
       return ReadOutcome::kBytes;
     case ReceiveBuffer::FillOutcome::kFull:
-      return ReadOutcome::kFull;
+      if (state_ == State::kOpen) return ReadOutcome::kFull;
+      // Who waits for the next session must not wait for Receive. The rest of
+      // this one is part of the gap.
+      break;
     case ReceiveBuffer::FillOutcome::kEmpty:
       return ReadOutcome::kNothing;
     case ReceiveBuffer::FillOutcome::kEnd:
@@ -321,7 +351,7 @@ Connection::FlushOutcome Connection::Flush(std::string_view& more) {
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes < 0 && errno == EAGAIN) return FlushOutcome::kWouldBlock;
     if (bytes < 0) {
-      Lose(absl::UnavailableError("the broker is gone"));
+      OnUpBroken();
       return FlushOutcome::kLost;
     }
     const size_t of_out = std::min(static_cast<size_t>(bytes), unwritten());

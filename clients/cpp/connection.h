@@ -14,6 +14,7 @@
 #include "clients/cpp/receive_buffer.h"
 #include "clients/cpp/session_pipes.h"
 #include "proto/frame.h"
+#include "proto/frame.pb.h"
 
 namespace fifobus {
 
@@ -31,13 +32,14 @@ class Connection {
     kWaiting,   // for a broker; Advance tries again when it is time
     kGreeting,  // for Welcome
     kOpen,
-    kLeaving,  // the broker stops: nothing more is written, the rest is read
+    kLeaving,  // the broker stops, or ended the session: nothing more is
+               // written, the rest is read
     kFailed,   // for good: refused, or lost and not to be made again
   };
 
   struct Options {
     std::string dir;
-    std::string client_name;
+    pb::Hello hello;  // without version and pid, which are filled in
     bool reconnect = true;
     size_t receive_bytes_max = 0;
   };
@@ -54,12 +56,22 @@ class Connection {
   // receiving, at all.
   uint64_t publish_losses() const { return publish_losses_; }
   uint64_t receive_losses() const { return receive_losses_; }
-  // Bytes after the prefix that the broker takes. Known since the first
-  // Welcome.
+  // Counts the sessions that are over, lossy or not.
+  uint64_t ends() const { return ends_; }
+  // Whether an answer may still come in the session that is sessions() now.
+  bool AnswersMayCome() const {
+    return state_ == State::kOpen || state_ == State::kLeaving;
+  }
+  // Bytes after the prefix that the broker takes, and the bounds of the queue
+  // that it keeps for this session. Known since the first Welcome.
   size_t frame_bytes_max() const { return frame_bytes_max_; }
+  uint64_t queue_bytes_max() const { return queue_bytes_max_; }
+  uint64_t queue_messages_max() const { return queue_messages_max_; }
 
   // Does what can be done now about connecting, without waiting.
-  void Advance();
+  void Advance() {
+    if (state_ == State::kWaiting || state_ == State::kGreeting) Connect();
+  }
 
   enum class ReadOutcome { kBytes, kNothing, kFull };
   // Reads once from `down` into in(). A lost broker shows as kNothing and
@@ -85,9 +97,11 @@ class Connection {
   // removes what was written, as far as the pipe takes it.
   FlushOutcome Flush(std::string_view& more);
 
-  // The broker leaves, or ends the session with a reason.
+  // The broker leaves, or ends the session with a reason. `told`: what this
+  // client did not get was announced before.
   void OnGoodbye();
-  void OnFatalError(absl::Status status);
+  enum class Losses { kUnknown, kTold };
+  void OnFatalError(absl::Status status, Losses losses = Losses::kUnknown);
 
   // Waits for something to do: bytes, time for another try, and room in `up` if
   // something is unwritten or `room` says so. Returns at the deadline too.
@@ -100,11 +114,15 @@ class Connection {
   // because something was read ahead.
   void WatchRoom(bool watch);
   void Nudge(bool on);
+  // Whether fd() becomes readable at this time, besides. It stays so until the
+  // next call with another time; absl::InfiniteFuture(): it does not.
+  void WakeAt(absl::Time time);
 
  private:
   explicit Connection(Options options);
 
   absl::Status MakeDescriptors();
+  void Connect();
   void Try();
   void Greet();
   void OnFirstFrame(const FrameView& frame);
@@ -113,9 +131,12 @@ class Connection {
   void CheckGreeting(bool no_writer);
   // The session is over; begins anew if that is wanted.
   void Lose(absl::Status status);
+  // Nobody reads `up` any more. What the broker said last is still in `down`.
+  void OnUpBroken();
   void ClosePipes();
   void KeepBacklog();
   void Schedule();
+  void SetTimer();
   bool TimeToTry() const;
   ReadOutcome Fill();
   // Whether reading `down` waits. Its open file is this client's alone.
@@ -135,6 +156,7 @@ class Connection {
   absl::Status status_;
   std::string bus_;
   absl::Time next_try_ = absl::InfinitePast();
+  absl::Time wake_at_ = absl::InfiniteFuture();
   absl::Duration delay_;
   absl::Time greeting_since_;
   bool watching_room_ = false;
@@ -145,7 +167,10 @@ class Connection {
   uint64_t sessions_ = 0;
   uint64_t publish_losses_ = 0;
   uint64_t receive_losses_ = 0;
+  uint64_t ends_ = 0;
   size_t frame_bytes_max_ = kFrameBytesMaxDefault;
+  uint64_t queue_bytes_max_ = 0;
+  uint64_t queue_messages_max_ = 0;
 };
 
 }  // namespace fifobus

@@ -63,10 +63,13 @@ absl::StatusOr<UniqueFd> OpenEnd(const char* path, int access) {
 
 absl::Status WriteHello(int fd, std::string_view hello) {
   const iovec part = {const_cast<char*>(hello.data()), hello.size()};
-  if (WriteWithoutSignal(fd, &part, 1) == static_cast<ssize_t>(hello.size())) {
-    return absl::OkStatus();
-  }
-  return absl::ErrnoToStatus(errno, "write Hello");
+  const ssize_t bytes = WriteWithoutSignal(fd, &part, 1);
+  if (bytes == static_cast<ssize_t>(hello.size())) return absl::OkStatus();
+  if (bytes < 0) return absl::ErrnoToStatus(errno, "write Hello");
+  return absl::UnavailableError(fmt::format(
+      "a new pipe takes {} bytes, and Hello has {}: the will is too long, or "
+      "this user has too many pipes (pipe-user-pages-soft)",
+      bytes, hello.size()));
 }
 
 }  // namespace

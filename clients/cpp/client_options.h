@@ -1,0 +1,82 @@
+#ifndef FIFOBUS_CLIENTS_CPP_CLIENT_OPTIONS_H_
+#define FIFOBUS_CLIENTS_CPP_CLIENT_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "broker/overflow.h"
+#include "clients/cpp/owned_message.h"
+
+// What a client may choose: for its session, and for each subscription.
+namespace fifobus {
+
+// How a client's calls wait, for publishing and receiving alike.
+enum class Mode {
+  kBlocking,     // wait until done, or until the call's deadline
+  kNonBlocking,  // return at once; kWouldBlock says: not now
+  kBusyPoll,     // Receive spins on the pipe, for the lowest latency, until its
+                 // deadline; publishing is as in kNonBlocking
+};
+
+struct ClientOptions {
+  // The bus directory. Empty: $FIFOBUS_DIR, or where a broker is found; see
+  // BusCandidates.
+  std::string dir;
+  // For people: shown by `fifobus ls` and in the broker's log.
+  std::string client_name = "client";
+  Mode mode = Mode::kBlocking;
+  // How long Connect waits for a broker, which may be started later.
+  absl::Duration connect_timeout = absl::Seconds(5);
+  // Whether to find the next broker when this one dies, and to subscribe anew.
+  bool reconnect = true;
+  // Bound of what is read ahead while a call that is not Receive waits.
+  size_t receive_bytes_max = size_t{64} << 20;
+
+  // What the broker does when this client's queue has been full, and so has
+  // held up publishers, for the stall timeout. Whatever is lost is announced by
+  // a Gap. kDisconnect ends the client for good; a bus may refuse kBlock.
+  Overflow overflow = Overflow::kDropOldest;
+  // Bounds of the queue that the broker keeps for this client. 0: the broker's
+  // own; more than it allows becomes what it allows. See Client::Bounds.
+  uint64_t queue_bytes_max = 0;
+  uint64_t queue_messages_max = 0;
+
+  // Published by the broker when this client dies: when its session ends
+  // without the destructor's Goodbye. With topic and payload it must be smaller
+  // than what a new pipe holds: 32 KiB.
+  std::optional<OwnedMessage> will;
+};
+
+struct SubscribeOptions {
+  // How the members of a group acknowledge. The same for all of them.
+  struct Acks {
+    // Messages that this member may hold without an answer. 0: one.
+    uint32_t unacked_max = 0;
+    // A message that was not answered for so long is delivered again. Counts in
+    // milliseconds. 0: the broker's own, 30 s.
+    absl::Duration timeout = absl::ZeroDuration();
+    // Deliveries of one message before it is given up: published on
+    // $dead/GROUP. 0: the broker's own, 5.
+    uint32_t deliveries_max = 0;
+
+    friend bool operator==(const Acks&, const Acks&) = default;
+  };
+
+  // Not the retained values of matching topics first.
+  bool skip_retained = false;
+  // Not empty: each message of the pattern goes to one of those who name the
+  // same group, which is a single level of a topic.
+  std::string group;
+  // Only with a group: each message is to be answered with Ack or Retry.
+  std::optional<Acks> acks;
+
+  friend bool operator==(const SubscribeOptions&,
+                         const SubscribeOptions&) = default;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_CLIENT_OPTIONS_H_

@@ -1,0 +1,114 @@
+#ifndef FIFOBUS_CLIENTS_CPP_DIALOGUE_H_
+#define FIFOBUS_CLIENTS_CPP_DIALOGUE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "clients/cpp/confirms.h"
+#include "clients/cpp/connection.h"
+#include "clients/cpp/requests.h"
+#include "clients/cpp/subscriptions.h"
+#include "proto/frame.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus {
+
+// What a client and its broker say to each other beside messages: what was
+// asked, what was answered, and what each new session begins with. Outbound and
+// Inbound, which carry the messages, lean on it.
+//
+// Answers come among the messages in `down`. They are found by scanning what
+// was read, ahead of the messages before them, which stay to be received.
+//
+// Waits only in WaitFor and what says so. Thread-compatible.
+class Dialogue {
+ public:
+  explicit Dialogue(std::unique_ptr<Connection> connection)
+      : connection_(std::move(connection)) {}
+
+  Connection& connection() { return *connection_; }
+  const Connection& connection() const { return *connection_; }
+  Subscriptions& subscriptions() { return subscriptions_; }
+  Confirms& confirms() { return confirms_; }
+  Requests& requests() { return requests_; }
+
+  // Connecting, subscribing anew: what every call does first.
+  void Progress() {
+    refusal_ = absl::OkStatus();
+    connection_->Advance();
+    if (connection_->sessions() != sessions_begun_) OnSessionBegun();
+  }
+
+  // Why the last call failed or why there is no session.
+  const absl::Status& status() const {
+    return refusal_.ok() ? connection_->status() : refusal_;
+  }
+  void SetRefusal(absl::Status refusal) { refusal_ = std::move(refusal); }
+
+  // Reads once, and acts on the answers in it.
+  void ReadAhead();
+  // An answer that Inbound has come upon.
+  void OnControl(const FrameView& view);
+  // The broker sent nonsense, which ends the session for good.
+  void OnBadFrame(FrameFault fault);
+
+  // Sends a frame, if there is a session, without waiting: the rest follows at
+  // later calls.
+  void Send(const pb::Frame& frame);
+  void SendSubscribe(Subscriptions::Subscription& subscription);
+  void FlushWithoutWaiting();
+  // While there are batches, frames gather.
+  void BeginBatch() { ++open_batches_; }
+  void EndBatch() { --open_batches_; }
+  bool batching() const { return open_batches_ > 0; }
+
+  // Numbers whatever is to be answered; from 1.
+  uint64_t NextId() { return ++last_id_; }
+
+  // The confirm_id of an own message, which no user's equals: those are below.
+  static constexpr uint64_t kOwnConfirmIds = uint64_t{1} << 63;
+
+  // Waits until `done`, whatever the mode. DeadlineExceeded: `what` did not
+  // come in time. Otherwise an error if there will never be a session.
+  absl::Status WaitFor(absl::FunctionRef<bool()> done, absl::Duration timeout,
+                       std::string_view what);
+  // Sends a question and waits for its answer, the frame that repeats `id`.
+  // Unavailable if the session ended meanwhile.
+  absl::StatusOr<pb::Frame> Ask(const pb::Frame& question, uint64_t id,
+                                absl::Duration timeout, std::string_view what);
+  // Waits for the answer to what was sent by other means as `id`.
+  absl::StatusOr<pb::Frame> AwaitAnswer(uint64_t id, absl::Duration timeout,
+                                        std::string_view what);
+
+ private:
+  void OnSessionBegun();
+  void Write();
+  void Scan();
+  void OnScanned(const FrameView& view);
+  void OnConfirm(const FrameView& view);
+  void OnError(const pb::Error& error);
+  void OnAnswer(uint64_t id, const FrameView& view);
+
+  const std::unique_ptr<Connection> connection_;
+  Subscriptions subscriptions_;
+  Confirms confirms_;
+  Requests requests_;
+  absl::Status refusal_;
+  uint64_t sessions_begun_ = 0;
+  int open_batches_ = 0;
+
+  uint64_t last_id_ = 0;
+  uint64_t awaited_id_ = 0;
+  std::optional<pb::Frame> answer_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_DIALOGUE_H_

@@ -1,0 +1,69 @@
+#ifndef FIFOBUS_CLIENTS_CPP_INBOUND_H_
+#define FIFOBUS_CLIENTS_CPP_INBOUND_H_
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "clients/cpp/ack_ids.h"
+#include "clients/cpp/dialogue.h"
+#include "clients/cpp/outbound.h"
+#include "clients/cpp/receive_buffer.h"
+#include "clients/cpp/received.h"
+#include "proto/frame.h"
+
+namespace fifobus {
+
+// A client's way out of `down`: one event after the other, in their order. A
+// message is taken together with the Delivery before it, or not yet. When a
+// session has ended, first comes what it brought, then what was lost with it,
+// then what the next one brings. Thread-compatible.
+class Inbound {
+ public:
+  // `dialogue` must outlive it.
+  explicit Inbound(Dialogue& dialogue) : dialogue_(dialogue) {}
+
+  // See Client.
+  Received Receive(const Patience& patience);
+
+  // The broker's id of an ack id that was received in the present session.
+  std::optional<uint64_t> FindAckId(uint64_t ack_id) const {
+    return ack_ids_.Find(ack_id, dialogue_.connection().sessions());
+  }
+
+ private:
+  // Reads, and waits as it may, until there is an event or none will come.
+  Received AwaitEvent(const Patience& patience);
+  // The next event that was read already; kWouldBlock: none.
+  Received TakeBuffered();
+  Received TakeFrom(ReceiveBuffer& buffer);
+  // The next event that a session's end brought about; kWouldBlock: none.
+  Received TakeEnd();
+  // A request that is over without an answer; kWouldBlock: none.
+  Received TakeFailure();
+
+  // Whether the message behind the Delivery at the front is there as well. If
+  // not, or if it never will be, the Delivery is not taken.
+  enum class Pair { kWhole, kPartial };
+  Pair CheckPair(ReceiveBuffer& buffer, std::string_view behind,
+                 size_t delivery_bytes);
+  DeliveryView Show(DeliveryView delivery);
+  Received GapOf(std::string_view member);
+  std::optional<Received> ConfirmationOf(std::string_view member);
+  // The reply that a message in the inbox is, if somebody waits for it.
+  std::optional<Received> ReplyOf(const Received& message);
+
+  Dialogue& dialogue_;
+  AckIds ack_ids_;
+  std::vector<Gap::Loss> losses_;  // of the last gap
+  uint64_t ends_told_ = 0;
+  uint64_t losses_told_ = 0;
+  // When `down` was last looked into while requests were open.
+  absl::Time looked_ = absl::InfinitePast();
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_INBOUND_H_

@@ -1,0 +1,213 @@
+#include "clients/cpp/outbound.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "clients/cpp/connection.h"
+#include "clients/cpp/message_check.h"
+#include "fmt/format.h"
+
+namespace fifobus {
+namespace {
+
+// A batch is written when it is this large: what a default pipe holds.
+constexpr size_t kBatchBytes = size_t{64} << 10;
+
+// From this much on a payload is written from the caller's memory and not
+// copied behind its head. Not tuned.
+constexpr size_t kUncopiedBytes = size_t{16} << 10;
+
+// More than tags, lengths, numbers and two topics take. To count them exactly
+// would cost as much as encoding a small message.
+constexpr size_t kHeadBytesMax = 1024;
+
+// How often a client that only publishes looks for what the broker says.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
+
+// kTimedOut or kWouldBlock, as the mode has it.
+PublishOutcome GivenUp(const Patience& patience) {
+  return patience.mode == Mode::kBlocking ? PublishOutcome::kTimedOut
+                                          : PublishOutcome::kWouldBlock;
+}
+
+bool IsOver(const Patience& patience) {
+  return patience.mode != Mode::kBlocking || absl::Now() >= patience.deadline;
+}
+
+}  // namespace
+
+PublishOutcome Outbound::Send(const MessageFields& message,
+                              const Patience& patience) {
+  Connection& connection = dialogue_.connection();
+  dialogue_.Progress();
+  PublishOutcome outcome = CheckMessage(message);
+  if (outcome != PublishOutcome::kSent) return outcome;
+  const bool deferred =
+      dialogue_.batching() && connection.unwritten() < kBatchBytes;
+  if (!deferred) LookForGoodbye();
+  do {
+    if (connection.state() != Connection::State::kOpen) {
+      outcome = AwaitSession(patience);
+      if (outcome != PublishOutcome::kSent) return outcome;
+    }
+    // What would make a write of its own anyhow is not copied for it.
+    const bool gathered =
+        dialogue_.batching() && message.payload.size() < kBatchBytes;
+    outcome = gathered ? AddToBatch(message, patience)
+                       : SendNow(message, patience);
+    // The session was lost before any of it was taken: the next one gets it.
+  } while (outcome == PublishOutcome::kDisconnected);
+  return outcome;
+}
+
+PublishOutcome Outbound::Refuse(absl::Status status) {
+  dialogue_.SetRefusal(std::move(status));
+  return PublishOutcome::kRefused;
+}
+
+PublishOutcome Outbound::CheckMessage(const MessageFields& message) {
+  absl::Status status;
+  if (message.topic != checked_topic_) {
+    status = CheckPublishTopic(message.topic);
+    if (!status.ok()) return Refuse(std::move(status));
+    checked_topic_ = message.topic;
+  }
+  if ((message.reply_topic.size() | message.content_type.size() |
+       message.headers.size()) != 0) {
+    status = CheckMetadata(message);
+    if (!status.ok()) return Refuse(std::move(status));
+  }
+  const size_t bytes_max = dialogue_.connection().frame_bytes_max();
+  if (message.headers.empty() &&
+      message.payload.size() + message.content_type.size() + kHeadBytesMax <=
+          bytes_max) {
+    return PublishOutcome::kSent;
+  }
+  const size_t body_bytes = MessageBodyBytes(message);
+  if (body_bytes > bytes_max) {
+    return Refuse(absl::InvalidArgumentError(fmt::format(
+        "the message makes a frame of {} bytes and this bus takes {}; put it "
+        "into a file and publish the file's name",
+        body_bytes, bytes_max)));
+  }
+  return PublishOutcome::kSent;
+}
+
+PublishOutcome Outbound::AwaitSession(const Patience& patience) {
+  Connection& connection = dialogue_.connection();
+  while (connection.state() != Connection::State::kOpen) {
+    if (connection.state() == Connection::State::kFailed) {
+      return PublishOutcome::kDisconnected;
+    }
+    // A session is made anew when the last one was read to its end.
+    dialogue_.ReadAhead();
+    dialogue_.Progress();
+    if (connection.state() == Connection::State::kOpen) break;
+    if (IsOver(patience)) return GivenUp(patience);
+    connection.Wait(patience.deadline);
+  }
+  return PublishOutcome::kSent;
+}
+
+PublishOutcome Outbound::AddToBatch(const MessageFields& message,
+                                    const Patience& patience) {
+  if (dialogue_.connection().unwritten() >= kBatchBytes) {
+    const PublishOutcome outcome = FlushAll(patience);
+    if (outcome != PublishOutcome::kSent) return outcome;
+  }
+  AppendMessageFrame(message, dialogue_.connection().out());
+  return PublishOutcome::kSent;
+}
+
+PublishOutcome Outbound::SendNow(const MessageFields& message,
+                                 const Patience& patience) {
+  Connection& connection = dialogue_.connection();
+  // What is left of earlier messages goes first, so that afterwards it is known
+  // whether any byte of this one was written.
+  const PublishOutcome outcome = FlushAll(patience);
+  if (outcome != PublishOutcome::kSent) return outcome;
+  std::string_view rest;
+  if (message.payload.size() < kUncopiedBytes) {
+    AppendMessageFrame(message, connection.out());
+  } else {
+    AppendMessageHead(message, connection.out());
+    rest = message.payload;
+  }
+  const size_t frame_bytes = connection.unwritten() + rest.size();
+  while (true) {
+    switch (connection.Flush(rest)) {
+      case Connection::FlushOutcome::kLost:
+        return PublishOutcome::kDisconnected;
+      case Connection::FlushOutcome::kAll:
+        return PublishOutcome::kSent;
+      case Connection::FlushOutcome::kWouldBlock:
+        break;
+    }
+    if (IsOver(patience)) {
+      connection.WatchRoom(true);
+      if (connection.unwritten() + rest.size() == frame_bytes) {
+        connection.DropUnwritten();
+        return GivenUp(patience);
+      }
+      // Begun, so it must be finished: the rest is ours now.
+      connection.out().append(rest);
+      return PublishOutcome::kSent;
+    }
+    AwaitRoom(patience.deadline);
+  }
+}
+
+PublishOutcome Outbound::FlushAll(const Patience& patience) {
+  Connection& connection = dialogue_.connection();
+  std::string_view nothing;
+  while (connection.unwritten() > 0) {
+    switch (connection.Flush(nothing)) {
+      case Connection::FlushOutcome::kLost:
+        return PublishOutcome::kDisconnected;
+      case Connection::FlushOutcome::kAll:
+        break;
+      case Connection::FlushOutcome::kWouldBlock:
+        if (IsOver(patience)) {
+          connection.WatchRoom(true);
+          return GivenUp(patience);
+        }
+        AwaitRoom(patience.deadline);
+    }
+  }
+  connection.WatchRoom(false);
+  return connection.state() == Connection::State::kOpen
+             ? PublishOutcome::kSent
+             : PublishOutcome::kDisconnected;
+}
+
+PublishOutcome Outbound::Flush(const Patience& patience) {
+  dialogue_.Progress();
+  if (dialogue_.connection().unwritten() == 0) return SentOutcome();
+  const PublishOutcome outcome = FlushAll(patience);
+  return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
+}
+
+PublishOutcome Outbound::SentOutcome() {
+  return TakeLosses() == Losses::kNone ? PublishOutcome::kSent
+                                       : PublishOutcome::kSentAfterGap;
+}
+
+Outbound::Losses Outbound::TakeLosses() {
+  const uint64_t losses = dialogue_.connection().publish_losses();
+  return std::exchange(losses_told_, losses) == losses ? Losses::kNone
+                                                       : Losses::kUnknown;
+}
+
+void Outbound::AwaitRoom(absl::Time deadline) {
+  dialogue_.connection().Wait(deadline, Connection::Room::kWanted);
+  dialogue_.ReadAhead();
+}
+
+void Outbound::LookForGoodbye() {
+  const absl::Time now = absl::Now();
+  if (now - last_look_ < kLookInterval) return;
+  last_look_ = now;
+  dialogue_.ReadAhead();
+}
+
+}  // namespace fifobus

@@ -1,0 +1,70 @@
+#ifndef FIFOBUS_CLIENTS_CPP_OUTBOUND_H_
+#define FIFOBUS_CLIENTS_CPP_OUTBOUND_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "clients/cpp/client_options.h"
+#include "clients/cpp/dialogue.h"
+#include "clients/cpp/received.h"
+#include "proto/frame_writer.h"
+
+namespace fifobus {
+
+// How long a call may wait: not at all unless the mode is kBlocking.
+struct Patience {
+  Mode mode = Mode::kBlocking;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// A client's way into `up`: checks messages, gathers them in batches, writes
+// them whole or not at all, and knows whether earlier ones may be lost.
+// Thread-compatible.
+class Outbound {
+ public:
+  // `dialogue` must outlive it.
+  explicit Outbound(Dialogue& dialogue) : dialogue_(dialogue) {}
+
+  // See Client. kRefused leaves the reason in the dialogue.
+  PublishOutcome Publish(const MessageFields& message,
+                         const Patience& patience) {
+    const PublishOutcome outcome = Send(message, patience);
+    return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
+  }
+  // As Publish, but never kSentAfterGap, which stays to be told.
+  PublishOutcome Send(const MessageFields& message, const Patience& patience);
+  PublishOutcome Flush(const Patience& patience);
+
+  // Whether messages may be lost since this was told last, by this or by
+  // kSentAfterGap.
+  enum class Losses { kNone, kUnknown };
+  [[nodiscard]] Losses TakeLosses();
+
+ private:
+  PublishOutcome Refuse(absl::Status status);
+  PublishOutcome CheckMessage(const MessageFields& message);
+  PublishOutcome SendNow(const MessageFields& message,
+                         const Patience& patience);
+  PublishOutcome AddToBatch(const MessageFields& message,
+                            const Patience& patience);
+  PublishOutcome SentOutcome();
+  // Waits until nothing is unwritten. kWouldBlock and kTimedOut leave the rest
+  // as it is.
+  PublishOutcome FlushAll(const Patience& patience);
+  PublishOutcome AwaitSession(const Patience& patience);
+  void AwaitRoom(absl::Time deadline);
+  // Looks at `down` now and then, for clients that only publish.
+  void LookForGoodbye();
+
+  Dialogue& dialogue_;
+  std::string checked_topic_;
+  absl::Time last_look_ = absl::InfinitePast();
+  uint64_t losses_told_ = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_OUTBOUND_H_

@@ -1,0 +1,122 @@
+#ifndef FIFOBUS_CLIENTS_CPP_RECEIVED_H_
+#define FIFOBUS_CLIENTS_CPP_RECEIVED_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "proto/frame.h"
+
+// What a client's Receive and its publishing calls return.
+namespace fifobus {
+
+enum class PublishOutcome {
+  // The bytes are in the pipe; or, in an open Batch, will be at its Flush; or,
+  // not blocking, their rest follows by itself at later calls.
+  kSent,
+  // As kSent, but on a new session: an unknown number of the messages before
+  // this one was lost with the old one. Told once.
+  kSentAfterGap,
+  // Not blocking: the pipe is full, or there is no broker now. Nothing was
+  // taken.
+  kWouldBlock,
+  // The deadline came. Nothing was taken.
+  kTimedOut,
+  // The message is invalid or larger than the bus takes, or too many answers
+  // are awaited; see status().
+  kRefused,
+  // There is no session and none will be made; see status().
+  kDisconnected,
+};
+
+enum class ReceiveOutcome {
+  kMessage,
+  kGap,           // messages were lost at this point of the stream
+  kConfirmation,  // of a message that was published with a confirm_id
+  kReply,         // a request is over: answered or not, see reply_outcome
+  kWouldBlock,    // not blocking: there is none now
+  kTimedOut,      // the deadline came
+  kDisconnected,  // there is no session and none will be made; see status()
+};
+
+enum class GapReason {
+  kUnknown,       // of a newer broker
+  kOverflow,      // this client was slower than the publishers
+  kReconnected,   // the broker died or was restarted; the number is unknown
+  kConflated,     // Overflow::kLatest: newer messages took their places
+  kExpired,       // they were not delivered before their expiry
+  kDisconnected,  // Overflow::kDisconnect: they were queued at the end
+};
+
+// "overflow", "reconnected"...
+std::string_view GapReasonText(GapReason reason);
+
+// Messages that were lost for this subscriber, told between those before and
+// those after them.
+struct Gap {
+  struct Loss {
+    std::string topic;
+    uint64_t messages = 0;
+  };
+  GapReason reason = GapReason::kUnknown;
+  uint64_t messages = 0;  // in all; 0: unknown
+  // By topic, at most 64 topics. Valid until the next Receive.
+  absl::Span<const Loss> losses;
+};
+
+// How far a message has got. Durable levels may come.
+enum class Level {
+  kNone,      // not known to have arrived: its session was lost before
+  kAccepted,  // the broker has taken it for each current subscriber; it is lost
+              // if the broker dies
+};
+
+// The answer to a message with a confirm_id.
+struct Confirmation {
+  uint64_t confirm_id = 0;
+  Level level = Level::kNone;
+  uint32_t sessions = 0;  // that take it, each group counting as one
+  uint32_t taps = 0;
+  bool retained = false;  // it is its topic's retained value, or cleared it
+};
+
+enum class ReplyOutcome {
+  kAnswered,
+  kNoResponders,  // nobody was subscribed to the request's topic
+  kTimedOut,
+  kUnknown,  // the session was lost: it may have been worked on, or not
+};
+
+struct Received {
+  // Not defaulted, as MessageView's.
+  Received() {}  // NOLINT(modernize-use-equals-default)
+  // A message in its frame. `member` is what ReadFrame found in it.
+  Received(std::string_view whole_frame, std::string_view member,
+           const DeliveryView& about = {})
+      : outcome(ReceiveOutcome::kMessage),
+        message(ReadMessage(member)),
+        frame(whole_frame),
+        delivery(about) {}
+
+  ReceiveOutcome outcome = ReceiveOutcome::kWouldBlock;
+  // If kMessage, or kReply that was answered. Its views are valid until the
+  // next Receive; so they may be published, or replied with.
+  MessageView message;
+  // The message's whole frame, prefix included, for passing it on as it is.
+  std::string_view frame;
+  // What the broker says about the message: that it is a retained value, that
+  // it is to be acknowledged (see Client::Ack).
+  DeliveryView delivery;
+  // If kGap.
+  Gap gap;
+  // If kConfirmation.
+  Confirmation confirmation;
+  // If kReply: what SendRequest returned, and how it ended.
+  uint64_t request_id = 0;
+  ReplyOutcome reply_outcome = ReplyOutcome::kAnswered;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_RECEIVED_H_

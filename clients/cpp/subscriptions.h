@@ -1,0 +1,56 @@
+#ifndef FIFOBUS_CLIENTS_CPP_SUBSCRIPTIONS_H_
+#define FIFOBUS_CLIENTS_CPP_SUBSCRIPTIONS_H_
+
+#include <cstdint>
+#include <list>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "clients/cpp/client_options.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus {
+
+// What a client is, or wants to be, subscribed to, so that each new session
+// begins with the same. Not here: sending. Thread-compatible.
+class Subscriptions {
+ public:
+  enum class State { kAsked, kInForce, kRefused };
+
+  struct Subscription {
+    std::string pattern;
+    SubscribeOptions options;
+    // Of the client itself, for replies: no gaps are told for it.
+    bool internal = false;
+    State state = State::kAsked;
+    uint64_t request_id = 0;  // of the last time it was asked for
+    absl::Status refusal;     // if kRefused
+  };
+
+  // OK, or what is wrong with them.
+  static absl::Status Check(std::string_view pattern,
+                            const SubscribeOptions& options);
+
+  // A pattern may be there once plainly and once for each group. Null: none.
+  // Pointers are valid until Remove.
+  Subscription* Find(std::string_view pattern, std::string_view group);
+  Subscription& Add(std::string_view pattern, const SubscribeOptions& options);
+  void Remove(std::string_view pattern, std::string_view group);
+
+  // The frame that asks for `subscription` by this request id.
+  static pb::Frame Ask(Subscription& subscription, uint64_t request_id);
+  void OnSubscribed(uint64_t request_id);
+  void OnRefused(uint64_t request_id, const absl::Status& refusal);
+
+  std::list<Subscription>& all() { return all_; }
+  // Whether a lost session means lost messages.
+  bool MissesMessages() const;
+
+ private:
+  std::list<Subscription> all_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_CLIENTS_CPP_SUBSCRIPTIONS_H_
