@@ -67,9 +67,17 @@ Mode ModeOptions::mode() const {
   return non_blocking ? Mode::kNonBlocking : Mode::kBlocking;
 }
 
-absl::StatusOr<std::unique_ptr<Client>> ConnectClient(const BusOptions& options,
-                                                      const std::string& name) {
+absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
+    const BusOptions& options, const std::string& name,
+    std::optional<OwnedMessage> will) {
   ClientOptions client_options;
+  client_options.will = std::move(will);
+  return ConnectClient(options, name, std::move(client_options));
+}
+
+absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
+    const BusOptions& options, const std::string& name,
+    ClientOptions client_options) {
   client_options.dir = options.dir;
   client_options.client_name = name;
   client_options.connect_timeout = options.connect_timeout;

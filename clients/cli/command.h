@@ -2,6 +2,7 @@
 #define FIFOBUS_CLIENTS_CLI_COMMAND_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -48,8 +49,12 @@ struct ModeOptions {
 };
 
 // Connects, waiting for a broker as the options say. `name` is shown by `ls`.
-absl::StatusOr<std::unique_ptr<Client>> ConnectClient(const BusOptions& options,
-                                                      const std::string& name);
+absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
+    const BusOptions& options, const std::string& name,
+    ClientOptions client_options = {});
+absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
+    const BusOptions& options, const std::string& name,
+    std::optional<OwnedMessage> will);
 
 // Waits until the client's fd() is readable or the deadline has come: what a
 // program with its own event loop does in mode kNonBlocking.
@@ -60,6 +65,8 @@ void WaitReadable(const Client& client, absl::Time deadline);
 void AddServe(CLI::App& app, Exit& exit);
 void AddPub(CLI::App& app, Exit& exit);
 void AddSub(CLI::App& app, Exit& exit);
+void AddReq(CLI::App& app, Exit& exit);
+void AddReply(CLI::App& app, Exit& exit);
 void AddPath(CLI::App& app, Exit& exit);
 void AddLs(CLI::App& app, Exit& exit);
 void AddBench(CLI::App& app, Exit& exit);

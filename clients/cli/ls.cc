@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "clients/cli/command.h"
 #include "fmt/format.h"
@@ -17,16 +18,34 @@ struct LsOptions {
 
 using Json = nlohmann::ordered_json;
 
+std::string_view OverflowText(pb::Overflow overflow) {
+  switch (overflow) {
+    case pb::OVERFLOW_DROP_NEWEST:
+      return "drop-newest";
+    case pb::OVERFLOW_LATEST:
+      return "latest";
+    case pb::OVERFLOW_DISCONNECT:
+      return "disconnect";
+    case pb::OVERFLOW_BLOCK:
+      return "block";
+    default:
+      return "drop-oldest";
+  }
+}
+
 Json QueueJson(const pb::StatsReply::Queue& queue) {
   return {{"queued_bytes", queue.queued_bytes()},
+          {"queued_messages", queue.queued_messages()},
           {"dropped", queue.dropped()},
-          {"stalled", queue.stalled()}};
+          {"stalled", queue.stalled()},
+          {"overflow", OverflowText(queue.overflow())}};
 }
 
 Json StatsJson(const pb::StatsReply& stats) {
   Json json = {{"topics", Json::array()},
                {"sessions", Json::array()},
                {"taps", Json::array()},
+               {"groups", Json::array()},
                {"counters", Json::object()}};
   for (const auto& topic : stats.topics()) {
     json["topics"].push_back({{"name", topic.name()},
@@ -47,6 +66,16 @@ Json StatsJson(const pb::StatsReply& stats) {
     json["taps"].push_back(
         {{"name", tap.name()}, {"queue", QueueJson(tap.queue())}});
   }
+  for (const auto& group : stats.groups()) {
+    json["groups"].push_back({{"name", group.name()},
+                              {"pattern", group.pattern()},
+                              {"members", group.members()},
+                              {"queue", QueueJson(group.queue())},
+                              {"acked", group.acked()},
+                              {"unacked", group.unacked()},
+                              {"redelivered", group.redelivered()},
+                              {"dead_lettered", group.dead_lettered()}});
+  }
   for (const auto& counter : stats.counters()) {
     json["counters"][counter.name()] = counter.value();
   }
@@ -54,8 +83,23 @@ Json StatsJson(const pb::StatsReply& stats) {
 }
 
 std::string QueueText(const pb::StatsReply::Queue& queue) {
-  return fmt::format("{:>10} {:>10} {}", queue.queued_bytes(), queue.dropped(),
+  return fmt::format("{:>8} {:>10} {:>10} {:<11} {}", queue.queued_messages(),
+                     queue.queued_bytes(), queue.dropped(),
+                     OverflowText(queue.overflow()),
                      queue.stalled() ? "stalled" : "");
+}
+
+constexpr char kQueueTitles[] = "  QUEUED      BYTES    DROPPED OVERFLOW   ";
+
+void PrintGroups(const pb::StatsReply& stats) {
+  fmt::print("\n{:<24} {:>7} {:>7} {:>11} {:>5} {} PATTERN\n", "GROUP",
+             "MEMBERS", "UNACKED", "REDELIVERED", "DEAD", kQueueTitles);
+  for (const auto& group : stats.groups()) {
+    fmt::print("{:<24} {:>7} {:>7} {:>11} {:>5} {} {}\n", group.name(),
+               group.members(), group.unacked(), group.redelivered(),
+               group.dead_lettered(), QueueText(group.queue()),
+               group.pattern());
+  }
 }
 
 void PrintTables(const pb::StatsReply& stats) {
@@ -66,8 +110,8 @@ void PrintTables(const pb::StatsReply& stats) {
                topic.messages(), topic.bytes(), topic.subscribers(),
                topic.no_subscriber());
   }
-  fmt::print("\n{:<8} {:<24} {:>8} {:>10} {:>10} {:>10} PATTERNS\n", "SESSION",
-             "CLIENT", "PID", "PUBLISHED", "QUEUED", "DROPPED");
+  fmt::print("\n{:<8} {:<24} {:>8} {:>10} {} PATTERNS\n", "SESSION", "CLIENT",
+             "PID", "PUBLISHED", kQueueTitles);
   for (const auto& session : stats.sessions()) {
     std::string patterns;
     for (const auto& pattern : session.patterns()) patterns += pattern + " ";
@@ -75,7 +119,8 @@ void PrintTables(const pb::StatsReply& stats) {
                session.client_name(), session.pid(), session.published(),
                QueueText(session.queue()), patterns);
   }
-  fmt::print("\n{:<40} {:>10} {:>10}\n", "TAP", "QUEUED", "DROPPED");
+  if (stats.groups_size() > 0) PrintGroups(stats);
+  fmt::print("\n{:<40} {}\n", "TAP", kQueueTitles);
   for (const auto& tap : stats.taps()) {
     fmt::print("{:<40} {}\n", tap.name(), QueueText(tap.queue()));
   }
@@ -98,7 +143,8 @@ Exit Ls(const LsOptions& options) {
 
 void AddLs(CLI::App& app, Exit& exit) {
   CLI::App& ls = *app.add_subcommand(
-      "ls", "list topics, sessions and taps with their queues and drops");
+      "ls",
+      "list topics, sessions, groups and taps with their queues and drops");
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
   ls.add_flag("--json", options->json, "one JSON object, with all counters");

@@ -11,7 +11,9 @@ constexpr char kAbout[] =
     "fifobus: a message broker over named pipes, for one Linux machine.\n\n"
     "  fifobus serve                      run a broker\n"
     "  fifobus sub 'sensors/**'           print what is published\n"
-    "  fifobus pub sensors/temp 21.5      publish a message\n";
+    "  fifobus pub sensors/temp 21.5      publish a message\n"
+    "  fifobus reply time --exec date     answer requests\n"
+    "  fifobus req time now               send one, print the reply\n";
 
 constexpr char kExitCodes[] =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out.";
@@ -27,6 +29,8 @@ int Main(int argc, char** argv) {
   AddServe(app, exit);
   AddPub(app, exit);
   AddSub(app, exit);
+  AddReq(app, exit);
+  AddReply(app, exit);
   AddPath(app, exit);
   AddLs(app, exit);
   AddBench(app, exit);

@@ -1,0 +1,36 @@
+#include "clients/cli/output.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace fifobus::cli {
+
+Output::Outcome Output::Flush() {
+  size_t written = 0;
+  while (written < text_.size()) {
+    const ssize_t bytes =
+        write(STDOUT_FILENO, text_.data() + written, text_.size() - written);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) {
+      return errno == EPIPE ? Outcome::kReaderGone : Outcome::kFailed;
+    }
+    written += static_cast<size_t>(bytes);
+  }
+  text_.clear();
+  return Outcome::kWritten;
+}
+
+Exit ExitOf(Output::Outcome outcome, Exit otherwise) {
+  switch (outcome) {
+    case Output::Outcome::kWritten:
+      return otherwise;
+    case Output::Outcome::kReaderGone:
+      return kDone;
+    case Output::Outcome::kFailed:
+      break;
+  }
+  return Fail(absl::ErrnoToStatus(errno, "standard output"));
+}
+
+}  // namespace fifobus::cli
