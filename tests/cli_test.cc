@@ -10,6 +10,7 @@
 #include "nlohmann/json.hpp"
 #include "proto/version.h"
 #include "tests/bus_support.h"
+#include "tests/cli_support.h"
 #include "tests/process.h"
 
 namespace fifobus {
@@ -17,70 +18,11 @@ namespace {
 
 using ::nlohmann::json;
 
-// What a shell command did.
-struct Outcome {
-  int exit = 0;
-  std::string out;
-  std::string err;
-};
-
-class CliTest : public testing::Test {
- protected:
-  // Runs a command line of sh in which `fifobus` is the binary under test and
-  // finds the bus by $FIFOBUS_DIR.
-  Outcome Run(const std::string& command) const {
-    const std::string out = files_.path() + "/out";
-    const std::string err = files_.path() + "/err";
-    Process shell(Shell(command), out, err);
-    Outcome outcome;
-    outcome.exit = shell.Wait();
-    outcome.out = ReadFile(out);
-    outcome.err = ReadFile(err);
-    return outcome;
-  }
-
-  std::unique_ptr<Process> Spawn(const std::string& command,
-                                 const std::string& name) const {
-    return std::make_unique<Process>(Shell(command), Path(name),
-                                     Path(name + ".err"));
-  }
-
-  std::string Path(const std::string& name) const {
-    return files_.path() + "/" + name;
-  }
-
-  // Waits until a broker has so many sessions with a subscription.
-  void AwaitSubscribers(const TestBus& bus, int count) const {
-    EXPECT_TRUE(WaitUntil([&] {
-      int subscribers = 0;
-      const pb::StatsReply stats = bus.broker().CollectStats();
-      for (const auto& session : stats.sessions()) {
-        if (session.patterns_size() > 0) ++subscribers;
-      }
-      return subscribers == count;
-    }));
-  }
-
-  void Use(const TestBus& bus) { dir_ = bus.dir(); }
-  void UseDir(const std::string& dir) { dir_ = dir; }
-
- private:
-  std::vector<std::string> Shell(const std::string& command) const {
-    const std::string folder =
-        FifobusBinary().substr(0, FifobusBinary().rfind('/'));
-    return {"/bin/sh", "-c",
-            fmt::format("PATH={}:$PATH; export FIFOBUS_DIR={}; {}", folder,
-                        dir_, command)};
-  }
-
-  const TempDir files_;
-  std::string dir_ = "/nonexistent";
-};
-
 TEST_F(CliTest, HelpNamesEveryCommandAndExitsWithZero) {
   const Outcome help = Run("fifobus --help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* command : {"serve", "pub", "sub", "path", "ls", "bench"}) {
+  for (const char* command :
+       {"serve", "pub", "sub", "req", "reply", "path", "ls", "bench"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     EXPECT_EQ(Run(fmt::format("fifobus {} --help", command)).exit, 0);
   }
@@ -93,6 +35,9 @@ TEST_F(CliTest, WrongUsageExitsWithTwoAndSaysWhatIsWrong) {
         "fifobus sub a --timeout soon", "fifobus sub a --json --raw",
         "fifobus sub a --non-blocking --busy-poll", "fifobus sub a -n 0",
         "fifobus pub a b --raw", "fifobus serve --workers 0",
+        "fifobus pub a b --header nonsense", "fifobus sub a --ack",
+        "fifobus sub a --overflow maybe", "fifobus sub a --will-payload x",
+        "fifobus reply a", "fifobus req",
         "fifobus bench pub a --count 1 --size 15"}) {
     const Outcome outcome = Run(command);
     EXPECT_EQ(outcome.exit, 2) << command;
