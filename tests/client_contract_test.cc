@@ -285,7 +285,8 @@ TEST(Overflow, BoundsInForceAreKnown) {
 
 TEST(Overflow, DisconnectAccountsForAllAndEndsTheClientForGood) {
   BrokerOptions broker_options;
-  broker_options.stall_timeout = absl::Milliseconds(20);
+  // Time enough to read the reason.
+  broker_options.stall_timeout = absl::Seconds(2);
   const TestBus bus(broker_options);
   ClientOptions options;
   options.overflow = Overflow::kDisconnect;

@@ -206,10 +206,12 @@ void Connection::OnWelcome(std::string_view member) {
   delay_ = kFirstDelay;
   next_try_ = absl::InfiniteFuture();
   SetTimer();
+  goodbye_ = false;
   ++sessions_;
 }
 
 void Connection::OnGoodbye() {
+  goodbye_ = true;
   if (state_ != State::kOpen) return;
   // What is not in the pipe by now would make the broker wait.
   std::string_view nothing;
@@ -336,8 +338,23 @@ Connection::ReadOutcome Connection::Fill() {
     case ReceiveBuffer::FillOutcome::kEnd:
       break;
   }
-  Lose(absl::UnavailableError("the broker is gone"));
+  OnDownEnded();
   return ReadOutcome::kNothing;
+}
+
+// A subscriber that is ended for being slow may have been too slow to be told
+// so: its pipe was full until the broker closed it. A broker that was killed
+// and replaced before this client looked is taken for the same.
+void Connection::OnDownEnded() {
+  const bool asked_for_it =
+      options_.hello.overflow() == pb::OVERFLOW_DISCONNECT;
+  if (asked_for_it && !goodbye_ && CheckBus(bus_).ok()) {
+    OnFatalError(absl::ResourceExhaustedError(
+        "the broker ended the session, because this client was too slow and "
+        "had asked for that"));
+    return;
+  }
+  Lose(absl::UnavailableError("the broker is gone"));
 }
 
 Connection::FlushOutcome Connection::Flush(std::string_view& more) {

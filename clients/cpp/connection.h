@@ -131,6 +131,8 @@ class Connection {
   void CheckGreeting(bool no_writer);
   // The session is over; begins anew if that is wanted.
   void Lose(absl::Status status);
+  // `down` has ended.
+  void OnDownEnded();
   // Nobody reads `up` any more. What the broker said last is still in `down`.
   void OnUpBroken();
   void ClosePipes();
@@ -168,6 +170,7 @@ class Connection {
   uint64_t publish_losses_ = 0;
   uint64_t receive_losses_ = 0;
   uint64_t ends_ = 0;
+  bool goodbye_ = false;  // from the broker, in this session
   size_t frame_bytes_max_ = kFrameBytesMaxDefault;
   uint64_t queue_bytes_max_ = 0;
   uint64_t queue_messages_max_ = 0;

@@ -110,7 +110,9 @@ Received Inbound::TakeEnd() {
   if (std::exchange(losses_told_, losses) != losses &&
       dialogue_.subscriptions().MissesMessages()) {
     got.outcome = ReceiveOutcome::kGap;
-    got.gap.reason = GapReason::kReconnected;
+    got.gap.reason = absl::IsResourceExhausted(connection.status())
+                         ? GapReason::kDisconnected
+                         : GapReason::kReconnected;
   }
   return got;
 }
