@@ -30,6 +30,8 @@ class NoStats : public StatsSource {
 class SessionTest : public testing::Test {
  protected:
   SessionTest() { session_.SetValve(std::make_shared<FakeValve>()); }
+  // A group and its egress hold each other until the group ends.
+  ~SessionTest() override { groups_.EndAll(); }
 
   const FeedResult& Feed(const std::string& bytes) {
     const ChunkRef chunk = ChunkOf(bytes);
