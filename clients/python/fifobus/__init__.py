@@ -1,0 +1,75 @@
+"""fifobus: a message broker over named pipes, for one Linux machine.
+
+    import fifobus
+
+    with fifobus.Client() as client:
+        client.subscribe("greetings/**")
+        client.publish("greetings/python", "Hello from Python")
+        print(client.receive().payload)
+
+`Client` is for ordinary programs, `AsyncClient` for asyncio, `fifobus.tap` for scripts
+that shall not know more than a file. All need nothing but Python's standard library.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fifobus.client import Client, Mode
+from fifobus.control import GapReason, Level, Overflow, Verdict
+from fifobus.core import Event
+from fifobus.errors import (
+    Closed,
+    Disconnected,
+    FifobusError,
+    InvalidName,
+    MessageTooLarge,
+    NoBroker,
+    NoResponders,
+    ProtocolError,
+    Refused,
+    SessionRefused,
+    TimedOut,
+    WouldBlock,
+)
+from fifobus.message import AckOptions, Confirmation, Gap, Message, Will
+
+if TYPE_CHECKING:
+    from fifobus.aio import AsyncClient
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AckOptions",
+    "AsyncClient",
+    "Client",
+    "Closed",
+    "Confirmation",
+    "Disconnected",
+    "Event",
+    "FifobusError",
+    "Gap",
+    "GapReason",
+    "InvalidName",
+    "Level",
+    "Message",
+    "MessageTooLarge",
+    "Mode",
+    "NoBroker",
+    "NoResponders",
+    "Overflow",
+    "ProtocolError",
+    "Refused",
+    "SessionRefused",
+    "TimedOut",
+    "Verdict",
+    "WouldBlock",
+    "Will",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to import than all the rest, and few need it.
+    if name == "AsyncClient":
+        from fifobus.aio import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module 'fifobus' has no attribute {name!r}")

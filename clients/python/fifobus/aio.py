@@ -1,0 +1,532 @@
+"""The client for asyncio programs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import AsyncIterator, Callable, List, Optional, Sequence, TypeVar, Union
+
+from fifobus import control, errors
+from fifobus.calls import (
+    BATCH_BYTES,
+    LAST_FLUSH,
+    REQUEST_TIMEOUT,
+    UNCOPIED_BYTES,
+    log_gap,
+    metadata_of,
+    nobody_takes,
+    subscribe_options,
+    subscribers_of,
+)
+from fifobus.control import Overflow
+from fifobus.core import Core, Event, Request, State
+from fifobus.frames import payload_bytes
+from fifobus.link import Link, without_front
+from fifobus.message import (
+    AckOptions,
+    Confirmation,
+    Gap,
+    Headers,
+    Message,
+    Metadata,
+    Payload,
+    Will,
+)
+from fifobus.pipes import Buffer
+
+Answer = TypeVar("Answer")
+
+# Read ahead while nobody receives; above it the broker's queue and then the publishers
+# wait, as for any slow subscriber.
+_READ_AHEAD_BYTES = 1 << 20
+
+# publish() lets other tasks run after so many bytes, or it would never return to the
+# loop while the pipe has room.
+_TURN_BYTES = 64 << 10
+
+# How long, in seconds, wait_for_subscribers pauses before it asks again.
+_PAUSE = 0.02
+
+
+class AsyncClient:
+    """As Client, for one asyncio event loop.
+
+        async with fifobus.AsyncClient() as client:
+            await client.subscribe("sensors/**")
+            await client.publish("sensors/kitchen/temp", "21.5")
+            async for message in client:
+                print(message.topic, message.payload)
+
+    Many tasks may use it at once. Messages go out in the order in which publish() was
+    called. A call that is cancelled has either taken its message or not: never a part
+    of it, and no received message is ever lost by a cancelled receive().
+
+    What is told about Client holds here; what differs is said below. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        directory: Optional[str] = None,
+        *,
+        name: str = "python",
+        connect_timeout: float = 5.0,
+        reconnect: bool = True,
+        overflow: Overflow = Overflow.UNSPECIFIED,
+        queue_bytes_max: int = 0,
+        queue_messages_max: int = 0,
+        will: Optional[Will] = None,
+        on_gap: Callable[[Gap], None] = log_gap,
+        receive_bytes_max: int = 64 << 20,
+    ) -> None:
+        """As Client's, but nothing happens before connect() or `async with`."""
+        self._connect_timeout = connect_timeout
+        self._on_gap = on_gap
+        self._receive_bytes_max = receive_bytes_max
+        self._core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
+        self._events = self._core.events
+        self._link = Link(self._core, directory, reconnect)
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._waiting: List["asyncio.Future[None]"] = []
+        self._sending: Optional[asyncio.Lock] = None
+        self._writers = 0  # tasks that wait for room
+        self._ahead_bytes = 0
+        self._turn_bytes = 0
+        self._open_batches = 0
+
+    async def __aenter__(self) -> "AsyncClient":
+        try:
+            await self.connect()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Waits for a broker up to the connect timeout; 0 does not wait.
+
+        Raises NoBroker and SessionRefused.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._sending = asyncio.Lock()
+        self._loop.add_reader(self._link.fileno(), self._on_ready)
+        self._link.advance()
+        if self._connect_timeout > 0:
+            deadline = time.monotonic() + self._connect_timeout
+            try:
+                await self._until(lambda: self._core.state is State.OPEN, deadline, "")
+            except errors.TimedOut:
+                raise self._core.failure from None
+
+    async def close(self) -> None:
+        """Waits up to a second for what is not in the pipe yet, and says goodbye.
+        Tasks that wait get Closed, async iteration ends."""
+        if self._core.state is State.CLOSED:
+            return
+        try:
+            self._core.say_goodbye()
+            if self._loop is not None and not self._link.flush():
+                deadline = time.monotonic() + LAST_FLUSH
+                await self._until(lambda: not self._core.out, deadline, "room")
+        except errors.FifobusError:
+            pass
+        finally:
+            if self._loop is not None:
+                self._loop.remove_reader(self._link.fileno())
+            self._core.close()
+            self._link.close()
+            self._wake()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.state is State.CLOSED
+
+    @property
+    def publish_losses(self) -> int:
+        """Sessions that ended before the broker had read all that was published."""
+        return self._core.publish_losses
+
+    # The loop
+
+    def _on_ready(self) -> None:
+        """fileno() is readable."""
+        link, core = self._link, self._core
+        self._link.nudge(False)
+        link.advance()
+        if core.out and not self._open_batches:
+            link.flush()
+        self._read()
+        link.watch_room(bool(core.out) or self._writers > 0)
+        self._wake()
+
+    def _read(self) -> None:
+        if self._is_full():
+            # Level-triggered: the loop would spin. _take reads on.
+            self._link.watch_down(False)
+            return
+        self._ahead_bytes += self._link.read()
+
+    def _is_full(self) -> bool:
+        waits = self._writers > 0 or self._core.is_asked
+        limit = self._receive_bytes_max if waits else _READ_AHEAD_BYTES
+        return bool(self._events) and self._ahead_bytes >= limit
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def _change(self, deadline: Optional[float]) -> None:
+        """Waits until _on_ready has done something, or until the deadline."""
+        if self._loop is None:
+            raise errors.Disconnected("call connect(), or use `async with`")
+        future: "asyncio.Future[None]" = self._loop.create_future()
+        self._waiting.append(future)
+        timer = None
+        if deadline is not None:
+            after = max(0.0, deadline - time.monotonic())
+            timer = self._loop.call_later(after, _finish, future)
+        try:
+            await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+    async def _until(
+        self, done: Callable[[], bool], deadline: Optional[float], what: str
+    ) -> None:
+        while not done():
+            if self._core.state in (State.FAILED, State.CLOSED):
+                raise self._core.failure
+            if deadline is not None and time.monotonic() >= deadline:
+                raise errors.TimedOut(f"{what} did not come: {self._core.failure}")
+            self._link.watch_down(not self._is_full())
+            await self._change(deadline)
+
+    # Publishing
+
+    async def publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        headers: Headers = (),
+        reply_topic: str = "",
+        content_type: str = "",
+        expiry: Optional[float] = None,
+        retain: bool = False,
+        sequence: int = 0,
+        publish_time_unix_nanos: int = 0,
+        confirm: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Optional[Confirmation]:
+        """As Client.publish. It waits while the pipe is full, and so for the slowest
+        subscriber. Cancelled while it waits, it has taken nothing, unless the frame was
+        begun: then its rest follows by itself."""
+        body = payload_bytes(payload)
+        metadata = metadata_of(
+            headers,
+            reply_topic,
+            content_type,
+            expiry,
+            retain,
+            sequence,
+            publish_time_unix_nanos,
+        )
+        if confirm:
+            after = REQUEST_TIMEOUT if timeout is None else timeout
+            return await self._publish_confirmed(topic, body, metadata, after)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        extra = headers or reply_topic or content_type or expiry is not None
+        if extra or retain or sequence or publish_time_unix_nanos:
+            await self._send(
+                lambda: self._core.head_with(topic, metadata, len(body)), body, deadline
+            )
+        else:
+            await self._send(
+                lambda: self._core.head_of(topic, len(body)), body, deadline
+            )
+        return None
+
+    async def _publish_confirmed(
+        self, topic: str, body: Buffer, metadata: Metadata, timeout: float
+    ) -> Confirmation:
+        deadline = time.monotonic() + timeout
+        await self._await_session(deadline)
+        metadata.confirm_id, request = self._core.expect_confirm()
+        try:
+            await self._send(
+                lambda: self._core.head_with(topic, metadata, len(body)), body, deadline
+            )
+            await self._flush_batch(deadline)
+            return await self._answer(request, deadline, "the broker's confirmation")
+        finally:
+            self._core.forget(metadata.confirm_id)
+
+    async def _send(
+        self, make_head: Callable[[], bytes], body: Buffer, deadline: Optional[float]
+    ) -> None:
+        lock = self._sending
+        if lock is None:
+            raise errors.Disconnected("call connect(), or use `async with`")
+        if lock.locked() or not self._send_now(make_head, body):
+            async with lock:  # first come, first served
+                while not self._send_now(make_head, body):
+                    await self._await_room(deadline)
+        self._turn_bytes += len(body)
+        if self._turn_bytes >= _TURN_BYTES:
+            self._turn_bytes = 0
+            await asyncio.sleep(0)
+
+    def _send_now(self, make_head: Callable[[], bytes], body: Buffer) -> bool:
+        """False: nothing was taken."""
+        core, link = self._core, self._link
+        link.advance()
+        if core.state in (State.FAILED, State.CLOSED):
+            raise core.failure
+        if core.state is not State.OPEN:
+            return False
+        head = make_head()
+        if self._open_batches and len(core.out) < BATCH_BYTES:
+            core.out += head
+            core.out += body
+            return True
+        if core.out and not link.flush():
+            return False
+        parts: Sequence[Buffer] = (
+            [head, body] if len(body) >= UNCOPIED_BYTES else [head + body]
+        )
+        written = link.write(parts)
+        if written == 0:
+            return False
+        for rest in without_front(parts, written):
+            core.out += rest
+        link.watch_room(bool(core.out))
+        return True
+
+    async def _await_room(self, deadline: Optional[float]) -> None:
+        if deadline is not None and time.monotonic() >= deadline:
+            raise errors.TimedOut(f"the pipe is full, or: {self._core.failure}")
+        self._writers += 1
+        try:
+            self._link.watch_room(True)
+            self._link.watch_down(not self._is_full())
+            await self._change(deadline)
+        finally:
+            self._writers -= 1
+
+    async def _await_session(self, deadline: float) -> None:
+        self._link.advance()
+        await self._until(
+            lambda: self._core.state is State.OPEN, deadline, "a session"
+        )
+
+    async def flush(self, timeout: Optional[float] = None) -> None:
+        """Returns when all that was published is in the pipe. Raises TimedOut and
+        Disconnected."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._link.flush() and self._core.state is State.OPEN:
+            await self._await_room(deadline)
+
+    async def _flush_batch(self, deadline: float) -> None:
+        if self._open_batches:
+            await self.flush(deadline - time.monotonic())
+
+    def batch(self) -> "AsyncBatch":
+        """As Client.batch, used with `async with`."""
+        return AsyncBatch(self)
+
+    # Requests
+
+    async def subscribe(
+        self,
+        pattern: str,
+        *,
+        group: str = "",
+        acks: Union[bool, AckOptions] = False,
+        skip_retained: bool = False,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> None:
+        """As Client.subscribe."""
+        options = subscribe_options(group, acks, skip_retained)
+        request = self._core.subscribe(pattern, options)
+        try:
+            deadline = time.monotonic() + timeout
+            await self._answer(request, deadline, "the answer to Subscribe")
+        except errors.Refused:
+            self._core.forget_refused(pattern, group)
+            raise
+
+    async def unsubscribe(
+        self, pattern: str, *, group: str = "", timeout: float = REQUEST_TIMEOUT
+    ) -> None:
+        """As Client.unsubscribe."""
+        request = self._core.unsubscribe(pattern, group)
+        deadline = time.monotonic() + timeout
+        await self._answer(request, deadline, "the answer to Unsubscribe")
+
+    async def ping(self, timeout: float = REQUEST_TIMEOUT) -> None:
+        """As Client.ping."""
+        await self._ask(self._core.ping, timeout, "the answer to Ping")
+
+    async def stats(
+        self, topic: str = "", timeout: float = REQUEST_TIMEOUT
+    ) -> control.StatsReply:
+        """As Client.stats."""
+        return await self._ask(
+            lambda: self._core.stats(topic), timeout, "the statistics"
+        )
+
+    async def wait_for_subscribers(
+        self, topic: str, count: int = 1, timeout: Optional[float] = None
+    ) -> None:
+        """As Client.wait_for_subscribers."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while subscribers_of(await self.stats(topic), topic) < count:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise errors.TimedOut(f'"{topic}" has fewer than {count} subscribers')
+            await asyncio.sleep(_PAUSE)
+
+    async def request(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        headers: Headers = (),
+        content_type: str = "",
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Message:
+        """As Client.request. Many may be under way at once."""
+        deadline = time.monotonic() + timeout
+        body = payload_bytes(payload)
+        await self._await_session(deadline)
+        subscribed = self._core.subscribe_to_replies()
+        await self._answer(subscribed, deadline, "the answer to Subscribe")
+        metadata = metadata_of(headers, "", content_type, timeout, False, 0, 0)
+        metadata.reply_topic, reply = self._core.expect_reply()
+        metadata.confirm_id, confirm = self._core.expect_confirm()
+        try:
+            await self._send(
+                lambda: self._core.head_with(topic, metadata, len(body)), body, deadline
+            )
+            await self._flush_batch(deadline)
+            await self._until(
+                lambda: reply.done or nobody_takes(confirm), deadline, "the reply"
+            )
+            if not reply.done:
+                raise errors.NoResponders(f'nobody is subscribed to "{topic}"')
+            return reply.answer()
+        finally:
+            self._core.forget(metadata.confirm_id, metadata.reply_topic)
+
+    async def reply(
+        self,
+        message: Message,
+        payload: Payload = b"",
+        *,
+        headers: Headers = (),
+        content_type: str = "",
+        timeout: Optional[float] = None,
+    ) -> None:
+        """As Client.reply."""
+        if not message.reply_topic:
+            raise errors.InvalidName("the message expects no reply")
+        await self.publish(
+            message.reply_topic,
+            payload,
+            headers=headers,
+            content_type=content_type,
+            timeout=timeout,
+        )
+
+    async def _ask(
+        self, ask: Callable[[], Request[Answer]], timeout: float, what: str
+    ) -> Answer:
+        deadline = time.monotonic() + timeout
+        await self._await_session(deadline)
+        return await self._answer(ask(), deadline, what)
+
+    async def _answer(
+        self, request: Request[Answer], deadline: float, what: str
+    ) -> Answer:
+        self._link.watch_room(not self._link.flush())
+        await self._until(lambda: request.done, deadline, what)
+        return request.answer()
+
+    # Receiving
+
+    async def receive(self, timeout: Optional[float] = None) -> Message:
+        """The next message. Raises TimedOut and Disconnected."""
+        while True:
+            event = await self._next(timeout)
+            if type(event) is Message:
+                return event
+            self._on_gap(event)  # type: ignore[arg-type]
+
+    def receive_nowait(self) -> Message:
+        """The next message, if it was read already. Raises asyncio.QueueEmpty's like:
+        WouldBlock."""
+        while self._events:
+            event = self._take()
+            if type(event) is Message:
+                return event
+            self._on_gap(event)  # type: ignore[arg-type]
+        raise errors.WouldBlock("no message is there now")
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """All messages to come, until the client is closed."""
+        while True:
+            try:
+                message = await self.receive()
+            except errors.Closed:
+                return
+            yield message
+
+    async def events(self) -> AsyncIterator[Event]:
+        """As iterating, with each Gap in its place instead of at `on_gap`."""
+        while True:
+            try:
+                event = await self._next(None)
+            except errors.Closed:
+                return
+            yield event
+
+    async def _next(self, timeout: Optional[float]) -> Event:
+        if not self._events:
+            deadline = None if timeout is None else time.monotonic() + timeout
+            await self._until(lambda: bool(self._events), deadline, "a message")
+        return self._take()
+
+    def _take(self) -> Event:
+        event = self._events.popleft()
+        if not self._events:
+            self._ahead_bytes = 0
+            self._link.watch_down(True)
+        return event
+
+
+class AsyncBatch:
+    """What AsyncClient.batch() returns."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> "AsyncBatch":
+        self._client._open_batches += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        client = self._client
+        client._open_batches -= 1
+        if client._open_batches == 0 and not client.closed:
+            await client.flush()
+
+
+def _finish(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,75 @@
+"""What the calls of Client and AsyncClient have in common."""
+
+from __future__ import annotations
+
+import time
+from typing import Optional, Union
+
+from fifobus import control
+from fifobus.core import Request, SubscribeOptions, log
+from fifobus.message import (
+    AckOptions,
+    Confirmation,
+    Gap,
+    Headers,
+    Metadata,
+    header_pairs_of,
+)
+
+# A batch is written when it is this large: what a default pipe holds.
+BATCH_BYTES = 64 << 10
+
+# From this much on a payload is written from the caller's memory and not copied behind
+# its head. Not tuned.
+UNCOPIED_BYTES = 16 << 10
+
+# How long, in seconds, close() waits for the rest of a partial write.
+LAST_FLUSH = 1.0
+
+# How long, in seconds, requests wait for their answer unless they are told.
+REQUEST_TIMEOUT = 5.0
+
+
+def log_gap(gap: Gap) -> None:
+    """What is done about a gap unless the program does something else."""
+    log.warning("%s", gap)
+
+
+def metadata_of(
+    headers: Headers,
+    reply_topic: str,
+    content_type: str,
+    expiry: Optional[float],
+    retain: bool,
+    sequence: int,
+    publish_time_unix_nanos: int,
+) -> Metadata:
+    """What publish was told beside topic and payload."""
+    metadata = Metadata()
+    metadata.headers = header_pairs_of(headers)
+    metadata.reply_topic = reply_topic
+    metadata.content_type = content_type
+    if expiry is not None:
+        metadata.expiry_unix_nanos = time.time_ns() + round(expiry * 1e9)
+    metadata.retain = retain
+    metadata.sequence = sequence
+    metadata.publish_time_unix_nanos = publish_time_unix_nanos
+    return metadata
+
+
+def subscribe_options(
+    group: str, acks: Union[bool, AckOptions], skip_retained: bool
+) -> SubscribeOptions:
+    """The options that subscribe was told."""
+    wanted = AckOptions() if acks is True else acks or None
+    return SubscribeOptions(skip_retained, group, wanted)
+
+
+def subscribers_of(stats: control.StatsReply, topic: str) -> int:
+    """How many subscribers a topic has."""
+    return sum(entry.subscribers for entry in stats.topics if entry.name == topic)
+
+
+def nobody_takes(confirm: Request[Confirmation]) -> bool:
+    """Whether it is known that a request has no responder."""
+    return confirm.done and confirm.answer().sessions == 0

@@ -1,0 +1,655 @@
+"""The client for ordinary, blocking programs."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import time
+from typing import Callable, Iterator, Optional, Sequence, TypeVar, Union
+
+from fifobus import control, errors
+from fifobus.calls import (
+    BATCH_BYTES,
+    LAST_FLUSH,
+    REQUEST_TIMEOUT,
+    UNCOPIED_BYTES,
+    log_gap,
+    metadata_of,
+    nobody_takes,
+    subscribe_options,
+    subscribers_of,
+)
+from fifobus.control import Overflow
+from fifobus.core import Core, Event, Request, State
+from fifobus.frames import payload_bytes
+from fifobus.link import Link, without_front
+from fifobus.message import (
+    AckOptions,
+    Confirmation,
+    Gap,
+    Headers,
+    Message,
+    Metadata,
+    Payload,
+    Will,
+)
+from fifobus.pipes import Buffer
+
+Answer = TypeVar("Answer")
+
+# How often, in seconds, a client that only publishes looks for what the broker says.
+_LOOK_INTERVAL = 0.1
+
+
+class Mode(enum.Enum):
+    """How a client's calls wait, for publishing and receiving alike."""
+
+    BLOCKING = "blocking"  # until done, or until the call's timeout
+    NON_BLOCKING = "non-blocking"  # not at all: WouldBlock says: not now
+    BUSY_POLL = "busy-poll"  # receive spins, for the lowest latency; publish as above
+
+
+class Client:
+    """One session with a bus, for publishing and receiving on one thread.
+
+        with fifobus.Client() as client:
+            client.subscribe("sensors/**")
+            client.publish("sensors/kitchen/temp", "21.5")
+            for message in client:
+                print(message.topic, message.payload)
+
+    It connects when it is made, and reconnects and subscribes anew by itself when the
+    broker dies. While a call waits to write, arriving messages are read, so that one
+    thread may publish to a topic that it receives. No call raises SIGPIPE, hangs in
+    open(2) or changes a setting of the process, and there are no threads behind it.
+
+    Messages from one client arrive at each subscriber in their order, exactly once,
+    however many of its patterns match. Where messages are missing, `on_gap` is called
+    before the message that follows; it logs a warning unless you give another one.
+    `events()` yields gaps in line instead.
+
+    Times are seconds. Thread-compatible: one thread at a time. Not to be used in the
+    child of a fork.
+    """
+
+    def __init__(
+        self,
+        directory: Optional[str] = None,
+        *,
+        name: str = "python",
+        mode: Mode = Mode.BLOCKING,
+        connect_timeout: float = 5.0,
+        reconnect: bool = True,
+        overflow: Overflow = Overflow.UNSPECIFIED,
+        queue_bytes_max: int = 0,
+        queue_messages_max: int = 0,
+        will: Optional[Will] = None,
+        on_gap: Callable[[Gap], None] = log_gap,
+        receive_bytes_max: int = 64 << 20,
+    ) -> None:
+        """Waits for a broker, which may be started later, up to `connect_timeout`; 0
+        does not wait, and the client connects when it is used.
+
+        `directory` is the bus directory; without it $FIFOBUS_DIR, or where a broker
+        runs. `name` is shown by `fifobus ls`. `overflow` and the bounds say what
+        becomes of messages when this client is too slow (0: the broker's own). `will`
+        is published by the broker when this process dies. `receive_bytes_max` bounds
+        what is read ahead while a call waits that is not receive.
+
+        Raises NoBroker, SessionRefused, InvalidName (of the will).
+        """
+        self.mode = mode
+        self._on_gap = on_gap
+        self._reconnect = reconnect
+        self._receive_bytes_max = receive_bytes_max
+        self._ahead_bytes = 0
+        self._open_batches = 0
+        self._last_look = 0.0
+        self._core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
+        self._events = self._core.events
+        self._link = Link(self._core, directory, reconnect)
+        try:
+            self._link.advance()
+            if connect_timeout > 0:
+                self._connect(time.monotonic() + connect_timeout)
+        except BaseException:
+            self._link.close()
+            raise
+
+    def _connect(self, deadline: float) -> None:
+        while self._core.state != State.OPEN:
+            if self._core.state == State.FAILED or time.monotonic() >= deadline:
+                raise self._core.failure
+            self._link.wait(deadline)
+            self._link.advance()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Waits up to a second for what is not in the pipe yet, and says goodbye, so
+        that no will is published. Closing twice does nothing."""
+        if self._core.state == State.CLOSED:
+            return
+        try:
+            self._core.say_goodbye()
+            self._flush_out(time.monotonic() + LAST_FLUSH)
+        except errors.FifobusError:
+            pass
+        finally:
+            self._core.close()
+            self._link.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.state == State.CLOSED
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when receive_nowait() or flush() has something
+        to do: bytes, room for a rest, time to reconnect. For select, selectors, and any
+        event loop; valid until close(). When it is readable, call receive_nowait()
+        until it raises BlockingIOError."""
+        self._check_open()
+        return self._link.fileno()
+
+    @property
+    def publish_losses(self) -> int:
+        """Sessions that ended before the broker had read all that was published."""
+        return self._core.publish_losses
+
+    # Publishing
+
+    def publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        headers: Headers = (),
+        reply_topic: str = "",
+        content_type: str = "",
+        expiry: Optional[float] = None,
+        retain: bool = False,
+        sequence: int = 0,
+        publish_time_unix_nanos: int = 0,
+        confirm: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Optional[Confirmation]:
+        """Publishes one message; when it returns, its bytes are in the pipe, or in the
+        open batch.
+
+        Text is sent as UTF-8. After `expiry` seconds nobody wants the message any more.
+        `retain` also makes it its topic's retained value (with an empty payload:
+        clears that). With `confirm` it waits, whatever the mode, for up to `timeout`
+        (5) seconds until the broker says who takes the message. Otherwise `timeout`
+        counts in mode BLOCKING only.
+
+        Raises InvalidName, MessageTooLarge, WouldBlock (not blocking: the pipe is full
+        or there is no broker now) and TimedOut, all without having taken anything;
+        with `confirm` TimedOut and Disconnected say that it is not known. Raises
+        Disconnected if there is no session and none will be made.
+        """
+        body = payload_bytes(payload)
+        extra = (
+            headers
+            or reply_topic
+            or content_type
+            or expiry is not None
+            or retain
+            or sequence
+            or publish_time_unix_nanos
+        )
+        if not extra and not confirm:
+            core = self._core
+            if self._open_batches and core.state is State.OPEN:
+                if 0 < len(core.out) < BATCH_BYTES:
+                    core.out += core.head_of(topic, len(body))
+                    core.out += body
+                    return None
+            self._send(lambda: core.head_of(topic, len(body)), body, timeout)
+            return None
+        metadata = metadata_of(
+            headers,
+            reply_topic,
+            content_type,
+            expiry,
+            retain,
+            sequence,
+            publish_time_unix_nanos,
+        )
+        if confirm:
+            return self._publish_confirmed(topic, body, metadata, timeout)
+        self._send(
+            lambda: self._core.head_with(topic, metadata, len(body)), body, timeout
+        )
+        return None
+
+    def _publish_confirmed(
+        self, topic: str, body: Buffer, metadata: Metadata, timeout: Optional[float]
+    ) -> Confirmation:
+        deadline = time.monotonic() + _or_default(timeout)
+        self._await_session(deadline, wait=True)
+        metadata.confirm_id, request = self._core.expect_confirm()
+        try:
+            self._send_until(
+                lambda: self._core.head_with(topic, metadata, len(body)),
+                body,
+                deadline,
+                wait=True,
+            )
+            return self._answer(request, deadline, "the broker's confirmation")
+        finally:
+            self._core.forget(metadata.confirm_id)
+
+    def _send(
+        self, make_head: Callable[[], bytes], body: Buffer, timeout: Optional[float]
+    ) -> None:
+        wait = self.mode is Mode.BLOCKING
+        self._send_until(make_head, body, _deadline(timeout), wait)
+
+    def _send_until(
+        self,
+        make_head: Callable[[], bytes],
+        body: Buffer,
+        deadline: Optional[float],
+        wait: bool,
+    ) -> None:
+        core = self._core
+        while True:
+            if core.state is not State.OPEN:
+                self._await_session(deadline, wait)
+            # Also for the first message of a batch: what is gathered for a session that
+            # is over would be lost.
+            self._look_for_goodbye()
+            if core.state is not State.OPEN:
+                continue
+            head = make_head()
+            if self._open_batches and len(core.out) < BATCH_BYTES:
+                core.out += head
+                core.out += body
+                return
+            # What is left of earlier messages goes first, so that afterwards it is
+            # known whether any byte of this one was written.
+            if core.out:
+                self._flush_out(deadline, wait)
+                continue
+            parts = [head, body] if len(body) >= UNCOPIED_BYTES else [head + body]
+            if core.state is State.OPEN and self._write_all(parts, deadline, wait):
+                return
+            # The session was lost before any of it was taken: the next one gets it.
+
+    def _write_all(
+        self, parts: Sequence[Buffer], deadline: Optional[float], wait: bool
+    ) -> bool:
+        """False: the session was lost. Raises WouldBlock and TimedOut if nothing was
+        taken; what was begun is finished by later calls."""
+        session = self._core.sessions
+        rest = parts
+        begun = False
+        try:
+            while True:
+                written = self._link.write(rest)
+                begun = begun or written > 0
+                rest = without_front(rest, written) if written else rest
+                if not rest:
+                    return True
+                if not self._is_session(session):
+                    return False
+                if _has_passed(deadline) or not wait:
+                    if begun:
+                        return True
+                    raise self._given_up(wait)
+                self._await_room(deadline)
+        finally:
+            # Also when a signal's exception ends the wait: a frame that was begun must
+            # be finished.
+            if begun and rest and self._is_session(session):
+                for part in rest:
+                    self._core.out += part
+                self._link.watch_room(True)
+
+    def _is_session(self, number: int) -> bool:
+        return self._core.state is State.OPEN and self._core.sessions == number
+
+    def flush(self, timeout: Optional[float] = None) -> None:
+        """Writes what a batch or a partial write has left.
+
+        Raises WouldBlock and TimedOut if something is left still, and Disconnected.
+        """
+        self._check_open()
+        self._link.advance()
+        self._flush_out(_deadline(timeout), self.mode is Mode.BLOCKING)
+
+    def batch(self) -> "Batch":
+        """Gathers messages, so that many cross the pipe in one write:
+
+            with client.batch():
+                for line in lines:
+                    client.publish("log", line)
+
+        They go out at 64 KiB, at flush(), and at the end, which flushes.
+        """
+        return Batch(self)
+
+    def _flush_out(self, deadline: Optional[float], wait: bool = True) -> None:
+        """Returns when nothing is left, also because the session was lost."""
+        while not self._link.flush():
+            if self._core.state is not State.OPEN:
+                return
+            if _has_passed(deadline) or not wait:
+                self._link.watch_room(True)
+                raise self._given_up(wait)
+            self._await_room(deadline)
+        self._link.watch_room(False)
+
+    def _given_up(self, wait: bool) -> errors.FifobusError:
+        if wait:
+            return errors.TimedOut("the pipe is full: the broker waits for its readers")
+        return errors.WouldBlock(errno.EAGAIN, "the pipe is full, or no broker runs")
+
+    def _await_session(self, deadline: Optional[float], wait: bool) -> None:
+        core = self._core
+        while True:
+            self._link.advance()
+            if core.state is State.OPEN:
+                return
+            if core.state in (State.FAILED, State.CLOSED):
+                raise core.failure
+            if not wait:
+                raise self._given_up(wait)
+            if _has_passed(deadline):
+                raise errors.TimedOut(f"there is no session: {core.failure}")
+            if not self._read_ahead():
+                self._link.wait(deadline)
+
+    def _await_room(self, deadline: Optional[float]) -> None:
+        if not self._read_ahead():
+            self._link.wait(deadline, room=True, down=not self._is_full())
+
+    def _is_full(self) -> bool:
+        return self._ahead_bytes >= self._receive_bytes_max
+
+    def _read_ahead(self) -> bool:
+        """Reads while a call waits that is not receive; False: nothing was read."""
+        if self._is_full():
+            return False
+        read = self._link.read()
+        self._ahead_bytes += read
+        if read:
+            self._link.nudge(bool(self._events))
+        return read > 0
+
+    def _look_for_goodbye(self) -> None:
+        """For clients that only publish: the broker may have something to say."""
+        now = time.monotonic()
+        if now - self._last_look >= _LOOK_INTERVAL:
+            self._last_look = now
+            self._read_ahead()
+
+    # Requests. They wait whatever the mode.
+
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        group: str = "",
+        acks: Union[bool, AckOptions] = False,
+        skip_retained: bool = False,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> None:
+        """Subscribes to a pattern: a topic in which a level may be "*" and the last one
+        "**". When it returns, all that is published afterwards arrives.
+
+        It begins with the retained values of matching topics, unless `skip_retained`.
+        All who name the same `group` share the messages, each of which goes to one of
+        them; with `acks` each is to be answered by its ack() or retry().
+
+        Raises InvalidName, Refused (the broker's answer), Disconnected, and TimedOut:
+        no answer yet, but the subscription stands and is made as soon as there is a
+        broker.
+        """
+        self._check_open()
+        self._link.advance()
+        request = self._core.subscribe(
+            pattern, subscribe_options(group, acks, skip_retained)
+        )
+        try:
+            self._answer(request, time.monotonic() + timeout, "the answer to Subscribe")
+        except errors.Refused:
+            self._core.forget_refused(pattern, group)
+            raise
+
+    def unsubscribe(
+        self, pattern: str, *, group: str = "", timeout: float = REQUEST_TIMEOUT
+    ) -> None:
+        """Ends a subscription. Messages that were read already still come.
+
+        Raises InvalidName if there is none, Disconnected and TimedOut.
+        """
+        self._check_open()
+        request = self._core.unsubscribe(pattern, group)
+        self._answer(request, time.monotonic() + timeout, "the answer to Unsubscribe")
+
+    def ping(self, timeout: float = REQUEST_TIMEOUT) -> None:
+        """Returns when the broker has dealt with everything published before.
+
+        Raises Disconnected and TimedOut.
+        """
+        self._ask(self._core.ping, timeout, "the answer to Ping")
+
+    def stats(
+        self, topic: str = "", timeout: float = REQUEST_TIMEOUT
+    ) -> control.StatsReply:
+        """What the broker knows about itself, as `fifobus ls --json` shows it; with a
+        topic nothing but that one. Raises Refused, Disconnected and TimedOut."""
+        return self._ask(lambda: self._core.stats(topic), timeout, "the statistics")
+
+    def wait_for_subscribers(
+        self, topic: str, count: int = 1, timeout: Optional[float] = None
+    ) -> None:
+        """Returns when so many sessions, groups and taps would get what is published on
+        `topic` now. Raises TimedOut, Disconnected and InvalidName."""
+        deadline = _deadline(timeout)
+        pause = _FIRST_PAUSE
+        while subscribers_of(self.stats(topic, _left(deadline)), topic) < count:
+            if _has_passed(deadline):
+                raise errors.TimedOut(f'"{topic}" has fewer than {count} subscribers')
+            time.sleep(min(pause, _left(deadline)))
+            pause = min(2 * pause, _LAST_PAUSE)
+
+    def request(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        headers: Headers = (),
+        content_type: str = "",
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Message:
+        """Publishes a question and returns the first reply to it, in up to `timeout`
+        seconds; whoever gets it answers with reply().
+
+        Raises NoResponders at once if nobody is subscribed to `topic`, TimedOut,
+        Disconnected, and what publish raises.
+        """
+        deadline = time.monotonic() + timeout
+        body = payload_bytes(payload)
+        self._await_session(deadline, wait=True)
+        subscribed = self._core.subscribe_to_replies()
+        self._answer(subscribed, deadline, "the answer to Subscribe")
+        metadata = metadata_of(headers, "", content_type, timeout, False, 0, 0)
+        metadata.reply_topic, reply = self._core.expect_reply()
+        metadata.confirm_id, confirm = self._core.expect_confirm()
+        try:
+            self._send_until(
+                lambda: self._core.head_with(topic, metadata, len(body)),
+                body,
+                deadline,
+                wait=True,
+            )
+            self._wait_until(
+                lambda: reply.done or nobody_takes(confirm), deadline, "the reply"
+            )
+            if not reply.done:
+                raise errors.NoResponders(f'nobody is subscribed to "{topic}"')
+            return reply.answer()
+        finally:
+            self._core.forget(metadata.confirm_id, metadata.reply_topic)
+
+    def reply(
+        self,
+        message: Message,
+        payload: Payload = b"",
+        *,
+        headers: Headers = (),
+        content_type: str = "",
+        timeout: Optional[float] = None,
+    ) -> None:
+        """Answers a request. Raises InvalidName if `message` is none, and what publish
+        raises."""
+        if not message.reply_topic:
+            raise errors.InvalidName("the message expects no reply")
+        self.publish(
+            message.reply_topic,
+            payload,
+            headers=headers,
+            content_type=content_type,
+            timeout=timeout,
+        )
+
+    def _ask(
+        self, ask: Callable[[], Request[Answer]], timeout: float, what: str
+    ) -> Answer:
+        deadline = time.monotonic() + timeout
+        self._check_open()
+        self._await_session(deadline, wait=True)
+        return self._answer(ask(), deadline, what)
+
+    def _answer(self, request: Request[Answer], deadline: float, what: str) -> Answer:
+        self._wait_until(lambda: request.done, deadline, what)
+        return request.answer()
+
+    def _wait_until(
+        self, done: Callable[[], bool], deadline: float, what: str
+    ) -> None:
+        while not done():
+            self._link.advance()
+            self._link.flush()
+            if done() or self._read_ahead():
+                continue
+            if self._core.state in (State.FAILED, State.CLOSED):
+                raise self._core.failure
+            if _has_passed(deadline):
+                raise errors.TimedOut(f"{what} did not come: {self._core.failure}")
+            self._link.wait(deadline, down=not self._is_full())
+
+    # Receiving
+
+    def receive(self, timeout: Optional[float] = None) -> Message:
+        """The next message. `timeout` counts in the modes BLOCKING and BUSY_POLL.
+
+        Raises TimedOut, WouldBlock (not blocking), Disconnected: there is no session
+        and none will be made.
+        """
+        deadline = _deadline(timeout)
+        events = self._events
+        while True:
+            while events:
+                event = events.popleft()
+                if type(event) is Message:
+                    return event
+                self._on_gap(event)  # type: ignore[arg-type]
+            self._fill(deadline, self.mode)
+
+    def receive_nowait(self) -> Message:
+        """The next message, if there is one already. Raises WouldBlock, which is a
+        BlockingIOError, and Disconnected."""
+        events = self._events
+        while True:
+            while events:
+                event = events.popleft()
+                if type(event) is Message:
+                    return event
+                self._on_gap(event)  # type: ignore[arg-type]
+            self._fill(None, Mode.NON_BLOCKING)
+
+    def __iter__(self) -> Iterator[Message]:
+        """All messages to come, until the client is closed."""
+        while self._core.state is not State.CLOSED:
+            yield self.receive()
+
+    def events(self) -> Iterator[Event]:
+        """As iterating, with each Gap in its place instead of at `on_gap`."""
+        while self._core.state is not State.CLOSED:
+            if self._events:
+                yield self._events.popleft()
+            else:
+                self._fill(None, self.mode)
+
+    def _fill(self, deadline: Optional[float], mode: Mode) -> None:
+        """Returns when something may be in `_events`. REQUIRES: nothing is."""
+        link = self._link
+        self._ahead_bytes = 0
+        link.advance()
+        if self._core.out and not self._open_batches:
+            link.watch_room(not link.flush())
+        if link.read() or self._events:
+            return
+        if self._core.state in (State.FAILED, State.CLOSED):
+            raise self._core.failure
+        if mode is Mode.NON_BLOCKING:
+            link.nudge(False)
+            raise errors.WouldBlock(errno.EAGAIN, "no message is there now")
+        if _has_passed(deadline):
+            raise errors.TimedOut("no message came in time")
+        if mode is Mode.BLOCKING:
+            link.wait(deadline)
+
+    def _check_open(self) -> None:
+        if self._core.state is State.CLOSED:
+            raise self._core.failure
+
+
+class Batch:
+    """What Client.batch() returns: gathers messages between `with` and its end."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __enter__(self) -> "Batch":
+        self._client._open_batches += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        client = self._client
+        client._open_batches -= 1
+        if client._open_batches == 0 and not client.closed:
+            try:
+                client.flush()
+            except errors.WouldBlock:
+                pass  # the rest goes out with later calls
+
+
+# How long, in seconds, wait_for_subscribers pauses before it asks again.
+_FIRST_PAUSE = 0.005
+_LAST_PAUSE = 0.1
+
+
+def _deadline(timeout: Optional[float]) -> Optional[float]:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _left(deadline: Optional[float]) -> float:
+    if deadline is None:
+        return REQUEST_TIMEOUT
+    return max(0.0, deadline - time.monotonic())
+
+
+def _or_default(timeout: Optional[float]) -> float:
+    return REQUEST_TIMEOUT if timeout is None else timeout
+
+
+def _has_passed(deadline: Optional[float]) -> bool:
+    return deadline is not None and time.monotonic() >= deadline

@@ -1,0 +1,278 @@
+"""The control frames, field by field as in proto/frame.proto.
+
+What each means, and who sends it when, is in proto/FRAMING.md and proto/PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Type
+
+from fifobus import wire
+
+PROTOCOL_VERSION = 1
+FRAME_PREFIX_BYTES = 4
+FRAME_BYTES_MAX_DEFAULT = 16 << 20
+MESSAGE = 1  # the number of Frame.message; messages have a module of their own
+
+
+class Overflow(enum.IntEnum):
+    """What becomes of a stalled subscriber's messages when its queue is full."""
+
+    UNSPECIFIED = 0  # drop the oldest
+    DROP_OLDEST = 1
+    DROP_NEWEST = 2
+    LATEST = 3  # of each topic the newest is kept
+    DISCONNECT = 4  # the session is ended
+    BLOCK = 5  # its publishers wait as long as it takes
+
+
+class GapReason(enum.IntEnum):
+    """Why messages were lost."""
+
+    UNSPECIFIED = 0
+    OVERFLOW = 1
+    RECONNECTED = 2  # the broker died or was restarted; made by the client
+    CONFLATED = 3
+    EXPIRED = 4
+    DISCONNECTED = 5
+
+
+class Level(enum.IntEnum):
+    """How far a message has come when it is confirmed."""
+
+    UNSPECIFIED = 0
+    ACCEPTED = 1  # in each subscriber's pipe or queue
+
+
+class Verdict(enum.IntEnum):
+    """How a group's member answers a message."""
+
+    DONE = 0
+    RETRY = 1
+
+
+class ErrorCode(enum.IntEnum):
+    """Why a broker refuses."""
+
+    UNSPECIFIED = 0
+    BAD_FRAME = 1
+    FRAME_TOO_LARGE = 2
+    BAD_TOPIC = 3
+    BAD_PATTERN = 4
+    UNEXPECTED_FRAME = 5
+    UNSUPPORTED_VERSION = 6
+    LIMIT = 7
+    OVERFLOW = 8
+    BAD_GROUP = 9
+    BAD_OVERFLOW = 10
+
+
+@dataclass
+class Hello:
+    protocol_version: int = wire.uint(1)
+    client_name: str = wire.text(2)
+    pid: int = wire.uint(3)
+    overflow: int = wire.uint(4)
+    queue_bytes_max: int = wire.uint(5)
+    queue_messages_max: int = wire.uint(6)
+    will: bytes = wire.raw(7)  # a Message
+
+
+@dataclass
+class Welcome:
+    protocol_version: int = wire.uint(1)
+    frame_bytes_max: int = wire.uint(2)
+    broker_version: str = wire.text(3)
+    broker_pid: int = wire.uint(4)
+    session_number: int = wire.uint(5)
+    queue_bytes_max: int = wire.uint(6)
+    queue_messages_max: int = wire.uint(7)
+
+
+@dataclass
+class Acks:
+    unacked_max: int = wire.uint(1)
+    timeout_millis: int = wire.uint(2)
+    deliveries_max: int = wire.uint(3)
+
+
+@dataclass
+class Subscribe:
+    request_id: int = wire.uint(1)
+    pattern: str = wire.text(2)
+    skip_retained: bool = wire.flag(3)
+    group: str = wire.text(4)
+    acks: Optional[Acks] = wire.member(5, Acks)
+
+
+@dataclass
+class Subscribed:
+    request_id: int = wire.uint(1)
+
+
+@dataclass
+class Unsubscribe:
+    request_id: int = wire.uint(1)
+    pattern: str = wire.text(2)
+    group: str = wire.text(3)
+
+
+@dataclass
+class Unsubscribed:
+    request_id: int = wire.uint(1)
+
+
+@dataclass
+class Loss:
+    topic: str = wire.text(1)
+    messages: int = wire.uint(2)
+
+
+@dataclass
+class GapFrame:
+    reason: int = wire.uint(1)
+    messages: int = wire.uint(2)
+    losses: List[Loss] = wire.repeated(3, Loss)
+
+
+@dataclass
+class Delivery:
+    retained: bool = wire.flag(1)
+    ack_id: int = wire.uint(2)
+    delivery_count: int = wire.uint(3)
+
+
+@dataclass
+class Confirm:
+    confirm_id: int = wire.uint(1)
+    level: int = wire.uint(2)
+    sessions: int = wire.uint(3)
+    taps: int = wire.uint(4)
+    retained: bool = wire.flag(5)
+
+
+@dataclass
+class Ack:
+    ack_ids: List[int] = wire.repeated(1, int)
+    verdict: int = wire.uint(2)
+
+
+@dataclass
+class Ping:
+    token: int = wire.uint(1)
+
+
+@dataclass
+class Pong:
+    token: int = wire.uint(1)
+    level: int = wire.uint(2)
+
+
+@dataclass
+class Stats:
+    request_id: int = wire.uint(1)
+    topic: str = wire.text(2)
+
+
+@dataclass
+class TopicStats:
+    name: str = wire.text(1)
+    messages: int = wire.uint(2)
+    bytes: int = wire.uint(3)
+    no_subscriber: int = wire.uint(4)
+    subscribers: int = wire.uint(5)
+
+
+@dataclass
+class QueueStats:
+    queued_bytes: int = wire.uint(1)
+    dropped: int = wire.uint(2)
+    stalled: bool = wire.flag(3)
+    queued_messages: int = wire.uint(4)
+    overflow: int = wire.uint(5)
+
+
+@dataclass
+class SessionStats:
+    number: int = wire.uint(1)
+    client_name: str = wire.text(2)
+    pid: int = wire.uint(3)
+    published: int = wire.uint(4)
+    patterns: List[str] = wire.repeated(5, str)
+    queue: Optional[QueueStats] = wire.member(6, QueueStats)
+
+
+@dataclass
+class GroupStats:
+    name: str = wire.text(1)
+    pattern: str = wire.text(2)
+    members: int = wire.uint(3)
+    queue: Optional[QueueStats] = wire.member(4, QueueStats)
+    acked: bool = wire.flag(5)
+    unacked: int = wire.uint(6)
+    redelivered: int = wire.uint(7)
+    dead_lettered: int = wire.uint(8)
+
+
+@dataclass
+class TapStats:
+    name: str = wire.text(1)
+    queue: Optional[QueueStats] = wire.member(2, QueueStats)
+
+
+@dataclass
+class Counter:
+    name: str = wire.text(1)
+    value: int = wire.uint(2)
+
+
+@dataclass
+class StatsReply:
+    request_id: int = wire.uint(1)
+    topics: List[TopicStats] = wire.repeated(2, TopicStats)
+    sessions: List[SessionStats] = wire.repeated(3, SessionStats)
+    taps: List[TapStats] = wire.repeated(4, TapStats)
+    counters: List[Counter] = wire.repeated(5, Counter)
+    groups: List[GroupStats] = wire.repeated(6, GroupStats)
+
+
+@dataclass
+class Error:
+    code: int = wire.uint(1)
+    text: str = wire.text(2)
+    request_id: int = wire.uint(3)
+
+
+@dataclass
+class Goodbye:
+    reason: str = wire.text(1)
+
+
+# The members of Frame by their numbers; Message is MESSAGE.
+KINDS: Dict[int, Type[Any]] = {
+    2: Hello,
+    3: Welcome,
+    4: Subscribe,
+    5: Subscribed,
+    6: Unsubscribe,
+    7: Unsubscribed,
+    8: GapFrame,
+    9: Delivery,
+    10: Confirm,
+    11: Ack,
+    12: Ping,
+    13: Pong,
+    14: Stats,
+    15: StatsReply,
+    16: Error,
+    17: Goodbye,
+}
+_NUMBERS = {kind: number for number, kind in KINDS.items()}
+
+
+def frame_of(control: Any) -> bytes:
+    """A control frame with its prefix, ready to be written."""
+    body = wire.tagged_bytes(_NUMBERS[type(control)], wire.encode(control))
+    return len(body).to_bytes(FRAME_PREFIX_BYTES, "big") + body

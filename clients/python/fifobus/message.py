@@ -1,0 +1,244 @@
+"""What a subscriber gets: messages, and gaps where messages are missing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from fifobus.control import GapReason, Level, Verdict
+
+Payload = Union[bytes, bytearray, memoryview, str]
+HeaderValue = Union[bytes, str]
+Headers = Union[Mapping[str, HeaderValue], Sequence[Tuple[str, HeaderValue]]]
+
+
+def header_pairs_of(headers: Headers) -> List[Tuple[str, bytes]]:
+    """Headers as pairs, whichever way they were given."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [
+        (name, value.encode() if isinstance(value, str) else value)
+        for name, value in pairs
+    ]
+
+
+class Metadata:
+    """What most messages do not have. Times count nanoseconds since the Unix epoch."""
+
+    __slots__ = (
+        "sequence",
+        "publish_time_unix_nanos",
+        "reply_topic",
+        "content_type",
+        "expiry_unix_nanos",
+        "headers",
+        "retain",
+        "confirm_id",
+        "retained",
+        "ack_id",
+        "delivery_count",
+        "answer",
+    )
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.publish_time_unix_nanos = 0
+        self.reply_topic = ""
+        self.content_type = ""
+        self.expiry_unix_nanos = 0
+        self.headers: List[Tuple[str, bytes]] = []
+        self.retain = False
+        self.confirm_id = 0
+        # What the broker says about it: Delivery.
+        self.retained = False
+        self.ack_id = 0
+        self.delivery_count = 0
+        self.answer: Optional[Callable[[int, Verdict], None]] = None
+
+
+_NOTHING = Metadata()
+
+
+class Message:
+    """One received message. It owns its bytes and may be kept.
+
+    `topic` is a str and `payload` bytes; the rest is 0, empty or False where the
+    publisher, or the broker, said nothing.
+    """
+
+    __slots__ = ("topic", "payload", "_metadata")
+
+    def __init__(
+        self, topic: str, payload: bytes, metadata: Metadata = _NOTHING
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self._metadata = metadata
+
+    def __repr__(self) -> str:
+        return f"Message({self.topic!r}, {self.payload[:64]!r})"
+
+    @property
+    def sequence(self) -> int:
+        """Counts its publisher's messages from 1; 0: not counted."""
+        return self._metadata.sequence
+
+    @property
+    def publish_time_unix_nanos(self) -> int:
+        """When it was published; 0: not said."""
+        return self._metadata.publish_time_unix_nanos
+
+    @property
+    def reply_topic(self) -> str:
+        """Where an answer is expected; empty: nowhere."""
+        return self._metadata.reply_topic
+
+    @property
+    def content_type(self) -> str:
+        """A media type such as "application/json", if the publisher gave one."""
+        return self._metadata.content_type
+
+    @property
+    def expiry_unix_nanos(self) -> int:
+        """After this time nobody wants it; 0: never."""
+        return self._metadata.expiry_unix_nanos
+
+    @property
+    def headers(self) -> Dict[str, bytes]:
+        """The headers; of those with one name the last one."""
+        return dict(self._metadata.headers)
+
+    @property
+    def header_list(self) -> List[Tuple[str, bytes]]:
+        """All headers in their order."""
+        return list(self._metadata.headers)
+
+    @property
+    def retain(self) -> bool:
+        """Whether its publisher asked to keep it as its topic's retained value."""
+        return self._metadata.retain
+
+    @property
+    def retained(self) -> bool:
+        """Whether it is a retained value, published before the subscription."""
+        return self._metadata.retained
+
+    @property
+    def ack_id(self) -> int:
+        """Not 0: its group expects ack() or retry()."""
+        return self._metadata.ack_id
+
+    @property
+    def delivery_count(self) -> int:
+        """How often it was delivered; above 1: perhaps worked on before."""
+        return self._metadata.delivery_count
+
+    def ack(self) -> None:
+        """Tells the group that the work on this message is done.
+
+        Does not wait and raises nothing: if the session that brought the message is
+        over, the broker has given the message to another member already. Without
+        effect on messages that are not to be acknowledged.
+        """
+        self._answer(Verdict.DONE)
+
+    def retry(self) -> None:
+        """Asks for the message to be delivered again, to any member of the group."""
+        self._answer(Verdict.RETRY)
+
+    def _answer(self, verdict: Verdict) -> None:
+        if self._metadata.ack_id and self._metadata.answer:
+            self._metadata.answer(self._metadata.ack_id, verdict)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Messages that were lost for this subscriber at this point of the stream."""
+
+    reason: GapReason
+    messages: int = 0  # in all; 0: unknown
+    losses: Dict[str, int] = field(default_factory=dict)  # by topic, at most 64
+
+    def __str__(self) -> str:
+        if self.reason == GapReason.RECONNECTED:
+            return (
+                "the broker is gone; what is published until it is back, an unknown "
+                "number of messages, is missing here"
+            )
+        topics = " ".join(f"{topic}={count}" for topic, count in self.losses.items())
+        missing = f"{self.messages} messages are missing here"
+        return f"{missing} ({self.reason.name}): {topics}"
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the broker says about a message that was published with confirm=True."""
+
+    level: Level
+    sessions: int  # that take it, each group counting as one
+    taps: int  # that take it
+    retained: bool  # it is the topic's retained value now, or has cleared it
+
+
+@dataclass(frozen=True)
+class Will:
+    """A message that the broker publishes when the client dies."""
+
+    topic: str
+    payload: Payload = b""
+    retain: bool = False
+    content_type: str = ""
+    headers: Headers = ()
+
+
+@dataclass(frozen=True)
+class AckOptions:
+    """How a group acknowledges; the same for all its members. 0: the broker's own."""
+
+    unacked_max: int = 0  # messages that one member may hold without an answer; 1
+    timeout: float = 0  # seconds without an answer until it is delivered again; 30
+    deliveries_max: int = 0  # until a message is published on $dead/GROUP; 5
+
+
+def _json_value(value: bytes) -> Any:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def _json_time(unix_nanos: int) -> str:
+    seconds, nanos = divmod(unix_nanos, 1_000_000_000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{nanos:09d}Z"
+
+
+def json_line(message: Message) -> bytes:
+    """One JSON object and a newline, as `fifobus sub --json` prints it."""
+    line: Dict[str, Any] = {"topic": message.topic}
+    try:
+        line["payload"] = message.payload.decode()
+    except UnicodeDecodeError:
+        line["payload_base64"] = base64.b64encode(message.payload).decode()
+    optional: List[Tuple[str, Any]] = [
+        ("sequence", message.sequence),
+        ("time", message.publish_time_unix_nanos),
+        ("reply_topic", message.reply_topic),
+        ("content_type", message.content_type),
+        ("expiry", message.expiry_unix_nanos),
+        ("headers", message.header_list),
+        ("retained", message.retained),
+        ("ack_id", message.ack_id),
+        ("delivery_count", message.delivery_count),
+    ]
+    for name, value in optional:
+        if value and name in ("time", "expiry"):
+            line[name] = _json_time(value)
+        elif value and name == "headers":
+            line[name] = {key: _json_value(text) for key, text in value}
+        elif value:
+            line[name] = value
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+    return text.encode() + b"\n"
