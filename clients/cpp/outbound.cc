@@ -42,8 +42,10 @@ PublishOutcome Outbound::Send(const MessageFields& message,
   dialogue_.Progress();
   PublishOutcome outcome = CheckMessage(message);
   if (outcome != PublishOutcome::kSent) return outcome;
-  const bool deferred =
-      dialogue_.batching() && connection.unwritten() < kBatchBytes;
+  // The first message of a batch looks too: what is gathered for a session that
+  // is over would be lost.
+  const bool deferred = dialogue_.batching() && connection.unwritten() > 0 &&
+                        connection.unwritten() < kBatchBytes;
   if (!deferred) LookForGoodbye();
   do {
     if (connection.state() != Connection::State::kOpen) {
@@ -53,8 +55,8 @@ PublishOutcome Outbound::Send(const MessageFields& message,
     // What would make a write of its own anyhow is not copied for it.
     const bool gathered =
         dialogue_.batching() && message.payload.size() < kBatchBytes;
-    outcome = gathered ? AddToBatch(message, patience)
-                       : SendNow(message, patience);
+    outcome =
+        gathered ? AddToBatch(message, patience) : SendNow(message, patience);
     // The session was lost before any of it was taken: the next one gets it.
   } while (outcome == PublishOutcome::kDisconnected);
   return outcome;
@@ -184,7 +186,12 @@ PublishOutcome Outbound::Flush(const Patience& patience) {
   dialogue_.Progress();
   if (dialogue_.connection().unwritten() == 0) return SentOutcome();
   const PublishOutcome outcome = FlushAll(patience);
-  return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
+  // What a batch had gathered is lost with its session, which is told as a gap
+  // as long as there will be another session.
+  const bool lost =
+      outcome == PublishOutcome::kDisconnected &&
+      dialogue_.connection().state() != Connection::State::kFailed;
+  return outcome == PublishOutcome::kSent || lost ? SentOutcome() : outcome;
 }
 
 PublishOutcome Outbound::SentOutcome() {
