@@ -70,6 +70,7 @@ void AddReply(CLI::App& app, Exit& exit);
 void AddPath(CLI::App& app, Exit& exit);
 void AddLs(CLI::App& app, Exit& exit);
 void AddBench(CLI::App& app, Exit& exit);
+void AddConformance(CLI::App& app, Exit& exit);
 
 }  // namespace fifobus::cli
 

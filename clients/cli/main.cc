@@ -34,6 +34,7 @@ int Main(int argc, char** argv) {
   AddPath(app, exit);
   AddLs(app, exit);
   AddBench(app, exit);
+  AddConformance(app, exit);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
