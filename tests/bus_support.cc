@@ -99,7 +99,6 @@ void RawSession::Write(std::string_view bytes) {
 
 pb::Frame RawSession::Next() {
   const absl::Time deadline = absl::Now() + kHang;
-  bool writer_seen = false;
   while (absl::Now() < deadline) {
     const FrameExtent extent = FindFrame(received_, kFrameBytesMaxDefault);
     if (extent.state == FrameExtent::State::kWhole) {
@@ -113,10 +112,11 @@ pb::Frame RawSession::Next() {
     const ssize_t size = read(down_.get(), bytes, sizeof(bytes));
     if (size > 0) {
       received_.append(bytes, static_cast<size_t>(size));
+      writer_seen_ = true;
       continue;
     }
-    writer_seen |= size < 0 || !received_.empty();
-    if (size == 0 && (writer_seen || !up_reader_.valid())) return {};
+    writer_seen_ |= size < 0 || !received_.empty();
+    if (size == 0 && (writer_seen_ || !up_reader_.valid())) return {};
     pollfd readable = {down_.get(), POLLIN, 0};
     poll(&readable, 1, 1);
   }

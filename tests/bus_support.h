@@ -65,6 +65,8 @@ class RawSession {
   UniqueFd up_reader_;
   UniqueFd down_;
   std::string received_;
+  // Until the broker has opened `down` its end says nothing.
+  bool writer_seen_ = false;
 };
 
 // As RawSession's, without a message.

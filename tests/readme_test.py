@@ -93,6 +93,7 @@ class ReadmeTest(unittest.TestCase):
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             # The clone as it is after ./quickstart; `bazel build` has been done.
             os.symlink(os.getcwd(), os.path.join(folder, "bazel-bin"))
+            os.symlink(os.path.abspath("clients"), os.path.join(folder, "clients"))
             environment = dict(os.environ, FIFOBUS_DIR=folder + "/bus")
             shell = Shell(folder, environment)
             shell.run("bazel() { test -x bazel-bin/clients/examples/hello; }")
@@ -117,6 +118,8 @@ class ReadmeTest(unittest.TestCase):
     def test_shows_the_example_program_word_for_word(self):
         shown = [text for language, text in blocks(self.readme) if language == "cpp"]
         self.assertEqual(shown, [read("clients/examples/hello.cc")])
+        shown = [text for language, text in blocks(self.readme) if language == "python"]
+        self.assertEqual(shown, [read("clients/examples/hello.py")])
 
     def test_links_lead_somewhere(self):
         for target in re.findall(r"\]\(([^)#]+)\)", self.readme):
