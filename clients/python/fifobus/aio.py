@@ -292,15 +292,14 @@ class AsyncClient:
         if core.state is not State.OPEN:
             return False
         head = make_head()
-        if self._open_batches and len(core.out) < BATCH_BYTES:
+        small = len(body) < UNCOPIED_BYTES
+        if self._open_batches and small and len(core.out) < BATCH_BYTES:
             core.out += head
             core.out += body
             return True
         if core.out and not link.flush():
             return False
-        parts: Sequence[Buffer] = (
-            [head, body] if len(body) >= UNCOPIED_BYTES else [head + body]
-        )
+        parts: Sequence[Buffer] = [head + body] if small else [head, body]
         written = link.write(parts)
         if written == 0:
             return False

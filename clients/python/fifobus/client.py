@@ -204,7 +204,7 @@ class Client:
         if not extra and not confirm:
             core = self._core
             if self._open_batches and core.state is State.OPEN:
-                if 0 < len(core.out) < BATCH_BYTES:
+                if 0 < len(core.out) < BATCH_BYTES and len(body) < UNCOPIED_BYTES:
                     core.out += core.head_of(topic, len(body))
                     core.out += body
                     return None
@@ -266,7 +266,8 @@ class Client:
             if core.state is not State.OPEN:
                 continue
             head = make_head()
-            if self._open_batches and len(core.out) < BATCH_BYTES:
+            small = len(body) < UNCOPIED_BYTES
+            if self._open_batches and small and len(core.out) < BATCH_BYTES:
                 core.out += head
                 core.out += body
                 return
@@ -275,7 +276,7 @@ class Client:
             if core.out:
                 self._flush_out(deadline, wait)
                 continue
-            parts = [head, body] if len(body) >= UNCOPIED_BYTES else [head + body]
+            parts = [head + body] if small else [head, body]
             if core.state is State.OPEN and self._write_all(parts, deadline, wait):
                 return
             # The session was lost before any of it was taken: the next one gets it.
