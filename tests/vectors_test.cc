@@ -114,7 +114,9 @@ TEST(TopicVectors, TopicsAndPatternsAreJudgedAsTheySay) {
     const std::string name = vector["name"];
     const bool valid = CheckTopic(name) == TopicFault::kNone;
     EXPECT_EQ(valid, vector["valid"]) << name;
-    if (valid) EXPECT_EQ(!IsReserved(name), vector["publishable"]) << name;
+    if (valid) {
+      EXPECT_EQ(!IsReserved(name), vector["publishable"]) << name;
+    }
   }
   for (const Json& vector : vectors["patterns"]) {
     const std::string name = vector["name"];
