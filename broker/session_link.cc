@@ -75,6 +75,7 @@ void SessionLink::End() {
   const auto on_end = std::exchange(on_end_, nullptr);
   finished_ = true;
   session_.EndSubscriptions();
+  session_.EndMemberships();
   if (up_) up_->Close();
   down_->Close();
   parts_.egress_ids.GiveBack(egress_->id());

@@ -32,8 +32,9 @@ struct Subscriber {
   // Frames that were published while it was subscribed, in order.
   std::vector<std::string> expected;
   Overflow overflow = Overflow::kDropOldest;
-  // Ended for being slow: what comes afterwards is not for it.
-  bool ended = false;
+  // What was expected when it was given up for being slow. What comes after
+  // that is announced until it is told the reason, and then not for it.
+  size_t expected_to_the_end = 0;
   size_t queued_before = 0;  // before the last chunk
 
   bool Wants(std::string_view topic) const {
@@ -159,9 +160,7 @@ class Simulation {
                 Router::Verdict::kRouted);
       offset += frame.size();
       for (const auto& subscriber : subscribers_) {
-        if (subscriber->Wants(topic) && !subscriber->ended) {
-          subscriber->expected.push_back(frame);
-        }
+        if (subscriber->Wants(topic)) subscriber->expected.push_back(frame);
       }
     }
     router_->Flush();
@@ -193,7 +192,10 @@ class Simulation {
 
   void TimeOut(Subscriber& subscriber) {
     subscriber.egress->OnStallTimeout();
-    subscriber.ended = subscriber.egress->state().ending;
+    if (subscriber.egress->state().ending &&
+        subscriber.expected_to_the_end == 0) {
+      subscriber.expected_to_the_end = subscriber.expected.size();
+    }
     if (subscriber.overflow == Overflow::kBlock) {
       EXPECT_FALSE(subscriber.egress->state().stalled);
     }
@@ -221,7 +223,12 @@ class Simulation {
     size_t conflated = 0;  // announced and not met yet
     for (const std::string& frame : split.frames) {
       const pb::Frame parsed = Parse(frame);
-      if (parsed.has_error()) continue;
+      if (parsed.has_error()) {
+        EXPECT_EQ(frame, split.frames.back());
+        EXPECT_GE(next, subscriber.expected_to_the_end);
+        EXPECT_LE(next, subscriber.expected.size());
+        return;
+      }
       if (parsed.has_gap()) {
         const size_t messages = parsed.gap().messages();
         EXPECT_GT(messages, 0u);

@@ -299,13 +299,15 @@ TEST_F(EgressTest, DisconnectSaysWhyAndEndsWhenThatIsRead) {
   Offer(kFrame, valve_);
   const uint64_t offered = 1 + FillAndStall();
   EXPECT_EQ(sink_->ends_requested, 0);
-  Offer(kFrame, valve_);  // too late for it
+  Offer(kFrame, valve_);  // too late for it, and announced with the others
   EXPECT_EQ(egress_->OfferControl("x"), Egress::ControlOutcome::kClosed);
   Read(SIZE_MAX);
   EXPECT_EQ(sink_->ends_requested, 1);
   Tally tally = Count();
   EXPECT_EQ(tally.messages, 1u) << "the one that was begun";
-  EXPECT_EQ(tally.lost[pb::Gap::REASON_DISCONNECTED], offered - 1);
+  EXPECT_EQ(tally.lost[pb::Gap::REASON_DISCONNECTED], offered);
+  Offer(kFrame, valve_);  // after the reason there is nothing
+  EXPECT_TRUE(Parse(Split(sink_->written).frames.back()).has_error());
   EXPECT_EQ(tally.error, pb::Error::CODE_OVERFLOW);
 }
 

@@ -637,7 +637,29 @@ TEST_F(SessionGroupTest, AnEndedSessionIsInNoGroup) {
   Feed(ControlFrame(Join("g")));
   EXPECT_TRUE(router_.HasSubscriber("a"));
   session_.EndSubscriptions();
+  session_.EndMemberships();
   EXPECT_FALSE(router_.HasSubscriber("a"));
+}
+
+TEST_F(SessionGroupTest, AcksThatWereWrittenBeforeTheReaderLeftStillCount) {
+  Open();
+  pb::Frame join = Join("g");
+  join.mutable_subscribe()->mutable_acks()->set_unacked_max(1);
+  Feed(ControlFrame(join));
+  EXPECT_TRUE(Answer().has_subscribed());
+  Feed(MessageFrame("a", "done"));
+  pb::Frame ack;
+  ack.mutable_ack()->add_ack_ids(Answer().delivery().ack_id());
+  // The pipe to the client breaks first, then what it has written is read.
+  session_.EndSubscriptions();
+  Feed(ControlFrame(ack));
+  session_.EndMemberships();
+  pb::StatsReply reply;
+  groups_.AppendStats(reply);
+  ASSERT_EQ(reply.groups_size(), 1);
+  EXPECT_EQ(reply.groups(0).unacked(), 0u);
+  EXPECT_EQ(reply.groups(0).queue().queued_messages(), 0u);
+  EXPECT_EQ(counters_.messages_redelivered.value(), 0u);
 }
 
 }  // namespace

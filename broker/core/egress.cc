@@ -80,13 +80,17 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    if (!sink_ || ending_) return;
+    if (!sink_) return;
+    if (ending_) {
+      if (!reason_said_) TurnAway(slices, LossReason::kDisconnected);
+      return;
+    }
     size_t written = 0;
     if (queue_.empty()) {
       written = WriteNow(slices, staged);
       if (written == TotalBytes(slices)) return;
     } else if (TurnsAway(feeder)) {
-      TurnAway(slices);
+      TurnAway(slices, LossReason::kOverflow);
       return;
     }
     QueueRest(chunk, slices, written);
@@ -118,7 +122,7 @@ void Egress::OfferLoss(LossReason reason, std::string_view topic) {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    if (!sink_ || ending_) return;
+    if (!sink_ || reason_said_) return;
     queue_.PushLoss(reason, topic);
     Drain(afterwards);
   }
@@ -295,7 +299,7 @@ size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
   return taken;
 }
 
-void Egress::Drain(Afterwards& afterwards) {
+void Egress::WriteQueue() {
   if (queue_.MayExpire()) DropExpired();
   std::array<Slice, kDrainSlices> slices;
   while (!queue_.empty() && !reader_gone_) {
@@ -306,8 +310,12 @@ void Egress::Drain(Afterwards& afterwards) {
     queue_.Consume(written);
     if (written < total) break;
   }
+}
+
+void Egress::Drain(Afterwards& afterwards) {
+  WriteQueue();
   if (ending_) {
-    if (queue_.empty()) afterwards.end = sink_;
+    GoOnEnding(afterwards);
   } else if (queue_.IsBelowHalf(policy_.limits)) {
     ++spell_;
     stalled_ = false;
@@ -370,16 +378,16 @@ bool Egress::TurnsAway(const std::shared_ptr<Valve>& feeder) {
   return drops_newest && queue_.Exceeds(policy_.limits);
 }
 
-void Egress::TurnAway(absl::Span<const Slice> slices) {
+void Egress::TurnAway(absl::Span<const Slice> slices, LossReason reason) {
   for (const Slice& slice : slices) {
     counters_.messages_dropped.Add(slice.messages);
     if (format_ != EgressFormat::kFrames) {
-      queue_.PushLoss(LossReason::kOverflow, "");
+      queue_.PushLoss(reason, "");
       continue;
     }
     for (std::string_view rest(slice.bytes, slice.size); !rest.empty();) {
       const MessageUnit unit = FirstUnit(rest);
-      queue_.PushLoss(LossReason::kOverflow, unit.topic());
+      queue_.PushLoss(reason, unit.topic());
       rest.remove_prefix(unit.bytes.size());
     }
   }
@@ -415,8 +423,16 @@ void Egress::DropExpired() {
 void Egress::BeginEnd(Afterwards& afterwards) {
   ending_ = true;
   counters_.messages_dropped.Add(queue_.DropAll(LossReason::kDisconnected));
-  PushControl(OverflowErrorFrame(), /*written=*/0);
   StartClock(afterwards);
+}
+
+void Egress::GoOnEnding(Afterwards& afterwards) {
+  if (!queue_.empty()) return;
+  if (!std::exchange(reason_said_, true)) {
+    PushControl(OverflowErrorFrame(), /*written=*/0);
+    WriteQueue();
+  }
+  if (queue_.empty()) afterwards.end = sink_;
 }
 
 }  // namespace fifobus

@@ -164,14 +164,17 @@ class Egress : public SinkObserver {
   // Whether the queue is full and takes nothing more from there.
   bool TurnsAway(const std::shared_ptr<Valve>& feeder)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TurnAway(absl::Span<const Slice> slices)
+  void TurnAway(absl::Span<const Slice> slices, LossReason reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Drops queued messages as the policy has it.
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The policy kDisconnect: what is queued is lost, the reason is said, and
-  // when that is written, or after another stall timeout, the sink is ended.
+  // The policy kDisconnect: what is queued is lost, and what comes until that
+  // is announced and the reason said. When both are written, or after another
+  // stall timeout, the sink is ended.
   void BeginEnd(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GoOnEnding(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PushControl(std::string_view frame, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -190,6 +193,7 @@ class Egress : public SinkObserver {
   std::vector<std::shared_ptr<Valve>> paused_ ABSL_GUARDED_BY(mutex_);
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool reason_said_ ABSL_GUARDED_BY(mutex_) = false;  // why it is ending
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;

@@ -121,9 +121,10 @@ void Session::EndSubscriptions() {
   for (const std::string& pattern : patterns) {
     context_.table.Remove(pattern, egress_->id());
   }
-  memberships_->End();
   egress_->Close();
 }
+
+void Session::EndMemberships() { memberships_->End(); }
 
 void Session::PublishEnd(std::string_view reason) {
   if (!greeted_) return;

@@ -74,6 +74,9 @@ class Session : public Feed {
   // Removes its subscriptions and closes its egress; what comes in is still
   // published. Idempotent.
   void EndSubscriptions();
+  // Leaves its queue groups. To be called when all that came in was taken: Acks
+  // of what would otherwise be delivered to others once more. Idempotent.
+  void EndMemberships();
 
   // Publishes what is to be known of its end: its will, unless it said Goodbye,
   // and that it is gone, with a reason if the broker has ended it. After the
