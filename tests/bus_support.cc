@@ -98,13 +98,20 @@ void RawSession::Write(std::string_view bytes) {
 }
 
 pb::Frame RawSession::Next() {
+  const std::string bytes = NextBytes();
+  pb::Frame frame;
+  if (!bytes.empty()) {
+    EXPECT_TRUE(frame.ParseFromString(bytes.substr(kFramePrefixBytes)));
+  }
+  return frame;
+}
+
+std::string RawSession::NextBytes() {
   const absl::Time deadline = absl::Now() + kHang;
   while (absl::Now() < deadline) {
     const FrameExtent extent = FindFrame(received_, kFrameBytesMaxDefault);
     if (extent.state == FrameExtent::State::kWhole) {
-      pb::Frame frame;
-      EXPECT_TRUE(frame.ParseFromString(received_.substr(
-          kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes)));
+      std::string frame = received_.substr(0, extent.frame_bytes);
       received_.erase(0, extent.frame_bytes);
       return frame;
     }

@@ -51,6 +51,8 @@ class RawSession {
   void Write(std::string_view bytes);
   // The next whole frame, parsed; an empty one at the end of `down`.
   pb::Frame Next();
+  // As it came, with its prefix; empty at the end of `down`.
+  std::string NextBytes();
   // Whether `down` ends without another frame.
   bool AtEnd();
   // The reading end of `down` goes away.

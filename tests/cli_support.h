@@ -45,13 +45,17 @@ class CliTest : public testing::Test {
     return files_.path() + "/" + name;
   }
 
-  // Waits until a broker has so many sessions with a subscription.
+  // Waits until a broker has so many sessions with a subscription, those in a
+  // group included.
   void AwaitSubscribers(const TestBus& bus, int count) const {
     EXPECT_TRUE(WaitUntil([&] {
       int subscribers = 0;
       const pb::StatsReply stats = bus.broker().CollectStats();
       for (const auto& session : stats.sessions()) {
         if (session.patterns_size() > 0) ++subscribers;
+      }
+      for (const auto& group : stats.groups()) {
+        subscribers += static_cast<int>(group.members());
       }
       return subscribers == count;
     }));

@@ -227,8 +227,9 @@ absl::Status ConformanceBus::Live() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ConformanceBus::Offer> ConformanceBus::AwaitOffer() {
-  const absl::Time deadline = absl::Now() + kPatience;
+absl::StatusOr<ConformanceBus::Offer> ConformanceBus::AwaitOffer(
+    absl::Duration patience) {
+  const absl::Time deadline = absl::Now() + patience;
   while (absl::Now() < deadline) {
     if (!Poll(watch_.get(), POLLIN, deadline)) break;
     alignas(inotify_event) std::array<char, 4096> buffer;

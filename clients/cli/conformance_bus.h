@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
+#include "clients/cli/conformance_client.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus::cli {
@@ -75,7 +76,7 @@ class ConformanceBus {
     // What inotify saw, in order: "create .ID.up", "move ID.up".
     std::string events;
   };
-  absl::StatusOr<Offer> AwaitOffer();
+  absl::StatusOr<Offer> AwaitOffer(absl::Duration patience = kPatience);
   // Opens both ends and removes the names.
   absl::StatusOr<ConformanceSession> Take(const Offer& offer);
   // Both, and Hello: the session up to where Welcome is due.

@@ -307,6 +307,7 @@ void RefusesABadTopic(Trial& trial) {
   trial.Type("a line\n");
   trial.CloseInput();
   // Whether it finds that out before or after Hello is its own affair.
+  trial.WelcomeIfItComes();
   trial.ExpectFailureExit();
 }
 

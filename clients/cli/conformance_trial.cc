@@ -97,6 +97,15 @@ void Trial::Welcome(uint32_t frame_bytes_max) {
   Step([&] { return session_->Welcome(frame_bytes_max); });
 }
 
+void Trial::WelcomeIfItComes() {
+  if (!status_.ok()) return;
+  const auto offer = bus_.AwaitOffer(absl::Seconds(2));
+  if (!offer.ok()) return;
+  TakeOffer(*offer);
+  (void)Read();
+  Welcome();
+}
+
 void Trial::RunSubscriber() {
   Live();
   Run("sub", "conformance/**");

@@ -49,6 +49,8 @@ class Trial {
   // The next session up to its Hello.
   pb::Frame Greet();
   void Welcome(uint32_t frame_bytes_max = 0);
+  // Both, for a client that may end without having come so far.
+  void WelcomeIfItComes();
   // All that a client does before it prints or publishes.
   void RunSubscriber();
   void RunPublisher();
