@@ -116,7 +116,6 @@ TEST_F(TapFeedTest, LinesWaitWhileThereIsNoSubscriber) {
   EXPECT_EQ(feed_.Admit(100, 65536), Feed::Admission::kRest);
   EXPECT_EQ(feed_.Admit(32767, 65536), Feed::Admission::kRest);
   EXPECT_EQ(feed_.Admit(32768, 65536), Feed::Admission::kRead);
-  EXPECT_EQ(feed_.Admit(0, 65536), Feed::Admission::kRead);
   table_.Add("*", egress_);
   EXPECT_EQ(feed_.Admit(100, 65536), Feed::Admission::kRead);
 }

@@ -33,8 +33,8 @@ class Feed {
   virtual ~Feed() = default;
 
   // Whether the ingress may be read now. Asked before each read, and only if
-  // the ingress is gated. After "no" the ingress rests until more bytes arrive
-  // or until its Nudge is called.
+  // the ingress is gated and has something to read. After "no" the ingress
+  // rests until more bytes arrive or until its Nudge is called.
   enum class Admission { kRead, kRest };
   virtual Admission Admit(size_t unread_bytes, size_t pipe_bytes) {
     (void)unread_bytes;

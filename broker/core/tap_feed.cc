@@ -21,7 +21,6 @@ TapFeed::TapFeed(std::string topic, const BrokerOptions& options,
       before_routing_(std::move(before_routing)) {}
 
 Feed::Admission TapFeed::Admit(size_t unread_bytes, size_t pipe_bytes) {
-  if (unread_bytes == 0) return Admission::kRead;  // sees a hang-up
   before_routing_();
   const bool read = unread_bytes >= pipe_bytes / 2 ||
                     router_.HasSubscriber(topic_) || router_.HasHistory(topic_);

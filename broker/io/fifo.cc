@@ -166,4 +166,9 @@ bool LacksReader(int fd) {
   return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0;
 }
 
+bool IsHungUp(int fd) {
+  pollfd poll_fd = {fd, POLLIN, 0};
+  return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == POLLHUP;
+}
+
 }  // namespace fifobus

@@ -78,6 +78,9 @@ void TrySetPipeBytes(int fd, size_t bytes);
 // True if nobody has the reading end of this writing end open.
 bool LacksReader(int fd);
 
+// True if the last writer has left this reading end, and nothing is unread.
+bool IsHungUp(int fd);
+
 }  // namespace fifobus
 
 #endif  // FIFOBUS_BROKER_IO_FIFO_H_

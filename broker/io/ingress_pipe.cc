@@ -133,8 +133,13 @@ bool IngressPipe::MayRead() {
   }
   if (by_level_) Watch(EventLoop::Trigger::kLevel);
   if (gate_ == Gate::kOpen || finishing_) return true;
-  return feed_.Admit(UnreadBytes(fd_.get()), PipeBytes(fd_.get())) ==
-         Feed::Admission::kRead;
+  const size_t unread = UnreadBytes(fd_.get());
+  if (unread == 0) {
+    // A read would also take what comes just now and was not admitted.
+    if (IsHungUp(fd_.get())) (void)HangUp();
+    return false;
+  }
+  return feed_.Admit(unread, PipeBytes(fd_.get())) == Feed::Admission::kRead;
 }
 
 void IngressPipe::Watch(EventLoop::Trigger trigger) {
