@@ -44,6 +44,13 @@ class TapTest(unittest.TestCase):
                 publisher.publish("y")
             self.assertEqual(client.receive(HANG_SECONDS).payload, b"y")
 
+    def test_losses_are_counted_and_are_no_messages(self):
+        with tap.Subscriber("a") as subscriber, fifobus.Client() as client:
+            client.publish("a", "stale", expiry=0)
+            client.publish("a", "fresh")
+            self.assertEqual(subscriber.receive(HANG_SECONDS)["payload"], "fresh")
+            self.assertEqual(subscriber.lost, 1)
+
     def test_a_tap_ends_with_its_fifo(self):
         with tap.Subscriber("a", "me"):
             path = f"{self.bus.directory}/topics/a.out/me.json"

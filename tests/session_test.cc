@@ -30,8 +30,13 @@ class NoStats : public StatsSource {
 class SessionTest : public testing::Test {
  protected:
   SessionTest() { session_.SetValve(std::make_shared<FakeValve>()); }
-  // A group and its egress hold each other until the group ends.
-  ~SessionTest() override { groups_.EndAll(); }
+  // A session's egress and its memberships hold each other until it ends, as a
+  // group and its egress do.
+  ~SessionTest() override {
+    session_.EndSubscriptions();
+    session_.EndMemberships();
+    groups_.EndAll();
+  }
 
   const FeedResult& Feed(const std::string& bytes) {
     const ChunkRef chunk = ChunkOf(bytes);

@@ -125,7 +125,8 @@ TEST(TopicVectors, TopicsAndPatternsAreJudgedAsTheySay) {
 }
 
 TEST(TopicVectors, PatternsMatchWhatTheySay) {
-  for (const Json& vector : Vectors("topics")["matches"]) {
+  const Json vectors = Vectors("topics");
+  for (const Json& vector : vectors["matches"]) {
     const std::string pattern = vector["pattern"];
     for (const std::string topic : vector["matches"]) {
       EXPECT_TRUE(Matches(pattern, topic)) << pattern << " " << topic;

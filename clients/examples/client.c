@@ -374,7 +374,7 @@ static int IsTopic(const char* topic) {
 }
 
 static void PublishLines(const char* topic) {
-  char* line = NULL;
+  static char* line; /* lives as long as the program */
   size_t capacity = 0;
   ssize_t size;
   if (!IsTopic(topic)) Die("no topic: ", topic, strlen(topic));

@@ -36,6 +36,8 @@ LINE_BYTES_MAX = 4096
 # How a message begins in a .json tap. It stands nowhere else, since quotes within text
 # are escaped.
 _BEGIN = b'{"topic":'
+# The same of a line that announces a loss.
+_GAP = b'{"gap":'
 
 # How long, in seconds, between two looks for a broker that is not there.
 _PAUSE = 0.02
@@ -151,7 +153,10 @@ class Publisher:
 class Subscriber:
     """Reads a FIFO of its own, `.out/NAME.json`, which is the subscription as long as
     it exists. Outlives brokers. A message is the dictionary that `fifobus sub --json`
-    prints: "topic", "payload" (or "payload_base64"), and what else it has."""
+    prints: "topic", "payload" (or "payload_base64"), and what else it has.
+
+    `lost` counts the messages that were announced as lost so far: this tap was too slow
+    for them, or they have expired."""
 
     def __init__(
         self,
@@ -172,6 +177,7 @@ class Subscriber:
         self._path = f"{folder}/{name}.json"
         self._messages: Deque[TapMessage] = deque()
         self._rest = b""
+        self.lost = 0
         try:
             os.mkfifo(self._path, 0o600)
         except FileExistsError:
@@ -208,18 +214,23 @@ class Subscriber:
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimedOut("no message came in time")
             poll.poll(milliseconds_to(deadline))
-        return self._messages.popleft()
+        return self._take()
 
     def receive_nowait(self) -> TapMessage:
         """The next message, if it is there. Raises WouldBlock, a BlockingIOError."""
         if not self._fill():
             raise WouldBlock("no message is there now")
-        return self._messages.popleft()
+        return self._take()
 
     def __iter__(self) -> Iterator[TapMessage]:
         """All messages to come, until it is closed."""
         while self._fd >= 0:
             yield self.receive()
+
+    def _take(self) -> TapMessage:
+        message = self._messages.popleft()
+        self._count_lost()
+        return message
 
     def _fill(self) -> bool:
         """Whether a message is there."""
@@ -233,9 +244,17 @@ class Subscriber:
             for line in lines:
                 # What a killed broker left of a line stands before the next one's.
                 begin = line.rfind(_BEGIN)
+                gap = line.rfind(_GAP)
                 if begin >= 0:
                     self._messages.append(json.loads(line[begin:]))
+                elif gap >= 0:
+                    self._messages.append(json.loads(line[gap:]))
+            self._count_lost()
         return True
+
+    def _count_lost(self) -> None:
+        while self._messages and "gap" in self._messages[0]:
+            self.lost += self._messages.popleft()["gap"]["messages"]
 
 
 def _line_of(payload: Union[str, bytes]) -> bytes:
