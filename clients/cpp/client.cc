@@ -152,6 +152,8 @@ void Client::EndBatch() {
   if (!dialogue_->batching()) (void)Flush();
 }
 
+Batch::~Batch() { client_.EndBatch(); }
+
 // Publishing
 
 PublishOutcome Client::Publish(std::string_view topic, std::string_view payload,

@@ -222,7 +222,7 @@ class Client {
 class Batch {
  public:
   explicit Batch(Client& client) : client_(client) { client_.BeginBatch(); }
-  ~Batch() { client_.EndBatch(); }
+  ~Batch();
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
