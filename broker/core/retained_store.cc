@@ -89,6 +89,7 @@ RetainedStore::Topics::iterator RetainedStore::Visit(
   };
   const bool newest_expired = expired(values.back());
   std::erase_if(values, [&](const RetainedValue& value) {
+    mutex_.AssertHeld();  // the analysis does not look into lambdas
     if (!expired(value)) return false;
     bytes_ -= value.chunk->capacity();
     return true;

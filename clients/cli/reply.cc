@@ -205,8 +205,9 @@ Exit Reply(const ReplyOptions& options) {
   SubscribeOptions subscribe = options.subscribe;
   subscribe.skip_retained = true;
   if (options.ack) {
-    subscribe.acks.emplace();
-    subscribe.acks->unacked_max = static_cast<uint32_t>(options.jobs);
+    SubscribeOptions::Acks acks;
+    acks.unacked_max = static_cast<uint32_t>(options.jobs);
+    subscribe.acks = acks;
   }
   const absl::Status status = (*client)->Subscribe(options.topic, subscribe);
   if (!status.ok()) return Fail(status);
