@@ -50,20 +50,22 @@ struct ClientOptions {
   std::optional<OwnedMessage> will;
 };
 
-struct SubscribeOptions {
-  // How the members of a group acknowledge. The same for all of them.
-  struct Acks {
-    // Messages that this member may hold without an answer. 0: one.
-    uint32_t unacked_max = 0;
-    // A message that was not answered for so long is delivered again. Counts in
-    // milliseconds. 0: the broker's own, 30 s.
-    absl::Duration timeout = absl::ZeroDuration();
-    // Deliveries of one message before it is given up: published on
-    // $dead/GROUP. 0: the broker's own, 5.
-    uint32_t deliveries_max = 0;
+// How the members of a group acknowledge. The same for all of them.
+struct GroupAcks {
+  // Messages that this member may hold without an answer. 0: one.
+  uint32_t unacked_max = 0;
+  // A message that was not answered for so long is delivered again. Counts in
+  // milliseconds. 0: the broker's own, 30 s.
+  absl::Duration timeout = absl::ZeroDuration();
+  // Deliveries of one message before it is given up: published on
+  // $dead/GROUP. 0: the broker's own, 5.
+  uint32_t deliveries_max = 0;
 
-    friend bool operator==(const Acks&, const Acks&) = default;
-  };
+  friend bool operator==(const GroupAcks&, const GroupAcks&) = default;
+};
+
+struct SubscribeOptions {
+  using Acks = GroupAcks;
 
   // Not the retained values of matching topics first.
   bool skip_retained = false;
