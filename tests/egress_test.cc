@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/core_fakes.h"
 
@@ -82,6 +84,46 @@ class EgressTest : public testing::Test {
   std::shared_ptr<FakeValve> valve_ = std::make_shared<FakeValve>();
   std::unique_ptr<Egress> egress_;
 };
+
+TEST_F(EgressTest, OneThatHasNotReadForTheStallTimeoutHoldsUpNobody) {
+  options_.stall_timeout = absl::Milliseconds(1);
+  Egress egress(1, EgressFormat::kFrames, options_, sink_, counters_);
+  const ChunkRef chunk = ChunkOf(kFrame);
+  const Slice slice = {chunk->bytes(), kFrame.size()};
+  sink_->room = 0;
+  egress.Offer(chunk, {&slice, 1}, valve_);
+  absl::SleepFor(absl::Milliseconds(2));
+  while (!egress.state().stalled && valve_->pauses == 0) {
+    egress.Offer(chunk, {&slice, 1}, valve_);
+  }
+  EXPECT_EQ(valve_->pauses, 0);
+  EXPECT_GE(egress.state().dropped, 1u);
+
+  // It reads again, and is trusted again.
+  sink_->room = 1u << 20;
+  egress.OnWritable();
+  EXPECT_FALSE(egress.state().stalled);
+  EXPECT_EQ(egress.state().queued_bytes, 0u);
+}
+
+// The news of room may be on its way to another worker.
+TEST_F(EgressTest, OneThatReadsAgainIsNotTakenForStuck) {
+  options_.stall_timeout = absl::Milliseconds(1);
+  Egress egress(1, EgressFormat::kFrames, options_, sink_, counters_);
+  const ChunkRef chunk = ChunkOf(kFrame);
+  const Slice slice = {chunk->bytes(), kFrame.size()};
+  sink_->room = 0;
+  while (egress.state().queued_bytes + kFrame.size() <= 1000) {
+    egress.Offer(chunk, {&slice, 1}, valve_);
+  }
+  absl::SleepFor(absl::Milliseconds(2));
+  sink_->room = 1u << 20;
+  egress.Offer(chunk, {&slice, 1}, valve_);
+  EXPECT_FALSE(egress.state().stalled);
+  EXPECT_EQ(egress.state().dropped, 0u);
+  EXPECT_EQ(egress.state().queued_bytes, 0u);
+  EXPECT_EQ(valve_->pauses, 0);
+}
 
 TEST_F(EgressTest, WritesAtOnceWhileThereIsRoom) {
   Offer("abc");

@@ -51,6 +51,7 @@ Egress::Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
       format_(format),
       control_bytes_max_(options.control_bytes_max),
       copied_rest_bytes_max_(options.copied_rest_bytes_max),
+      stall_timeout_(options.stall_timeout),
       counters_(counters),
       sink_(std::move(sink)),
       queue_(GapsOf(format)) {
@@ -248,6 +249,12 @@ size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
   if (reader_gone_) return 0;
   const SinkResult result = sink_->Write(slices, staged);
   if (result.outcome == SinkOutcome::kNoReader) reader_gone_ = true;
+  // A look at the clock only when a full pipe has taken a part.
+  if (result.bytes_taken == TotalBytes(slices)) {
+    full_since_ = absl::InfiniteFuture();
+  } else if (result.bytes_taken > 0 || full_since_ == absl::InfiniteFuture()) {
+    full_since_ = absl::Now();
+  }
   return result.bytes_taken;
 }
 
@@ -331,6 +338,8 @@ void Egress::LimitQueue(const std::shared_ptr<Valve>& feeder,
                         Afterwards& afterwards) {
   if (!queue_.Exceeds(policy_.limits)) return;
   if (queue_.MayExpire()) DropExpired();
+  // Another worker may have missed the news that the reader reads again.
+  if (!stalled_ && IsStuck()) Drain(afterwards);
   if (!queue_.Exceeds(policy_.limits)) return;
   if (stalled_) {
     MakeRoom();
@@ -338,7 +347,7 @@ void Egress::LimitQueue(const std::shared_ptr<Valve>& feeder,
     return;  // what it brings next is turned away
   } else if (policy_.overflow == Overflow::kBlock) {
     PauseFeeder(feeder);
-  } else if (reader_gone_ || feeder == own_valve_) {
+  } else if (reader_gone_ || feeder == own_valve_ || IsStuck()) {
     Stall(afterwards);
   } else {
     PauseFeeder(feeder);
@@ -359,6 +368,10 @@ void Egress::StartClock(Afterwards& afterwards) {
   clock_runs_ = true;
   clock_spell_ = spell_;
   afterwards.start_clock = sink_;
+}
+
+bool Egress::IsStuck() const {
+  return absl::Now() - full_since_ >= stall_timeout_;
 }
 
 void Egress::Stall(Afterwards& afterwards) {

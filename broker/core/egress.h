@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "broker/base/chunk.h"
 #include "broker/base/counters.h"
@@ -39,10 +40,10 @@ enum class EgressFormat {
 //
 // Back-pressure: a queue above its limits pauses the ingress that offered,
 // until it is below half. If that takes longer than the stall timeout, or if
-// the ingress is the subscriber's own, or if nobody reads, the egress is
-// *stalled*: its overflow policy applies instead and it pauses nobody, until
-// its queue is below half. What the policy drops is announced by a gap where it
-// is missing.
+// the ingress is the subscriber's own, or if nobody reads or nobody has read
+// for so long, the egress is *stalled*: its overflow policy applies instead and
+// it pauses nobody, until its queue is below half. What the policy drops is
+// announced by a gap where it is missing.
 //
 // Invariants: paused_ holds each valve at most once per Pause it is owed; it is
 // empty while stalled, ending, closed, or below half.
@@ -160,6 +161,8 @@ class Egress : public SinkObserver {
   void PauseFeeder(const std::shared_ptr<Valve>& feeder)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartClock(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the sink has taken nothing for the stall timeout.
+  bool IsStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the queue is full and takes nothing more from there.
   bool TurnsAway(const std::shared_ptr<Valve>& feeder)
@@ -183,6 +186,7 @@ class Egress : public SinkObserver {
   bool is_tap_ = false;
   const size_t control_bytes_max_;
   const size_t copied_rest_bytes_max_;
+  const absl::Duration stall_timeout_;
   Counters& counters_;
   std::shared_ptr<Valve> own_valve_;
 
@@ -197,6 +201,8 @@ class Egress : public SinkObserver {
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  // Since when the sink takes nothing; InfiniteFuture: it takes.
+  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   // A full spell is from the first pause until the queue is below half. The
   // clock is not stopped at its end; if another spell runs when it fires, it is
   // started again for that one. So a stall is noticed after one to two
