@@ -19,6 +19,10 @@ namespace {
 // How often --wait-subscribers asks the broker. Not tuned.
 constexpr absl::Duration kAskInterval = absl::Milliseconds(20);
 
+// How long the end waits for the broker to have read everything. What it has
+// not, because subscribers are slow, it reads when this process is gone.
+constexpr absl::Duration kRefusalPatience = absl::Seconds(1);
+
 struct PubOptions {
   BusOptions bus;
   MessageOptions about;
@@ -140,6 +144,17 @@ absl::Status AwaitSubscribers(Client& client, const PubOptions& options) {
   }
 }
 
+// Whether the broker has refused something: its Error comes behind what was
+// written.
+absl::Status AwaitRefusal(Client& client) {
+  const absl::Status status =
+      client.Flush(Level::kAccepted, kRefusalPatience).status();
+  const bool refused = absl::IsPermissionDenied(status) ||
+                       absl::IsFailedPrecondition(status) ||
+                       absl::IsResourceExhausted(status);
+  return refused ? status : absl::OkStatus();
+}
+
 Exit Pub(const PubOptions& options) {
   auto client = ConnectClient(options.bus, "fifobus pub", options.will.will());
   if (!client.ok()) return Fail(client.status());
@@ -159,6 +174,7 @@ Exit Pub(const PubOptions& options) {
   if (publisher.output() != Output::Outcome::kWritten) {
     return ExitOf(publisher.output(), kDone);
   }
+  if (status.ok() && !options.confirm) status = AwaitRefusal(**client);
   return status.ok() ? kDone : Fail(status);
 }
 

@@ -26,6 +26,8 @@ absl::Status StatusOf(const pb::Error& error) {
           "the broker ended the session, because this client was too slow and "
           "had asked for that: {}",
           error.text()));
+    case pb::Error::CODE_DENIED:
+      return absl::PermissionDeniedError(text);
     case pb::Error::CODE_LIMIT:
       return absl::ResourceExhaustedError(text);
     default:
@@ -118,6 +120,10 @@ absl::StatusOr<pb::Frame> Dialogue::AwaitAnswer(uint64_t id,
     return answer;
   }
   if (!status.ok()) return status;
+  // The broker has said why, and there will be no other session.
+  if (connection_->state() == Connection::State::kFailed) {
+    return connection_->status();
+  }
   return absl::UnavailableError(
       fmt::format("the session ended before {} came", what));
 }

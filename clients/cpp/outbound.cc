@@ -98,13 +98,14 @@ PublishOutcome Outbound::CheckMessage(const MessageFields& message) {
 PublishOutcome Outbound::AwaitSession(const Patience& patience) {
   Connection& connection = dialogue_.connection();
   while (connection.state() != Connection::State::kOpen) {
-    if (connection.state() == Connection::State::kFailed) {
-      return PublishOutcome::kDisconnected;
-    }
-    // A session is made anew when the last one was read to its end.
+    // A session is made anew when the last one was read to its end. What is
+    // read may be why there will be none.
     dialogue_.ReadAhead();
     dialogue_.Progress();
     if (connection.state() == Connection::State::kOpen) break;
+    if (connection.state() == Connection::State::kFailed) {
+      return PublishOutcome::kDisconnected;
+    }
     if (IsOver(patience)) return GivenUp(patience);
     connection.Wait(patience.deadline);
   }
