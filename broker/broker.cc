@@ -23,6 +23,14 @@ int WorkerCount(const BrokerOptions& options) {
   return options.workers > 0 ? options.workers : std::max(1, cores);
 }
 
+absl::Status CheckTopicRules(const std::vector<TopicRule>& rules) {
+  for (const TopicRule& rule : rules) {
+    absl::Status status = CheckTopicRule(rule);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 void AddTopic(const std::string& name, const Router::TopicCount& count,
               const SubscriptionSnapshot& snapshot, pb::StatsReply& reply) {
   pb::StatsReply::Topic& topic = *reply.add_topics();
@@ -41,7 +49,10 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(
     absl::Status status = CheckHistoryRule(rule);
     if (!status.ok()) return status;
   }
+  absl::Status status = CheckTopicRules(options.topics);
+  if (!status.ok()) return status;
   auto broker = std::unique_ptr<Broker>(new Broker(options));
+  broker->parts_.table.SetRules(TopicRules(options.history, options.topics));
   auto bus = BusDirectory::Open(options.dir);
   if (!bus.ok()) return bus.status();
   broker->parts_.bus = *std::move(bus);
@@ -50,7 +61,7 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(
                           broker->parts_.options, broker->parts_.counters);
   if (!files.ok()) return files.status();
   broker->retained_files_ = *std::move(files);
-  absl::Status status = broker->StartWorkers();
+  status = broker->StartWorkers();
   if (status.ok()) status = broker->OpenDoors();
   if (!status.ok()) return status;
   return broker;
@@ -137,6 +148,17 @@ void Broker::OnPair(UniqueFd up, UniqueFd down) {
     MutexLock lock(mutex_);
     links_.emplace(number, *std::move(link));
   });
+}
+
+absl::Status Broker::SetTopicRules(const std::vector<TopicRule>& rules) {
+  absl::Status status = CheckTopicRules(rules);
+  if (!status.ok()) return status;
+  parts_.table.SetRules(TopicRules(parts_.options.history, rules));
+  RunOn(*parts_.workers.front(), [this] { taps_->OnRules(); });
+  for (const std::shared_ptr<SessionLink>& link : Links()) {
+    RunOn(link->worker(), [&] { link->OnRules(); });
+  }
+  return absl::OkStatus();
 }
 
 std::vector<std::shared_ptr<SessionLink>> Broker::Links() const {

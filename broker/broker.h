@@ -46,6 +46,11 @@ class Broker : public StatsSource {
   // options.drain_timeout, and closes everything. Once.
   Leftover Stop();
 
+  // Puts other rules in place of options.topics, for everybody: who may not
+  // have any more what he is subscribed to is told so and ended. Fails, and
+  // changes nothing, if a rule is bad. Not during Stop.
+  absl::Status SetTopicRules(const std::vector<TopicRule>& rules);
+
   pb::StatsReply CollectStats() const override;
   pb::StatsReply CollectTopic(const std::string& topic) const override;
   const BrokerOptions& options() const { return parts_.options; }

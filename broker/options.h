@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "broker/history_rule.h"
 #include "broker/overflow.h"
+#include "broker/topic_rule.h"
 #include "proto/frame.h"
 
 namespace fifobus {
@@ -83,6 +84,10 @@ struct BrokerOptions {
   // published with `retain`. Of several rules that match the largest counts.
   std::vector<HistoryRule> history;
 
+  // What the configuration settles by topic; Broker::SetTopicRules puts others
+  // in place.
+  std::vector<TopicRule> topics;
+
   // Topics with a retained value, each also a file, and what all values take
   // together: as much as 16 of the largest frames. Not tuned.
   size_t retained_topics_max = 65536;
@@ -148,6 +153,12 @@ struct BrokerOptions {
   size_t staged_bytes_min = size_t{4} << 10;
   size_t staged_total_bytes_min = size_t{40} << 10;
 };
+
+// The queue of who asks for nothing else.
+inline OverflowPolicy UsualPolicy(const BrokerOptions& options) {
+  return {Overflow::kDropOldest,
+          {options.egress_queue_bytes_max, options.egress_queue_messages_max}};
+}
 
 }  // namespace fifobus
 

@@ -111,7 +111,7 @@ void RetainedFiles::Restore(const std::string& topic) {
   }
   RetainedStore::Transaction retained(store_);
   // What is refused for want of room was counted; the file stays.
-  (void)retained.Keep(bytes, message);
+  (void)retained.Keep(bytes, message, /*history=*/1);
 }
 
 void RetainedFiles::Refuse(const std::string& path, std::string_view reason) {

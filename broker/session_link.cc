@@ -52,6 +52,10 @@ SessionLink::SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
                          parts.retained, *parts.groups},
           egress_) {}
 
+void SessionLink::OnRules() {
+  if (session_.OnRules() == FeedOutcome::kClose) End();
+}
+
 void SessionLink::BeginStop() {
   stopping_ = true;
   session_.SayGoodbye("the broker is stopping");

@@ -35,6 +35,9 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
       uint64_t number, BrokerParts& parts, Worker& worker, UniqueFd up,
       UniqueFd down, std::function<void(uint64_t number)> on_end);
 
+  // Other rules are in force.
+  void OnRules();
+
   // Says Goodbye and lets the client finish.
   void BeginStop();
   void End();

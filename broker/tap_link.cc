@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "broker/core/retained_replay.h"
+#include "broker/io/fifo.h"
 
 namespace fifobus {
 namespace {
@@ -13,13 +14,24 @@ EgressFormat FormatOf(const std::string& name) {
   return EgressFormat::kText;
 }
 
+// A tap has one topic: its latest value is its newest line.
+OverflowPolicy PolicyOf(const std::string& topic, const BrokerParts& parts) {
+  OverflowPolicy policy = parts.table.snapshot()->rules().PolicyOf(
+      topic, UsualPolicy(parts.options));
+  if (policy.overflow == Overflow::kLatest) {
+    policy.overflow = Overflow::kDropOldest;
+    policy.limits.messages_max = 1;
+  }
+  return policy;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
     const std::string& topic, BrokerParts& parts, Worker& worker, UniqueFd fd,
     std::function<void()> before_routing) {
-  auto tap = std::unique_ptr<TapIn>(
-      new TapIn(topic, parts, worker, std::move(before_routing)));
+  auto tap = std::unique_ptr<TapIn>(new TapIn(
+      topic, FifoOwner(fd.get()), parts, worker, std::move(before_routing)));
   auto pipe = IngressPipe::Open(
       worker, std::move(fd), IngressPipe::Gate::kAsksFeed, tap->feed_,
       parts.half_received, nullptr, parts.options, [] {});
@@ -29,9 +41,9 @@ absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
   return tap;
 }
 
-TapIn::TapIn(const std::string& topic, BrokerParts& parts, Worker& worker,
-             std::function<void()> before_routing)
-    : feed_(topic, parts.options, parts.RouterOf(worker), parts.counters,
+TapIn::TapIn(const std::string& topic, uint32_t owner, BrokerParts& parts,
+             Worker& worker, std::function<void()> before_routing)
+    : feed_(topic, owner, parts.options, parts.RouterOf(worker), parts.counters,
             std::move(before_routing)) {}
 
 TapIn::~TapIn() {
@@ -56,12 +68,14 @@ absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
 TapOut::TapOut(const std::string& topic, const std::string& name,
                BrokerParts& parts, Worker& worker, UniqueFd fd)
     : topic_(topic),
+      owner_(FifoOwner(fd.get())),
       parts_(parts),
       pipe_(EgressPipe::Make(worker, std::move(fd), parts.options,
                              &parts.pipe_growth)),
       egress_(std::make_shared<Egress>(parts.egress_ids.Take(), FormatOf(name),
                                        parts.options, pipe_, parts.counters)) {
   egress_->SetTap();
+  egress_->SetPolicy(PolicyOf(topic, parts));
 }
 
 TapOut::~TapOut() {
@@ -69,6 +83,10 @@ TapOut::~TapOut() {
   egress_->Close();
   pipe_->Close();
   parts_.egress_ids.GiveBack(egress_->id());
+}
+
+bool TapOut::IsAllowed() const {
+  return parts_.table.snapshot()->rules().MaySubscribe(owner_, topic_);
 }
 
 void TapOut::OnOpened() {

@@ -1,6 +1,7 @@
 #ifndef FIFOBUS_BROKER_TAP_LINK_H_
 #define FIFOBUS_BROKER_TAP_LINK_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,8 @@ class TapIn {
   // Not from within the feed: see TapTree.
   ~TapIn();
 
+  const std::string& topic() const { return feed_.topic(); }
+
   // The topic may have a subscriber now.
   void Nudge() { pipe_->Nudge(); }
   // Takes what is in the pipe, then closes.
@@ -31,8 +34,8 @@ class TapIn {
   bool finished() const { return pipe_->closed(); }
 
  private:
-  TapIn(const std::string& topic, BrokerParts& parts, Worker& worker,
-        std::function<void()> before_routing);
+  TapIn(const std::string& topic, uint32_t owner, BrokerParts& parts,
+        Worker& worker, std::function<void()> before_routing);
 
   TapFeed feed_;
   std::shared_ptr<IngressPipe> pipe_;
@@ -55,6 +58,9 @@ class TapOut {
   void OnOpened();
 
   const std::shared_ptr<Egress>& egress() const { return egress_; }
+  const std::string& topic() const { return topic_; }
+  // Whether the FIFO's owner may have the topic, as of now.
+  bool IsAllowed() const;
 
  private:
   TapOut(const std::string& topic, const std::string& name, BrokerParts& parts,
@@ -63,6 +69,7 @@ class TapOut {
   void OnNoReader();
 
   const std::string topic_;
+  const uint32_t owner_;
   BrokerParts& parts_;
   const std::shared_ptr<EgressPipe> pipe_;
   const std::shared_ptr<Egress> egress_;

@@ -22,6 +22,9 @@ constexpr std::string_view kIn = ".in";
 constexpr std::string_view kOut = ".out";
 constexpr std::string_view kLast = ".last";
 
+constexpr std::string_view kDenied =
+    "the configuration does not let its owner subscribe to this topic";
+
 enum class FileKind { kMissing, kFifo, kFolder, kRegular, kOther };
 
 FileKind KindOf(int bus_fd, const std::string& path) {
@@ -56,7 +59,41 @@ absl::Status TapTree::Open() {
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
   AddFolder({FolderKind::kLevel, ""});
+  MakeCreated();
   return absl::OkStatus();
+}
+
+void TapTree::OnRules() {
+  if (finishing_) return;
+  std::vector<std::string> denied;
+  for (const auto& [path, out] : outs_) {
+    if (!out->IsAllowed()) denied.push_back(path);
+  }
+  for (const std::string& path : denied) {
+    RetireOut(path);
+    Refuse(path, kDenied);
+  }
+  for (const auto& [path, in] : ins_) SetMode(path, in->topic());
+  for (const auto& [path, out] : outs_) SetMode(path, out->topic());
+  MakeCreated();
+  AddFolder({FolderKind::kLevel, ""});
+}
+
+void TapTree::MakeCreated() {
+  for (const std::string& topic :
+       parts_.table.snapshot()->rules().CreatedTopics()) {
+    MakeLevels(topic);
+    MakeIn(topic);
+  }
+}
+
+// The folders that the topic lies in.
+void TapTree::MakeLevels(const std::string& topic) {
+  for (size_t slash = topic.find('/'); slash != std::string::npos;
+       slash = topic.find('/', slash + 1)) {
+    const std::string level = BelowTopics(topic.substr(0, slash));
+    (void)mkdirat(parts_.bus->fd(), level.c_str(), 0700);
+  }
 }
 
 void TapTree::Finish() {
@@ -226,6 +263,7 @@ void TapTree::AddIn(const std::string& path) {
     return;
   }
   ins_[path] = *std::move(in);
+  SetMode(path, topic);
   const std::string out = BelowTopics(topic + std::string(kOut));
   (void)mkdirat(parts_.bus->fd(), out.c_str(), 0700);
 }
@@ -255,6 +293,11 @@ void TapTree::AddOut(const Folder& folder, const std::string& name) {
                                          : opening.refusal);
     return;
   }
+  const uint32_t owner = FifoOwner(opening.fd.get());
+  if (!parts_.table.snapshot()->rules().MaySubscribe(owner, topic)) {
+    Refuse(path, kDenied);
+    return;
+  }
   auto out = TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd));
   if (!out.ok()) {
     Refuse(path, std::string(out.status().message()));
@@ -265,9 +308,21 @@ void TapTree::AddOut(const Folder& folder, const std::string& name) {
     egresses_[path] = (*out)->egress();
   }
   outs_[path] = *std::move(out);
+  SetMode(path, topic);
   const auto in = ins_.find(topic + std::string(kIn));
   if (in != ins_.end()) in->second->Nudge();
   if (IsReserved(topic)) parts_.on_subscribed();
+}
+
+void TapTree::SetMode(const std::string& path, const std::string& topic) {
+  const auto mode = parts_.table.snapshot()->rules().TapModeOf(topic);
+  if (!mode) return;
+  const absl::Status status =
+      SetFifoMode(parts_.bus->fd(), BelowTopics(path), *mode);
+  if (!status.ok()) {
+    LogWarning("the mode of a tap was not set", "path=topics/{} error=\"{}\"",
+               path, std::string(status.message()));
+  }
 }
 
 void TapTree::MakeIn(const std::string& topic) {

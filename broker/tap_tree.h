@@ -44,6 +44,10 @@ class TapTree {
   // Ends all. The files stay for the next broker.
   void Close();
 
+  // Other rules are in force: taps that are not allowed any more end, those
+  // that are now begin.
+  void OnRules();
+
   // Any thread: lines may have a subscriber now.
   void NudgeIns();
 
@@ -67,6 +71,10 @@ class TapTree {
   void AddOutFolder(const std::string& path);
   void AddOut(const Folder& folder, const std::string& name);
   void MakeIn(const std::string& topic);
+  void MakeCreated();
+  void MakeLevels(const std::string& topic);
+  // Gives a FIFO the permissions that the rules name, if they do.
+  void SetMode(const std::string& path, const std::string& topic);
   void MoveAside(const std::string& path);
   // Counts and logs a name that cannot become a tap.
   void Refuse(const std::string& path, std::string_view reason);

@@ -99,4 +99,33 @@ bool Matches(std::string_view pattern, std::string_view topic) {
   return wanted.size() == levels.size();
 }
 
+bool Covers(std::string_view wide, std::string_view pattern) {
+  const TopicLevels wanted = SplitLevels(wide);
+  const TopicLevels levels = SplitLevels(pattern);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (i >= levels.size()) return false;
+    const bool wildcard = wanted[i] == "*" || wanted[i] == "**";
+    if (wildcard && i == 0 && IsReserved(pattern)) return false;
+    if (wanted[i] == "**") return true;
+    // More than one level, where one is allowed.
+    if (levels[i] == "**") return false;
+    if (!wildcard && wanted[i] != levels[i]) return false;
+  }
+  return wanted.size() == levels.size();
+}
+
+bool Overlaps(std::string_view a, std::string_view b) {
+  const TopicLevels first = SplitLevels(a);
+  const TopicLevels second = SplitLevels(b);
+  const bool reserved = IsReserved(a) || IsReserved(b);
+  for (size_t i = 0; i < first.size() && i < second.size(); ++i) {
+    const bool wildcard =
+        first[i].starts_with('*') || second[i].starts_with('*');
+    if (wildcard && i == 0 && reserved) return false;
+    if (first[i] == "**" || second[i] == "**") return true;
+    if (!wildcard && first[i] != second[i]) return false;
+  }
+  return first.size() == second.size();
+}
+
 }  // namespace fifobus

@@ -54,6 +54,13 @@ TopicLevels SplitLevels(std::string_view name);
 // both; who has many patterns uses the broker's subscription table.
 bool Matches(std::string_view pattern, std::string_view topic);
 
+// True if each topic that `pattern` matches is also matched by `wide`. Both
+// must be valid patterns.
+bool Covers(std::string_view wide, std::string_view pattern);
+
+// True if there is a topic that both patterns match. Both must be valid.
+bool Overlaps(std::string_view a, std::string_view b);
+
 }  // namespace fifobus
 
 #endif  // FIFOBUS_PROTO_TOPIC_H_

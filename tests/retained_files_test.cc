@@ -49,7 +49,7 @@ class RetainedFilesTest : public testing::Test {
     const FrameView view =
         ReadFrame(std::string_view(frame).substr(kFramePrefixBytes));
     RetainedStore::Transaction transaction(*store_);
-    EXPECT_NE(transaction.Keep(frame, ReadMessage(view.member)),
+    EXPECT_NE(transaction.Keep(frame, ReadMessage(view.member), /*history=*/0),
               RetainedStore::Kept::kRefused);
   }
   void Retain(std::string_view topic, std::string_view payload) {

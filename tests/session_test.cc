@@ -307,7 +307,7 @@ TEST_F(SessionTest, SkipRetainedSkipsThem) {
 }
 
 TEST_F(SessionTest, HistoryIsKeptWithoutAskingForIt) {
-  options_.history = {{"log/**", 2}};
+  table_.SetRules(TopicRules({{"log/**", 2}}, {}));
   Open();
   Feed(MessageFrame("log/a", "1") + MessageFrame("log/a", "2") +
        MessageFrame("log/a", "3") + Subscribe("log/a"));

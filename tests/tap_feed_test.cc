@@ -50,8 +50,8 @@ class TapFeedTest : public testing::Test {
   std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
       0, EgressFormat::kFrames, options_, sink_, counters_);
   int drained_ = 0;
-  TapFeed feed_{"greetings", options_, router_, counters_,
-                [this] { ++drained_; }};
+  TapFeed feed_{"greetings", /*owner=*/0, options_,
+                router_,     counters_,   [this] { ++drained_; }};
   std::string kept_;
 };
 

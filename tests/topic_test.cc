@@ -97,5 +97,50 @@ TEST(Matches, FollowsTheDefinition) {
   }
 }
 
+// All names of up to three levels of a few.
+std::vector<std::string> Names(const std::vector<std::string>& levels,
+                               bool patterns) {
+  std::vector<std::string> names;
+  std::vector<std::string> longer = levels;
+  for (int depth = 1; depth <= 3; ++depth) {
+    names.insert(names.end(), longer.begin(), longer.end());
+    std::vector<std::string> next;
+    for (const std::string& name : longer) {
+      for (const std::string& level : levels)
+        next.push_back(name + "/" + level);
+    }
+    longer = std::move(next);
+  }
+  std::erase_if(names, [&](const std::string& name) {
+    const TopicFault fault = patterns ? CheckPattern(name) : CheckTopic(name);
+    return fault != TopicFault::kNone;
+  });
+  return names;
+}
+
+// Against their definitions, over topics long enough to tell any two patterns
+// of three levels apart.
+TEST(Patterns, CoverAndOverlapAsTheirTopicsDo) {
+  const std::vector<std::string> topics = Names({"a", "b", "c", "$s"}, false);
+  std::vector<std::string> deep = topics;
+  for (const std::string& topic : topics) deep.push_back(topic + "/c");
+  const std::vector<std::string> patterns =
+      Names({"a", "b", "$s", "*", "**"}, true);
+  ASSERT_GT(patterns.size(), 50u);
+  for (const std::string& wide : patterns) {
+    for (const std::string& pattern : patterns) {
+      bool covers = true;
+      bool overlaps = false;
+      for (const std::string& topic : deep) {
+        if (!Matches(pattern, topic)) continue;
+        covers = covers && Matches(wide, topic);
+        overlaps = overlaps || Matches(wide, topic);
+      }
+      EXPECT_EQ(Covers(wide, pattern), covers) << wide << " " << pattern;
+      EXPECT_EQ(Overlaps(wide, pattern), overlaps) << wide << " " << pattern;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fifobus

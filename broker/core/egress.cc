@@ -56,8 +56,7 @@ Egress::Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
       sink_(std::move(sink)),
       queue_(GapsOf(format)) {
   MutexLock lock(mutex_);
-  policy_.limits = {options.egress_queue_bytes_max,
-                    options.egress_queue_messages_max};
+  policy_ = UsualPolicy(options);
 }
 
 void Egress::SetOwnValve(std::shared_ptr<Valve> valve) {

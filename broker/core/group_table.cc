@@ -23,6 +23,8 @@ std::shared_ptr<Group> GroupTable::Join(const Group::Key& key,
   if (made) {
     entry.group = Group::Make(key, rule, egress_ids_.Take(),
                               {options_, counters_, host_, ack_ids_});
+    entry.group->egress()->SetPolicy(table_.snapshot()->rules().PolicyOf(
+        key.pattern, UsualPolicy(options_)));
   } else if (entry.group->rule() != rule) {
     return nullptr;
   }

@@ -44,6 +44,14 @@ void Memberships::End() {
   }
 }
 
+std::vector<std::string> Memberships::Patterns() const {
+  std::vector<std::string> patterns;
+  for (const Entry& entry : entries_) {
+    if (entry.joined) patterns.push_back(entry.group->key().pattern);
+  }
+  return patterns;
+}
+
 void Memberships::OnRoom() {
   for (const Entry& entry : entries_) entry.group->OnRoom(egress_->id());
 }

@@ -36,6 +36,9 @@ class Memberships : public RoomListener,
   // Leaves all; what is not answered goes to others.
   void End();
 
+  // Of the groups that it is in.
+  std::vector<std::string> Patterns() const;
+
   // Groups that it is in, or of which it still holds messages.
   size_t size() const { return entries_.size(); }
 

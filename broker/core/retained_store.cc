@@ -38,14 +38,6 @@ std::string_view LiteralPrefix(std::string_view pattern) {
 RetainedStore::RetainedStore(const BrokerOptions& options, Counters& counters)
     : options_(options), counters_(counters), delivery_(RetainedDelivery()) {}
 
-size_t RetainedStore::HistoryOf(std::string_view topic) const {
-  size_t count = 0;
-  for (const HistoryRule& rule : options_.history) {
-    if (Matches(rule.pattern, topic)) count = std::max(count, rule.count);
-  }
-  return count;
-}
-
 // It lives in an optional of a router, where the analysis cannot follow it.
 RetainedStore::Transaction::Transaction(RetainedStore& store)
     ABSL_NO_THREAD_SAFETY_ANALYSIS : store_(store) {
@@ -56,10 +48,11 @@ RetainedStore::Transaction::~Transaction() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   store_.mutex_.Unlock();
 }
 
-RetainedStore::Kept RetainedStore::Transaction::Keep(
-    std::string_view frame, const MessageView& message) {
+RetainedStore::Kept RetainedStore::Transaction::Keep(std::string_view frame,
+                                                     const MessageView& message,
+                                                     size_t history) {
   store_.mutex_.AssertHeld();
-  return store_.KeepValue(frame, message);
+  return store_.KeepValue(frame, message, history);
 }
 
 void RetainedStore::Transaction::Replay(std::string_view pattern,
@@ -103,7 +96,8 @@ RetainedStore::Topics::iterator RetainedStore::Visit(
 }
 
 RetainedStore::Kept RetainedStore::KeepValue(std::string_view frame,
-                                             const MessageView& message) {
+                                             const MessageView& message,
+                                             size_t history) {
   auto topic = topics_.find(message.topic);
   if (message.retain && message.payload.empty()) {
     if (topic != topics_.end()) (void)Forget(topic);
@@ -119,7 +113,7 @@ RetainedStore::Kept RetainedStore::KeepValue(std::string_view frame,
   }
   Values& values = topic->second;
   const size_t bytes = delivery_.size() + frame.size();
-  const size_t count = std::max<size_t>(1, HistoryOf(message.topic));
+  const size_t count = std::max<size_t>(1, history);
   while (!values.empty() && (values.size() >= count ||
                              bytes_ + bytes > options_.retained_bytes_max)) {
     DropOldest(values);

@@ -54,10 +54,6 @@ class RetainedStore {
   // Not while anything else is used. Null: nobody.
   void SetObserver(RetainedObserver* observer) { observer_ = observer; }
 
-  // How many messages of this topic are kept whether they ask for it or not; 0:
-  // none but those published with `retain`.
-  size_t HistoryOf(std::string_view topic) const;
-
   // Topics with a value.
   size_t topics() const { return topics_count_.load(); }
 
@@ -77,8 +73,9 @@ class RetainedStore {
     Transaction& operator=(const Transaction&) = delete;
 
     // `frame` is a whole Message frame and `message` what ReadMessage found in
-    // it, without fault.
-    [[nodiscard]] Kept Keep(std::string_view frame, const MessageView& message);
+    // it, without fault. `history`: how many of its topic are kept; 0 is 1.
+    [[nodiscard]] Kept Keep(std::string_view frame, const MessageView& message,
+                            size_t history);
 
     // Calls visit(topic, value) for what is kept of each topic that the pattern
     // matches, in the order of topics, oldest first; what has expired is
@@ -95,8 +92,8 @@ class RetainedStore {
   using Values = std::deque<RetainedValue>;
   using Topics = std::map<std::string, Values, std::less<>>;
 
-  Kept KeepValue(std::string_view frame, const MessageView& message)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Kept KeepValue(std::string_view frame, const MessageView& message,
+                 size_t history) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Both return the topic behind.
   Topics::iterator Forget(Topics::iterator topic)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -26,9 +26,10 @@ Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
       fan_out_(options, staging),
       own_fan_out_(options, nullptr) {}
 
-void Router::Begin(const ChunkRef& chunk,
-                   const std::shared_ptr<Valve>& feeder) {
+void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
+                   uint32_t uid) {
   Refresh();
+  uid_ = uid;
   fan_out_.Begin(chunk, feeder);
 }
 
@@ -45,8 +46,9 @@ Router::Verdict Router::Add(std::string_view frame,
     const Verdict verdict = BeginRun(message.topic);
     if (verdict != Verdict::kRouted) return verdict;
   }
-  if (message.retain || run_route_->has_history) [[unlikely]] {
-    Retain(frame, message);
+  if (message.retain || run_route_->history > 0) [[unlikely]] {
+    const Verdict verdict = Retain(frame, message);
+    if (verdict != Verdict::kRouted) return verdict;
   }
   ++run_messages_;
   run_bytes_ += message.payload.size();
@@ -83,14 +85,23 @@ void Router::LoseExpired(std::string_view topic) {
 }
 
 Router::Verdict Router::BeginRun(std::string_view topic) {
-  run_route_ = FindRoute(topic);
-  if (run_route_ == nullptr) return Verdict::kBadTopic;
+  Route* const route = FindRoute(topic);
+  if (route == nullptr) return Verdict::kBadTopic;
+  if (route->publishers != nullptr && !route->publishers->Contains(uid_)) {
+    return Verdict::kDenied;
+  }
+  run_route_ = route;
   run_topic_ = topic;
   return Verdict::kRouted;
 }
 
-void Router::Retain(std::string_view frame, const MessageView& message) {
-  if (store_ == nullptr) return;
+Router::Verdict Router::Retain(std::string_view frame,
+                               const MessageView& message) {
+  last_retained_ = false;
+  if (store_ == nullptr) return Verdict::kRouted;
+  if (run_route_->history == 0 && !run_route_->may_retain) {
+    return Verdict::kRouted;
+  }
   if (!retaining_) {
     EndRun();
     retaining_.emplace(*store_);
@@ -100,15 +111,17 @@ void Router::Retain(std::string_view frame, const MessageView& message) {
       fan_out_.Flush();
       Refresh();
     }
-    FIFOBUS_CHECK(BeginRun(message.topic) == Verdict::kRouted);
+    const Verdict verdict = BeginRun(message.topic);
+    if (verdict != Verdict::kRouted) return verdict;  // by newer rules
   }
-  last_retained_ =
-      retaining_->Keep(frame, message) != RetainedStore::Kept::kRefused;
+  last_retained_ = retaining_->Keep(frame, message, run_route_->history) !=
+                   RetainedStore::Kept::kRefused;
+  return Verdict::kRouted;
 }
 
 Router::Receivers Router::LastReceivers(const MessageView& message) const {
   FIFOBUS_CHECK(run_route_ != nullptr);
-  const bool asked = message.retain || run_route_->has_history;
+  const bool asked = message.retain || run_route_->history > 0;
   return {run_route_->sessions, run_route_->taps, asked && last_retained_};
 }
 
@@ -165,7 +178,7 @@ bool Router::HasSubscriber(std::string_view topic) {
 
 bool Router::HasHistory(std::string_view topic) {
   const Route* route = FindRoute(topic);
-  return route != nullptr && route->has_history;
+  return route != nullptr && route->history > 0;
 }
 
 Router::Route* Router::FindRoute(std::string_view topic) {
@@ -175,8 +188,6 @@ Router::Route* Router::FindRoute(std::string_view topic) {
     MutexLock lock(routes_mutex_);
     if (routes_.size() >= options_.routes_max) routes_.clear();
     known = routes_.try_emplace(std::string(topic)).first;
-    known->second.has_history =
-        store_ != nullptr && store_->HistoryOf(topic) > 0;
     Resolve(topic, known->second);
   } else if (known->second.generation != snapshot_->generation()) {
     Resolve(topic, known->second);
@@ -186,6 +197,10 @@ Router::Route* Router::FindRoute(std::string_view topic) {
 
 void Router::Resolve(std::string_view topic, Route& route) {
   route.generation = snapshot_->generation();
+  const TopicRules& rules = snapshot_->rules();
+  route.history = store_ == nullptr ? 0 : rules.HistoryOf(topic);
+  route.may_retain = rules.MayRetain(topic);
+  route.publishers = rules.PublishersOf(topic);
   route.targets = snapshot_->Match(topic);
   route.has_taps =
       std::any_of(route.targets.begin(), route.targets.end(),

@@ -50,11 +50,19 @@ class Router {
   // Takes the current subscriptions: call it after the chunk was read, so that
   // who was told "subscribed" before a message was written gets that message.
   // `feeder` is the ingress that is paused if a subscriber is full; may be
-  // null. Both must live until the last Flush for this chunk.
-  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder);
-  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve>&& feeder) = delete;
+  // null. Both must live until the last Flush for this chunk. `uid` is the user
+  // who publishes.
+  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
+             uint32_t uid);
+  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve>&& feeder,
+             uint32_t uid) = delete;
 
-  enum class Verdict { kRouted, kBadTopic, kReservedTopic };
+  enum class Verdict {
+    kRouted,
+    kBadTopic,
+    kReservedTopic,
+    kDenied,  // the user may not publish on this topic
+  };
 
   // `frame` is a whole Message frame in the chunk, prefix included, and
   // `message` what ReadMessage found in it, without fault.
@@ -113,7 +121,10 @@ class Router {
     uint64_t generation = 0;
     SubscriptionSnapshot::Egresses targets;
     bool has_taps = false;  // a target wants text or JSON
-    bool has_history = false;
+    size_t history = 0;
+    bool may_retain = true;
+    // Who may publish; null: all. Lives as long as the snapshot.
+    const Principals* publishers = nullptr;
     // The targets by kind.
     uint32_t sessions = 0;
     uint32_t taps = 0;
@@ -136,7 +147,7 @@ class Router {
   void LoseExpired(std::string_view topic);
   // Begins a run with the topic's route as of the current subscriptions.
   Verdict BeginRun(std::string_view topic);
-  void Retain(std::string_view frame, const MessageView& message);
+  Verdict Retain(std::string_view frame, const MessageView& message);
 
   const BrokerOptions& options_;
   const SubscriptionTable& table_;
@@ -157,6 +168,8 @@ class Router {
   Slice run_frames_;
   uint64_t run_messages_ = 0;
   uint64_t run_bytes_ = 0;
+
+  uint32_t uid_ = 0;  // who publishes
 
   // Since the last Flush.
   uint64_t published_ = 0;

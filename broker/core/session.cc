@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "broker/core/group_request.h"
 #include "broker/core/queue_stats.h"
@@ -36,6 +37,8 @@ FrameFault FaultOf(Router::Verdict verdict) {
       return FrameFault::kBadTopic;
     case Router::Verdict::kReservedTopic:
       return FrameFault::kReservedTopic;
+    case Router::Verdict::kDenied:  // is answered in another way
+      break;
   }
   return FrameFault::kBadTopic;
 }
@@ -52,6 +55,13 @@ pb::Error::Code CodeOf(FrameFault fault) {
     default:
       return pb::Error::CODE_BAD_FRAME;
   }
+}
+
+std::string DeniedText(uint32_t uid, std::string_view what,
+                       std::string_view name) {
+  return fmt::format(
+      "user {} may not {} \"{}\" on this bus; see its configuration", uid, what,
+      name);
 }
 
 // What a client asks for, 0 being nothing, where the broker allows `most`, 0
@@ -77,7 +87,7 @@ void Session::SetValve(std::shared_ptr<Valve> valve) {
 
 FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
   FeedResult result;
-  context_.router.Begin(chunk, valve_);
+  context_.router.Begin(chunk, valve_, client_uid_);
   taken_messages_ = 0;
   while (result.outcome == FeedOutcome::kContinue) {
     const std::string_view rest = bytes.substr(result.bytes_taken);
@@ -129,11 +139,24 @@ void Session::EndMemberships() { memberships_->End(); }
 void Session::PublishEnd(std::string_view reason) {
   if (!greeted_) return;
   if (!will_.empty()) {
-    will_.Publish(context_.router, valve_);
+    will_.Publish(context_.router, valve_, client_uid_);
     context_.counters.wills_published.Add();
   }
   if (reason.empty()) reason = left_ ? "goodbye" : "hang-up";
   PublishDisconnected(Identity(), reason, context_.router);
+}
+
+FeedOutcome Session::OnRules() {
+  if (state_ != State::kOpen) return FeedOutcome::kContinue;
+  std::vector<std::string> patterns = memberships_->Patterns();
+  {
+    MutexLock lock(mutex_);
+    patterns.insert(patterns.end(), patterns_.begin(), patterns_.end());
+  }
+  for (const std::string& pattern : patterns) {
+    if (!MaySubscribe(pattern)) return Deny("subscribe to", pattern);
+  }
+  return FeedOutcome::kContinue;
 }
 
 void Session::SayGoodbye(std::string_view reason) {
@@ -185,7 +208,11 @@ FeedOutcome Session::TakeMessage(std::string_view frame,
   const MessageView message = ReadMessage(member);
   FrameFault fault = message.fault;
   if (fault == FrameFault::kNone) {
-    fault = FaultOf(context_.router.Add(frame, message));
+    const Router::Verdict verdict = context_.router.Add(frame, message);
+    if (verdict == Router::Verdict::kDenied) {
+      return Deny("publish on", message.topic);
+    }
+    fault = FaultOf(verdict);
   }
   if (fault != FrameFault::kNone) return RefuseFrame(fault);
   ++taken_messages_;
@@ -271,12 +298,19 @@ FeedOutcome Session::TakeHello(const pb::Hello& hello) {
                   "serve --overflow-allowed");
   }
   egress_->SetPolicy(policy);
+  if (hello.overflow() == pb::OVERFLOW_UNSPECIFIED &&
+      hello.queue_bytes_max() == 0 && hello.queue_messages_max() == 0) {
+    open_policy_ = policy;
+  }
   if (hello.has_will()) {
     const FrameFault fault =
         will_.Set(hello.will(), context_.options.frame_bytes_max);
     if (fault != FrameFault::kNone) {
       return Refuse(CodeOf(fault),
                     fmt::format("the will: {}", FrameFaultText(fault)));
+    }
+    if (!will_.IsAllowed(context_.table.snapshot()->rules(), client_uid_)) {
+      return Deny("publish a will", hello.will().topic());
     }
   }
   {
@@ -324,6 +358,11 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
                        fmt::format("the pattern {}", TopicFaultText(fault)),
                        subscribe.request_id());
   }
+  if (!MaySubscribe(pattern)) {
+    return AnswerError(pb::Error::CODE_DENIED,
+                       DeniedText(client_uid_, "subscribe to", pattern),
+                       subscribe.request_id());
+  }
   if (subscribe.group().empty() && subscribe.has_acks()) {
     return AnswerError(pb::Error::CODE_BAD_GROUP,
                        "only the members of a group acknowledge: name one",
@@ -343,6 +382,7 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
                        subscribe.request_id());
   }
   if (!subscribe.group().empty()) return TakeJoin(subscribe);
+  TakePolicyOf(pattern);
   if (subscribe.skip_retained()) {
     context_.table.Add(pattern, egress_);
   } else {
@@ -352,6 +392,17 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
   const FeedOutcome outcome = AnswerSubscribed(subscribe.request_id());
   context_.on_subscribed();
   return outcome;
+}
+
+bool Session::MaySubscribe(std::string_view pattern) const {
+  return context_.table.snapshot()->rules().MaySubscribe(client_uid_, pattern);
+}
+
+void Session::TakePolicyOf(std::string_view pattern) {
+  if (!open_policy_) return;
+  const OverflowPolicy usual = *std::exchange(open_policy_, std::nullopt);
+  egress_->SetPolicy(
+      context_.table.snapshot()->rules().PolicyOf(pattern, usual));
 }
 
 FeedOutcome Session::TakeJoin(const pb::Subscribe& subscribe) {
@@ -461,6 +512,10 @@ FeedOutcome Session::Refuse(pb::Error::Code code, std::string text) {
   (void)AnswerError(code, std::move(text), /*request_id=*/0);
   state_ = State::kOver;
   return FeedOutcome::kClose;
+}
+
+FeedOutcome Session::Deny(std::string_view what, std::string_view name) {
+  return Refuse(pb::Error::CODE_DENIED, DeniedText(client_uid_, what, name));
 }
 
 FeedOutcome Session::RefuseFrame(FrameFault fault) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -83,6 +84,10 @@ class Session : public Feed {
   // last Take, and not when the broker stops.
   void PublishEnd(std::string_view reason);
 
+  // Other rules are in force. kClose: it had subscribed to what it may not have
+  // any more, and was told so.
+  [[nodiscard]] FeedOutcome OnRules();
+
   // The broker is stopping: says Goodbye.
   void SayGoodbye(std::string_view reason);
 
@@ -110,6 +115,10 @@ class Session : public Feed {
   FeedOutcome Greet(const OverflowPolicy& policy);
   FeedOutcome TakeSubscribe(const pb::Subscribe& subscribe);
   FeedOutcome TakeUnsubscribe(const pb::Unsubscribe& unsubscribe);
+  // Whether the user may have all of the pattern's topics.
+  bool MaySubscribe(std::string_view pattern) const;
+  // The rules choose the policy of who has not.
+  void TakePolicyOf(std::string_view pattern);
   // Subscribe with a group.
   FeedOutcome TakeJoin(const pb::Subscribe& subscribe);
   FeedOutcome TakeAck(const pb::Ack& ack);
@@ -127,6 +136,7 @@ class Session : public Feed {
                           uint64_t request_id);
   // Tells the client why, and ends.
   FeedOutcome Refuse(pb::Error::Code code, std::string text);
+  FeedOutcome Deny(std::string_view what, std::string_view name);
   FeedOutcome RefuseFrame(FrameFault fault);
   ClientIdentity Identity() const;
 
@@ -141,6 +151,8 @@ class Session : public Feed {
   std::string confirms_;         // frames, to be sent after the next flush
   Will will_;
   uint32_t client_uid_ = 0;
+  // Until the first pattern, of a client that has not chosen.
+  std::optional<OverflowPolicy> open_policy_;
   bool greeted_ = false;  // Hello was accepted
   bool left_ = false;     // the client said Goodbye
   Counter published_;

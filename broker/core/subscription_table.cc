@@ -101,24 +101,38 @@ bool Snapshot::Reaches(std::string_view topic, uint32_t egress_id) const {
                       egress_id);
 }
 
-SubscriptionTable::SubscriptionTable()
-    : snapshot_(std::make_shared<const Snapshot>()) {}
+SubscriptionTable::SubscriptionTable() {
+  auto first = std::make_shared<Snapshot>();
+  first->rules_ = std::make_shared<const TopicRules>();
+  MutexLock lock(mutex_);
+  snapshot_ = std::move(first);
+}
 
 void SubscriptionTable::Add(std::string_view pattern,
                             const std::shared_ptr<Egress>& egress) {
   const TopicLevels levels = SplitLevels(pattern);
   MutexLock lock(mutex_);
-  Replace(CopyPath(snapshot_->root_, levels, [&](auto& subscribers) {
-    subscribers = subscribers.With(egress->id(), egress);
-  }));
+  Replace(CopyPath(snapshot_->root_, levels,
+                   [&](auto& subscribers) {
+                     subscribers = subscribers.With(egress->id(), egress);
+                   }),
+          snapshot_->rules_);
 }
 
 void SubscriptionTable::Remove(std::string_view pattern, uint32_t egress_id) {
   const TopicLevels levels = SplitLevels(pattern);
   MutexLock lock(mutex_);
-  Replace(CopyPath(snapshot_->root_, levels, [&](auto& subscribers) {
-    subscribers = subscribers.Without(egress_id);
-  }));
+  Replace(CopyPath(snapshot_->root_, levels,
+                   [&](auto& subscribers) {
+                     subscribers = subscribers.Without(egress_id);
+                   }),
+          snapshot_->rules_);
+}
+
+void SubscriptionTable::SetRules(TopicRules rules) {
+  auto shared = std::make_shared<const TopicRules>(std::move(rules));
+  MutexLock lock(mutex_);
+  Replace(snapshot_->root_, std::move(shared));
 }
 
 std::shared_ptr<const Snapshot> SubscriptionTable::snapshot() const {
@@ -126,8 +140,10 @@ std::shared_ptr<const Snapshot> SubscriptionTable::snapshot() const {
   return snapshot_;
 }
 
-void SubscriptionTable::Replace(Snapshot::Link root) {
+void SubscriptionTable::Replace(Snapshot::Link root,
+                                std::shared_ptr<const TopicRules> rules) {
   auto next = std::make_shared<Snapshot>();
+  next->rules_ = std::move(rules);
   next->root_ = std::move(root);
   next->generation_ = snapshot_->generation_ + 1;
   snapshot_ = std::move(next);

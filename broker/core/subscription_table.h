@@ -12,13 +12,15 @@
 #include "broker/base/mutex.h"
 #include "broker/core/egress.h"
 #include "broker/core/persistent_map.h"
+#include "broker/topic_rules.h"
 
 namespace fifobus {
 
-// Who gets which topic, at one moment. A tree of levels, in which the patterns'
-// literal levels, `*` and `**` are separate branches, so that a lookup visits
-// only branches that match so far and its cost does not depend on how many
-// other patterns there are. Immutable, hence Thread-safe.
+// Who gets which topic, at one moment, and what is settled by topic. A tree of
+// levels, in which the patterns' literal levels, `*` and `**` are separate
+// branches, so that a lookup visits only branches that match so far and its
+// cost does not depend on how many other patterns there are. Immutable, hence
+// Thread-safe.
 class SubscriptionSnapshot {
  public:
   using Egresses = std::vector<std::shared_ptr<Egress>>;
@@ -32,6 +34,9 @@ class SubscriptionSnapshot {
   bool Reaches(std::string_view topic, uint32_t egress_id) const;
 
   uint64_t generation() const { return generation_; }
+
+  // What was settled by topic then. Lives as long as this.
+  const TopicRules& rules() const { return *rules_; }
 
  private:
   friend class SubscriptionTable;
@@ -49,6 +54,7 @@ class SubscriptionSnapshot {
   };
 
   uint64_t generation_ = 0;
+  std::shared_ptr<const TopicRules> rules_;
   Link root_;
 };
 
@@ -66,6 +72,10 @@ class SubscriptionTable {
   // Removes what was added; nothing if it was not.
   void Remove(std::string_view pattern, uint32_t egress_id);
 
+  // Puts other rules in the place of those that all snapshots had so far. Who
+  // is subscribed stays so.
+  void SetRules(TopicRules rules);
+
   std::shared_ptr<const SubscriptionSnapshot> snapshot() const;
 
   // The generation of the newest snapshot, to be compared with one's own
@@ -75,7 +85,8 @@ class SubscriptionTable {
   }
 
  private:
-  void Replace(SubscriptionSnapshot::Link root)
+  void Replace(SubscriptionSnapshot::Link root,
+               std::shared_ptr<const TopicRules> rules)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;

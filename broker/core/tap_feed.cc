@@ -10,11 +10,20 @@
 #include "proto/frame_writer.h"
 
 namespace fifobus {
+namespace {
 
-TapFeed::TapFeed(std::string topic, const BrokerOptions& options,
-                 Router& router, Counters& counters,
-                 std::function<void()> before_routing)
+constexpr std::string_view kTooLong =
+    "it is longer than a tap takes; publish it with a session";
+constexpr std::string_view kDenied =
+    "the configuration does not let the FIFO's owner publish on this topic";
+
+}  // namespace
+
+TapFeed::TapFeed(std::string topic, uint32_t owner,
+                 const BrokerOptions& options, Router& router,
+                 Counters& counters, std::function<void()> before_routing)
     : topic_(std::move(topic)),
+      owner_(owner),
       line_bytes_max_(options.tap_line_bytes_max),
       router_(router),
       counters_(counters),
@@ -42,7 +51,7 @@ FeedResult TapFeed::Take(const ChunkRef&, std::string_view bytes) {
     result.bytes_taken = last + 1;
   }
   if (bytes.size() - result.bytes_taken >= line_bytes_max_) {
-    RefuseLine();
+    RefuseLine(kTooLong);
     skipping_ = true;
     result.bytes_taken = bytes.size();
   }
@@ -65,7 +74,7 @@ void TapFeed::PublishLines(std::string_view lines) {
     const std::string_view line = lines.substr(0, end);
     lines.remove_prefix(end + 1);
     if (line.size() + 1 > line_bytes_max_) {
-      RefuseLine();
+      RefuseLine(kTooLong);
     } else {
       AppendLine(line, now);
     }
@@ -88,7 +97,7 @@ void TapFeed::Route() {
   ChunkRef chunk = Chunk::Make(frames_.size());
   std::memcpy(chunk->bytes(), frames_.data(), frames_.size());
   std::string_view rest(chunk->bytes(), frames_.size());
-  router_.Begin(chunk, valve_);
+  router_.Begin(chunk, valve_, owner_);
   while (!rest.empty()) {
     const size_t frame_bytes = FindFrame(rest, rest.size()).frame_bytes;
     const std::string_view frame = rest.substr(0, frame_bytes);
@@ -96,21 +105,24 @@ void TapFeed::Route() {
     const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
     const Router::Verdict verdict =
         router_.Add(frame, ReadMessage(view.member));
-    FIFOBUS_CHECK(verdict == Router::Verdict::kRouted);
+    if (verdict == Router::Verdict::kDenied) {
+      RefuseLine(kDenied);
+    } else {
+      FIFOBUS_CHECK(verdict == Router::Verdict::kRouted);
+    }
   }
   router_.Flush();
   frames_.clear();
 }
 
-void TapFeed::RefuseLine() {
+void TapFeed::RefuseLine(std::string_view reason) {
   // Once at the first, then at every power of two: a stream of garbage must not
   // become a stream of log lines.
   counters_.lines_refused.Add();
   if (++refused_lines_ == 1 || (refused_lines_ & (refused_lines_ - 1)) == 0) {
-    LogWarning(
-        "line refused: longer than a tap takes; publish it with a session",
-        "topic={} line_bytes_max={} refused={}", topic_, line_bytes_max_,
-        refused_lines_);
+    LogWarning("line refused",
+               "topic={} reason=\"{}\" line_bytes_max={} refused={}", topic_,
+               reason, line_bytes_max_, refused_lines_);
   }
 }
 

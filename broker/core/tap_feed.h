@@ -29,8 +29,10 @@ class TapFeed : public Feed {
  public:
   // `before_routing` runs after bytes were read and before they are routed, so
   // that a subscriber whose FIFO was made before the write is known by then.
-  TapFeed(std::string topic, const BrokerOptions& options, Router& router,
-          Counters& counters, std::function<void()> before_routing);
+  // `owner` is the user whose FIFO it is: who writes to it is not known.
+  TapFeed(std::string topic, uint32_t owner, const BrokerOptions& options,
+          Router& router, Counters& counters,
+          std::function<void()> before_routing);
 
   // The valve of `.in`. Before the first Take.
   void SetValve(std::shared_ptr<Valve> valve) { valve_ = std::move(valve); }
@@ -47,9 +49,10 @@ class TapFeed : public Feed {
   void PublishLines(std::string_view lines);
   void AppendLine(std::string_view line, uint64_t now_unix_nanos);
   void Route();
-  void RefuseLine();
+  void RefuseLine(std::string_view reason);
 
   const std::string topic_;
+  const uint32_t owner_;
   const size_t line_bytes_max_;
   Router& router_;
   Counters& counters_;

@@ -48,12 +48,20 @@ FrameFault Will::Set(const pb::Message& message, size_t frame_bytes_max) {
   return FrameFault::kNone;
 }
 
-void Will::Publish(Router& router, const std::shared_ptr<Valve>& feeder) {
+bool Will::IsAllowed(const TopicRules& rules, uint32_t uid) const {
+  const std::string_view frame(frame_->bytes(), frame_->capacity());
+  const Principals* publishers = rules.PublishersOf(ReadWill(frame).topic);
+  return publishers == nullptr || publishers->Contains(uid);
+}
+
+void Will::Publish(Router& router, const std::shared_ptr<Valve>& feeder,
+                   uint32_t uid) {
   const ChunkRef chunk = std::exchange(frame_, ChunkRef());
   const std::string_view frame(chunk->bytes(), chunk->capacity());
-  router.Begin(chunk, feeder);
+  router.Begin(chunk, feeder, uid);
   const Router::Verdict verdict = router.Add(frame, ReadWill(frame));
-  FIFOBUS_CHECK(verdict == Router::Verdict::kRouted);
+  FIFOBUS_CHECK(verdict == Router::Verdict::kRouted ||
+                verdict == Router::Verdict::kDenied);
   router.Flush();
 }
 

@@ -2,11 +2,13 @@
 #define FIFOBUS_BROKER_CORE_WILL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "broker/base/chunk.h"
 #include "broker/core/feed.h"
 #include "broker/core/router.h"
+#include "broker/topic_rules.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 
@@ -28,8 +30,13 @@ class Will {
   void Clear() { frame_ = ChunkRef(); }
   bool empty() const { return !frame_; }
 
-  // Publishes it, once. REQUIRES: !empty(), and all is flushed.
-  void Publish(Router& router, const std::shared_ptr<Valve>& feeder);
+  // Whether the user may publish it. REQUIRES: !empty().
+  bool IsAllowed(const TopicRules& rules, uint32_t uid) const;
+
+  // Publishes it, once; nothing, if the user may not publish it any more.
+  // REQUIRES: !empty(), and all is flushed.
+  void Publish(Router& router, const std::shared_ptr<Valve>& feeder,
+               uint32_t uid);
 
  private:
   ChunkRef frame_;  // the whole chunk

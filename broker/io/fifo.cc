@@ -99,6 +99,20 @@ FifoOpening OpenFifoToHold(int dir_fd, const std::string& path,
   return writing;
 }
 
+absl::Status SetFifoMode(int dir_fd, const std::string& path, mode_t mode) {
+  const UniqueFd fd = OpenBeneath(dir_fd, path, O_PATH);
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
+  struct stat status;
+  FIFOBUS_CHECK(fstat(fd.get(), &status) == 0);
+  if (!S_ISFIFO(status.st_mode)) {
+    return absl::FailedPreconditionError(path + " is not a FIFO");
+  }
+  // Such a descriptor cannot be passed to fchmod(2).
+  const std::string itself = fmt::format("/proc/self/fd/{}", fd.get());
+  if (chmod(itself.c_str(), mode) != 0) return absl::ErrnoToStatus(errno, path);
+  return absl::OkStatus();
+}
+
 uid_t FifoOwner(int fd) {
   struct stat status;
   FIFOBUS_CHECK(fstat(fd, &status) == 0);

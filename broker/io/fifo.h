@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "broker/base/unique_fd.h"
 #include "broker/core/sink.h"
@@ -48,6 +49,9 @@ FifoOpening OpenFifoForWriting(int dir_fd, const std::string& path,
 // leaves.
 FifoOpening OpenFifoToHold(int dir_fd, const std::string& path,
                            const FifoTrust& trust);
+
+// Sets the permissions of a FIFO without opening it. Fails if it is none.
+absl::Status SetFifoMode(int dir_fd, const std::string& path, mode_t mode);
 
 // The owner of an open FIFO's inode.
 uid_t FifoOwner(int fd);

@@ -3,35 +3,35 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "broker/base/log.h"
 #include "broker/broker.h"
-#include "broker/history_rule.h"
-#include "broker/options.h"
-#include "broker/overflow.h"
 #include "clients/cli/command.h"
+#include "clients/cli/config_file.h"
+#include "clients/cli/serve_options.h"
 #include "clients/cpp/bus_locator.h"
+#include "fmt/format.h"
 
 namespace fifobus::cli {
 namespace {
 
-struct ServeOptions {
-  BrokerOptions broker;
-  LogLevel log_level = LogLevel::kInfo;
+struct ServeCommand {
+  ServeOptions options;
+  std::string config;  // the file's path; empty: none
+  bool check = false;
 };
 
-// SIGTERM and SIGINT are taken by sigwait; to be blocked before any thread
-// starts, so that all threads inherit it.
-sigset_t BlockStopSignals() {
+// These are taken by sigwait; to be blocked before any thread starts, so that
+// all threads inherit it.
+sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
@@ -47,24 +47,59 @@ rlim_t RaiseDescriptorLimit() {
   return limit.rlim_cur;
 }
 
-std::map<std::string, Overflow> OverflowNames() {
-  return {{"drop-oldest", Overflow::kDropOldest},
-          {"drop-newest", Overflow::kDropNewest},
-          {"latest", Overflow::kLatest},
-          {"disconnect", Overflow::kDisconnect},
-          {"block", Overflow::kBlock}};
+// What the file says, checked as a whole. What the command line says is checked
+// already, and is not repeated here.
+absl::StatusOr<ConfigFile> Load(const std::string& path, CLI::App& serve) {
+  auto file = ReadConfigFile(path);
+  if (!file.ok()) return file.status();
+  const absl::Status status = ApplySettings(*file, serve);
+  if (!status.ok()) return status;
+  return file;
 }
 
-Exit Serve(const ServeOptions& options) {
+// Reads the file again and puts its topics in force. With a bad file, all stays
+// as it was.
+void Reload(Broker& broker, ConfigFile& in_force) {
+  // The options to check the settings with; nobody uses their values.
+  CLI::App checker;
+  ServeOptions unused;
+  AddServeOptions(checker, unused);
+  auto file = Load(in_force.path, checker);
+  const absl::Status status =
+      file.ok() ? broker.SetTopicRules(file->topics) : file.status();
+  if (!status.ok()) {
+    LogError("the configuration is bad, the old one stays in force",
+             "error=\"{}\"", std::string(status.message()));
+    return;
+  }
+  if (file->settings != in_force.settings) {
+    LogWarning("only topics are taken anew; other settings take a restart",
+               "file={}", in_force.path);
+  }
+  LogInfo("configuration reloaded", "file={} topics={}", in_force.path,
+          file->topics.size());
+  in_force.topics = std::move(file->topics);
+}
+
+// Until a signal to stop; returns it.
+int AwaitStop(const sigset_t& signals, Broker& broker, ConfigFile& file) {
+  while (true) {
+    int received = 0;
+    sigwait(&signals, &received);
+    if (received != SIGHUP || file.path.empty()) return received;
+    Reload(broker, file);
+  }
+}
+
+Exit Serve(const ServeOptions& options, ConfigFile file) {
   StartLog(options.log_level);
-  sigset_t signals = BlockStopSignals();
+  const sigset_t signals = BlockSignals();
   const rlim_t descriptors = RaiseDescriptorLimit();
   auto broker = Broker::Start(options.broker);
   if (!broker.ok()) return Fail(broker.status());
   LogInfo("ready", "dir={} pid={} descriptors={}", options.broker.dir, getpid(),
           descriptors);
-  int received = 0;
-  sigwait(&signals, &received);
+  const int received = AwaitStop(signals, **broker, file);
   // A second signal ends it at once.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   LogInfo("stopping", "signal={}", received);
@@ -72,89 +107,46 @@ Exit Serve(const ServeOptions& options) {
   return leftover.bytes == 0 ? kDone : kFailed;
 }
 
+Exit RunServe(ServeCommand& command, CLI::App& serve) {
+  ConfigFile file;
+  if (!command.config.empty()) {
+    auto loaded = Load(command.config, serve);
+    if (!loaded.ok()) {
+      (void)Fail(loaded.status());
+      return kUsage;
+    }
+    file = *std::move(loaded);
+    command.options.broker.topics = file.topics;
+  }
+  if (command.check) {
+    fmt::print("{}: good, {} settings, {} topics\n", command.config,
+               file.settings.size(), file.topics.size());
+    return kDone;
+  }
+  BrokerOptions& broker = command.options.broker;
+  broker.dir = BrokerDirectory(broker.dir);
+  return Serve(command.options, std::move(file));
+}
+
 }  // namespace
 
 void AddServe(CLI::App& app, Exit& exit) {
   CLI::App& serve = *app.add_subcommand(
       "serve", "run a broker in the foreground, until SIGTERM or SIGINT");
-  auto options = std::make_shared<ServeOptions>();
-  BrokerOptions& broker = options->broker;
+  auto command = std::make_shared<ServeCommand>();
+  AddServeOptions(serve, command->options);
+  CLI::Option* config =
+      serve
+          .add_option("--config", command->config,
+                      "read settings and topics from this TOML file; the "
+                      "command line wins. SIGHUP reads its topics again")
+          ->type_name("FILE");
   serve
-      .add_option("--dir", broker.dir,
-                  "the bus directory, made if missing [$FIFOBUS_DIR, "
-                  "/run/fifobus for root, $XDG_RUNTIME_DIR/fifobus, "
-                  "/dev/shm/fifobus-UID]")
-      ->type_name("DIR");
-  serve.add_option("--workers", broker.workers, "threads [one for each core]")
-      ->check(CLI::Range(1, 1024))
-      ->type_name("N");
-  AddDuration(serve, "--busy-poll", broker.busy_poll,
-              "how long an idle worker spins before it sleeps [0s]");
-  AddDuration(serve, "--stall-timeout", broker.stall_timeout,
-              "how long a full subscriber may hold up publishers before its "
-              "oldest messages are dropped [1s]");
-  AddDuration(serve, "--drain-timeout", broker.drain_timeout,
-              "how long publishers may take to finish when it stops [5s]");
-  AddDuration(serve, "--group-linger", broker.group_linger,
-              "how long a queue group that acknowledges waits for members "
-              "when it has none [1m]");
-  serve
-      .add_option("--queue-bytes", broker.egress_queue_bytes_max,
-                  "what is queued for one subscriber before its publishers "
-                  "wait [1048576]")
-      ->check(CLI::Range(size_t{1}, size_t{1} << 40))
-      ->type_name("BYTES");
-  serve
-      .add_option("--queue-messages", broker.egress_queue_messages_max,
-                  "the same in messages [not bounded]")
-      ->check(CLI::PositiveNumber)
-      ->type_name("COUNT");
-  serve
-      .add_option("--overflow-allowed", broker.overflow_allowed,
-                  "what subscribers may ask for when they are too slow: "
-                  "drop-oldest, drop-newest, latest, disconnect, block [all]")
-      ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(OverflowNames()))
-      ->type_name("POLICY,...");
-  serve
-      .add_option("--frame-bytes", broker.frame_bytes_max,
-                  "the largest frame [16777216]")
-      ->check(CLI::Range(size_t{1024}, kFrameBytesMaxDefault))
-      ->type_name("BYTES");
-  serve
-      .add_option_function<std::vector<std::string>>(
-          "--history",
-          [&broker](const std::vector<std::string>& rules) {
-            for (const std::string& text : rules) {
-              auto rule = ParseHistoryRule(text);
-              if (!rule.ok()) {
-                throw CLI::ValidationError(
-                    std::string(rule.status().message()));
-              }
-              broker.history.push_back(*std::move(rule));
-            }
-          },
-          "keep the last COUNT messages of each topic that PATTERN matches for "
-          "later subscribers; may be given several times")
-      ->type_name("PATTERN=COUNT")
-      ->allow_extra_args(false);
-  AddDuration(serve, "--sys-interval", broker.sys_stats_interval,
-              "how often $sys/stats is published while somebody subscribes to "
-              "it [5s]");
-  serve
-      .add_option("--log-level", options->log_level,
-                  "debug, info, warning, error or off [info]")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, LogLevel>{{"debug", LogLevel::kDebug},
-                                          {"info", LogLevel::kInfo},
-                                          {"warning", LogLevel::kWarning},
-                                          {"error", LogLevel::kError},
-                                          {"off", LogLevel::kOff}}))
-      ->type_name("LEVEL");
-  serve.callback([options, &exit] {
-    options->broker.dir = BrokerDirectory(options->broker.dir);
-    exit = Serve(*options);
-  });
+      .add_flag("--check", command->check,
+                "only say whether the configuration is good")
+      ->needs(config);
+  serve.callback(
+      [command, &serve, &exit] { exit = RunServe(*command, serve); });
 }
 
 }  // namespace fifobus::cli

@@ -62,7 +62,7 @@ absl::Status CheckWill(const OwnedMessage& will) {
 pb::Hello HelloOf(const ClientOptions& options) {
   pb::Hello hello;
   hello.set_client_name(options.client_name);
-  hello.set_overflow(OverflowOf(options.overflow));
+  if (options.overflow) hello.set_overflow(OverflowOf(*options.overflow));
   hello.set_queue_bytes_max(options.queue_bytes_max);
   hello.set_queue_messages_max(options.queue_messages_max);
   if (options.will) options.will->CopyTo(*hello.mutable_will());

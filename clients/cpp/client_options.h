@@ -37,8 +37,10 @@ struct ClientOptions {
 
   // What the broker does when this client's queue has been full, and so has
   // held up publishers, for the stall timeout. Whatever is lost is announced by
-  // a Gap. kDisconnect ends the client for good; a bus may refuse kBlock.
-  Overflow overflow = Overflow::kDropOldest;
+  // a Gap. kDisconnect ends the client for good; a bus may refuse kBlock. Not
+  // chosen, and no bounds either: what the bus's configuration says of the
+  // first pattern, or drop the oldest.
+  std::optional<Overflow> overflow;
   // Bounds of the queue that the broker keeps for this client. 0: the broker's
   // own; more than it allows becomes what it allows. See Client::Bounds.
   uint64_t queue_bytes_max = 0;

@@ -67,6 +67,7 @@ class ErrorCode(enum.IntEnum):
     OVERFLOW = 8
     BAD_GROUP = 9
     BAD_OVERFLOW = 10
+    DENIED = 11
 
 
 @dataclass
