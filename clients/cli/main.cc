@@ -33,6 +33,7 @@ int Main(int argc, char** argv) {
   AddReply(app, exit);
   AddPath(app, exit);
   AddLs(app, exit);
+  AddMetrics(app, exit);
   AddBench(app, exit);
   AddConformance(app, exit);
   try {
