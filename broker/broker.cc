@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -38,6 +39,10 @@ void AddTopic(const std::string& name, const Router::TopicCount& count,
   topic.set_messages(count.messages);
   topic.set_bytes(count.bytes);
   topic.set_no_subscriber(count.no_subscriber);
+  for (const uint64_t number :
+       std::set<uint64_t>(count.publishers.begin(), count.publishers.end())) {
+    topic.add_publishers(number);
+  }
   topic.set_subscribers(static_cast<uint32_t>(snapshot.Match(name).size()));
 }
 

@@ -121,7 +121,7 @@ void TapTree::Close() {
   ins_.clear();
   outs_.clear();
   MutexLock lock(mutex_);
-  egresses_.clear();
+  shown_outs_.clear();
 }
 
 void TapTree::NudgeIns() {
@@ -131,16 +131,18 @@ void TapTree::NudgeIns() {
 }
 
 void TapTree::AppendStats(pb::StatsReply& reply) const {
-  std::map<std::string, std::shared_ptr<Egress>> egresses;
+  std::map<std::string, Out> outs;
   {
     MutexLock lock(mutex_);
-    egresses = egresses_;
+    outs = shown_outs_;
   }
-  for (const auto& [path, egress] : egresses) {
-    const Egress::State state = egress->state();
+  for (const auto& [path, out] : outs) {
+    const Egress::State state = out.egress->state();
     pb::StatsReply::Tap& tap = *reply.add_taps();
     tap.set_name(path);
     *tap.mutable_queue() = QueueStats(state);
+    tap.set_uid(out.owner);
+    tap.set_reader_gone(state.reader_gone);
   }
 }
 
@@ -305,7 +307,7 @@ void TapTree::AddOut(const Folder& folder, const std::string& name) {
   }
   {
     MutexLock lock(mutex_);
-    egresses_[path] = (*out)->egress();
+    shown_outs_[path] = {(*out)->egress(), owner};
   }
   outs_[path] = *std::move(out);
   SetMode(path, topic);
@@ -364,7 +366,7 @@ void TapTree::RetireIn(const std::string& path) {
 void TapTree::RetireOut(const std::string& path) {
   {
     MutexLock lock(mutex_);
-    egresses_.erase(path);
+    shown_outs_.erase(path);
   }
   outs_.erase(path);
 }

@@ -93,8 +93,12 @@ class TapTree {
   std::map<std::string, std::unique_ptr<TapOut>> outs_;
 
   mutable Mutex mutex_;
-  std::map<std::string, std::shared_ptr<Egress>> egresses_
-      ABSL_GUARDED_BY(mutex_);
+  // Of outs_, for AppendStats.
+  struct Out {
+    std::shared_ptr<Egress> egress;
+    uint32_t owner = 0;
+  };
+  std::map<std::string, Out> shown_outs_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fifobus

@@ -151,7 +151,7 @@ class Simulation {
       subscriber->queued_before = subscriber->egress->state().queued_bytes;
     }
     const ChunkRef chunk = ChunkOf(bytes);
-    router_->Begin(chunk, feeder_, /*uid=*/0);
+    router_->Begin(chunk, feeder_, Publisher());
     size_t offset = 0;
     for (const auto& [topic, frame] : messages) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());

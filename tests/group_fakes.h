@@ -70,7 +70,7 @@ struct FakeCore {
     std::string bytes;
     for (const std::string& frame : frames) bytes += frame;
     const ChunkRef chunk = ChunkOf(bytes);
-    router.Begin(chunk, feeder, /*uid=*/0);
+    router.Begin(chunk, feeder, Publisher());
     size_t offset = 0;
     for (const std::string& frame : frames) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());

@@ -46,7 +46,7 @@ class RetainedReplayTest : public testing::Test {
     for (const std::string& frame : frames) all += frame;
     chunk_ = ChunkOf(all);
     rest_ = std::string_view(chunk_->bytes(), all.size());
-    router_.Begin(chunk_, valve_, /*uid=*/0);
+    router_.Begin(chunk_, valve_, Publisher());
   }
   void AddNext() {
     const size_t frame_bytes = FindFrame(rest_, rest_.size()).frame_bytes;

@@ -32,7 +32,7 @@ class RouterTest : public testing::Test {
     std::string all;
     for (const std::string& frame : frames) all += frame;
     chunk_ = ChunkOf(all);
-    router_.Begin(chunk_, valve_, /*uid=*/0);
+    router_.Begin(chunk_, valve_, Publisher());
     std::string_view rest(chunk_->bytes(), all.size());
     Router::Verdict verdict = Router::Verdict::kRouted;
     for (const std::string& frame : frames) {

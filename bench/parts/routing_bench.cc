@@ -72,7 +72,7 @@ void BM_RouteKnownTopics(benchmark::State& state) {
   bytes.copy(chunk->bytes(), bytes.size());
   const std::shared_ptr<Valve> feeder;
   for (auto _ : state) {
-    bus.router().Begin(chunk, feeder, /*uid=*/0);
+    bus.router().Begin(chunk, feeder, Publisher());
     std::string_view rest(chunk->bytes(), bytes.size());
     while (!rest.empty()) {
       const FrameExtent extent = FindFrame(rest, kFrameBytesMaxDefault);

@@ -33,6 +33,12 @@ EgressQueue::Gaps GapsOf(EgressFormat format) {
   return EgressQueue::Gaps::kOnlyCounted;
 }
 
+uint64_t MessagesIn(absl::Span<const Slice> slices) {
+  uint64_t messages = 0;
+  for (const Slice& slice : slices) messages += slice.messages;
+  return messages;
+}
+
 std::string OverflowErrorFrame() {
   pb::Frame frame;
   frame.mutable_error()->set_code(pb::Error::CODE_OVERFLOW);
@@ -88,11 +94,15 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
     size_t written = 0;
     if (queue_.empty()) {
       written = WriteNow(slices, staged);
-      if (written == TotalBytes(slices)) return;
+      if (written == TotalBytes(slices)) {
+        offered_ += MessagesIn(slices);
+        return;
+      }
     } else if (TurnsAway(feeder)) {
       TurnAway(slices, LossReason::kOverflow);
       return;
     }
+    offered_ += MessagesIn(slices);
     QueueRest(chunk, slices, written);
     LimitQueue(feeder, afterwards);
   }
@@ -107,6 +117,7 @@ void Egress::OfferFirst(absl::Span<const RetainedValue> values) {
   }
   MutexLock lock(mutex_);
   if (!sink_ || ending_) return;
+  offered_ += slices.size();
   size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
   for (size_t i = 0; i < slices.size(); ++i) {
     if (written >= slices[i].size) {
@@ -123,6 +134,7 @@ void Egress::OfferLoss(LossReason reason, std::string_view topic) {
   {
     MutexLock lock(mutex_);
     if (!sink_ || reason_said_) return;
+    ++offered_;
     queue_.PushLoss(reason, topic);
     Drain(afterwards);
   }
@@ -154,7 +166,10 @@ size_t Egress::OfferIfRoom(absl::Span<const Slice> slices) {
   MutexLock lock(mutex_);
   if (!sink_ || ending_) return 0;
   const size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
-  if (written == TotalBytes(slices)) return written;
+  if (written == TotalBytes(slices)) {
+    offered_ += MessagesIn(slices);
+    return written;
+  }
   room_wanted_ = true;
   return FinishUnit(slices, written);
 }
@@ -238,6 +253,15 @@ Egress::State Egress::state() const {
   state.queued_messages = queue_.messages();
   state.overflow = policy_.overflow;
   state.dropped = queue_.dropped();
+  state.dropped_by_reason = queue_.dropped_by_reason();
+  state.delivered = offered_ - queue_.messages() - queue_.dropped();
+  state.delivered_bytes = delivered_bytes_;
+  state.stalls = stalls_;
+  state.holds_up = paused_.size();
+  if (!queue_.empty() && full_since_ != absl::InfiniteFuture()) {
+    state.stuck = absl::Now() - full_since_;
+  }
+  if (sink_) state.sink = sink_->status();
   state.stalled = stalled_;
   state.reader_gone = reader_gone_;
   state.ending = ending_;
@@ -248,6 +272,7 @@ size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
   if (reader_gone_) return 0;
   const SinkResult result = sink_->Write(slices, staged);
   if (result.outcome == SinkOutcome::kNoReader) reader_gone_ = true;
+  delivered_bytes_ += result.bytes_taken;
   // A look at the clock only when a full pipe has taken a part.
   if (result.bytes_taken == TotalBytes(slices)) {
     full_since_ = absl::InfiniteFuture();
@@ -286,6 +311,7 @@ size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
   size_t taken = 0;
   while (written >= taken + slices.front().size) {
     taken += slices.front().size;
+    offered_ += slices.front().messages;
     slices.remove_prefix(1);
   }
   std::string_view rest(slices.front().bytes, slices.front().size);
@@ -299,6 +325,7 @@ size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
       const Slice kept{chunk->bytes(), unit.size()};
       queue_.Push(QueuedAs::kFrames, std::move(chunk), kept, written - taken);
     }
+    ++offered_;
     taken += unit.size();
     rest.remove_prefix(unit.size());
   }
@@ -375,6 +402,7 @@ bool Egress::IsStuck() const {
 
 void Egress::Stall(Afterwards& afterwards) {
   counters_.egress_stalls.Add();
+  ++stalls_;
   afterwards.resume.swap(paused_);
   if (policy_.overflow == Overflow::kDisconnect) {
     BeginEnd(afterwards);
@@ -393,6 +421,7 @@ bool Egress::TurnsAway(const std::shared_ptr<Valve>& feeder) {
 void Egress::TurnAway(absl::Span<const Slice> slices, LossReason reason) {
   for (const Slice& slice : slices) {
     counters_.messages_dropped.Add(slice.messages);
+    offered_ += slice.messages;
     if (format_ != EgressFormat::kFrames) {
       queue_.PushLoss(reason, "");
       continue;

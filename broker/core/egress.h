@@ -14,6 +14,7 @@
 #include "broker/base/mutex.h"
 #include "broker/core/egress_queue.h"
 #include "broker/core/feed.h"
+#include "broker/core/gap_ledger.h"
 #include "broker/core/retained_value.h"
 #include "broker/core/room_listener.h"
 #include "broker/core/sink.h"
@@ -63,6 +64,15 @@ class Egress : public SinkObserver {
     size_t queued_messages = 0;
     Overflow overflow = Overflow::kDropOldest;
     uint64_t dropped = 0;
+    LossCounts dropped_by_reason = {};
+    // Messages that the sink has taken: not those that are queued or dropped.
+    uint64_t delivered = 0;
+    uint64_t delivered_bytes = 0;
+    uint64_t stalls = 0;
+    size_t holds_up = 0;  // ingresses that it keeps paused
+    // How long the sink has taken nothing of what is queued.
+    absl::Duration stuck;
+    Sink::Status sink;
     bool stalled = false;
     bool reader_gone = false;
     bool ending = false;  // as kDisconnect has it
@@ -201,6 +211,9 @@ class Egress : public SinkObserver {
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t offered_ ABSL_GUARDED_BY(mutex_) = 0;  // messages, lost ones too
+  uint64_t delivered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t stalls_ ABSL_GUARDED_BY(mutex_) = 0;
   // Since when the sink takes nothing; InfiniteFuture: it takes.
   absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   // A full spell is from the first pause until the queue is below half. The

@@ -46,7 +46,7 @@ void EgressQueue::Push(QueuedAs as, ChunkRef chunk, const Slice& slice,
 }
 
 void EgressQueue::PushLoss(LossReason reason, std::string_view topic) {
-  ++dropped_;
+  CountLoss(reason, 1);
   if (gaps_ != Gaps::kOnlyCounted) LastGap().Add(reason, topic);
 }
 
@@ -78,7 +78,7 @@ void EgressQueue::Consume(size_t bytes) {
 }
 
 uint64_t EgressQueue::DropOldest(const QueueLimits& limits) {
-  const uint64_t dropped_before = dropped_;
+  const uint64_t dropped_before = dropped();
   size_t index = SplitFront();
   while (Exceeds(limits) && index < entries_.size()) {
     if (!entries_[index].is_message()) {
@@ -89,7 +89,7 @@ uint64_t EgressQueue::DropOldest(const QueueLimits& limits) {
       index = LoseFirstMessage(index, LossReason::kOverflow);
     }
   }
-  return dropped_ - dropped_before;
+  return dropped() - dropped_before;
 }
 
 uint64_t EgressQueue::Conflate() {
@@ -211,7 +211,7 @@ void EgressQueue::EraseEntry(size_t index) {
 }
 
 size_t EgressQueue::LoseFirstMessage(size_t index, LossReason reason) {
-  ++dropped_;
+  CountLoss(reason, 1);
   const bool is_unit = entries_[index].as == QueuedAs::kUnit;
   const MessageUnit unit =
       is_unit ? MessageUnit() : FirstUnit(entries_[index].bytes);
@@ -329,7 +329,7 @@ uint64_t EgressQueue::DropIf(LossReason reason, GapAt gap_at,
       }
     }
   }
-  dropped_ += lost;
+  CountLoss(reason, lost);
   return lost;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <numeric>
 #include <string_view>
 
 #include "absl/types/span.h"
@@ -45,7 +46,10 @@ class EgressQueue {
   size_t messages() const { return messages_; }
   size_t control_bytes() const { return control_bytes_; }
   // All that were lost, whether a gap announces them or not.
-  uint64_t dropped() const { return dropped_; }
+  uint64_t dropped() const {
+    return std::accumulate(dropped_.begin(), dropped_.end(), uint64_t{0});
+  }
+  const LossCounts& dropped_by_reason() const { return dropped_; }
 
   bool Exceeds(const QueueLimits& limits);
   bool IsBelowHalf(const QueueLimits& limits) const;
@@ -117,6 +121,9 @@ class EgressQueue {
   // Returns where the entry, or the one behind it, lies now.
   size_t LoseFirstMessage(size_t index, LossReason reason);
   bool IsNewestMessage(size_t index) const;
+  void CountLoss(LossReason reason, uint64_t messages) {
+    dropped_[static_cast<size_t>(reason)] += messages;
+  }
   // The gap at the end, made if there is none.
   GapLedger& LastGap();
   void AppendEntry(Entry entry);
@@ -135,7 +142,7 @@ class EgressQueue {
   size_t messages_ = 0;
   size_t control_bytes_ = 0;
   size_t expiring_entries_ = 0;
-  uint64_t dropped_ = 0;
+  LossCounts dropped_ = {};
 };
 
 }  // namespace fifobus

@@ -20,6 +20,9 @@ enum class LossReason : uint8_t {
 };
 inline constexpr size_t kLossReasons = 4;
 
+// How many, by reason.
+using LossCounts = std::array<uint64_t, kLossReasons>;
+
 // Counts, by reason, messages that were lost at one point of a subscriber's
 // stream until the subscriber is told. Bounded: after 64 topics of a reason
 // only its total grows. Thread-compatible; owned by an EgressQueue.

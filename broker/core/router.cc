@@ -27,9 +27,9 @@ Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
       own_fan_out_(options, nullptr) {}
 
 void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
-                   uint32_t uid) {
+                   Publisher publisher) {
   Refresh();
-  uid_ = uid;
+  publisher_ = publisher;
   fan_out_.Begin(chunk, feeder);
 }
 
@@ -87,12 +87,27 @@ void Router::LoseExpired(std::string_view topic) {
 Router::Verdict Router::BeginRun(std::string_view topic) {
   Route* const route = FindRoute(topic);
   if (route == nullptr) return Verdict::kBadTopic;
-  if (route->publishers != nullptr && !route->publishers->Contains(uid_)) {
+  if (route->allowed != nullptr && !route->allowed->Contains(publisher_.uid)) {
     return Verdict::kDenied;
+  }
+  if (std::find(route->publishers.begin(), route->publishers.end(),
+                publisher_.session) == route->publishers.end()) {
+    NotePublisher(*route);
   }
   run_route_ = route;
   run_topic_ = topic;
   return Verdict::kRouted;
+}
+
+void Router::NotePublisher(Route& route) {
+  constexpr size_t kPublishersMax = 8;
+  MutexLock lock(routes_mutex_);
+  if (route.publishers.size() < kPublishersMax) {
+    route.publishers.push_back(publisher_.session);
+  } else {
+    route.publishers[route.oldest_publisher++ % kPublishersMax] =
+        publisher_.session;
+  }
 }
 
 Router::Verdict Router::Retain(std::string_view frame,
@@ -200,7 +215,7 @@ void Router::Resolve(std::string_view topic, Route& route) {
   const TopicRules& rules = snapshot_->rules();
   route.history = store_ == nullptr ? 0 : rules.HistoryOf(topic);
   route.may_retain = rules.MayRetain(topic);
-  route.publishers = rules.PublishersOf(topic);
+  route.allowed = rules.PublishersOf(topic);
   route.targets = snapshot_->Match(topic);
   route.has_taps =
       std::any_of(route.targets.begin(), route.targets.end(),

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/container/node_hash_map.h"
 #include "broker/base/chunk.h"
 #include "broker/base/counters.h"
@@ -22,6 +23,12 @@
 #include "proto/frame_writer.h"
 
 namespace fifobus {
+
+// Who publishes.
+struct Publisher {
+  uint32_t uid = 0;
+  uint64_t session = 0;  // its number; 0: a tap
+};
 
 // Finds out who gets each message of a chunk. Messages are added in their
 // order; neighbours of one topic cost one comparison each, other topics one
@@ -50,12 +57,11 @@ class Router {
   // Takes the current subscriptions: call it after the chunk was read, so that
   // who was told "subscribed" before a message was written gets that message.
   // `feeder` is the ingress that is paused if a subscriber is full; may be
-  // null. Both must live until the last Flush for this chunk. `uid` is the user
-  // who publishes.
+  // null. Both must live until the last Flush for this chunk.
   void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
-             uint32_t uid);
+             Publisher publisher);
   void Begin(const ChunkRef& chunk, std::shared_ptr<Valve>&& feeder,
-             uint32_t uid) = delete;
+             Publisher publisher) = delete;
 
   enum class Verdict {
     kRouted,
@@ -99,8 +105,12 @@ class Router {
     uint64_t messages = 0;
     uint64_t bytes = 0;
     uint64_t no_subscriber = 0;
+    // The last few, in no order.
+    absl::InlinedVector<uint64_t, 8> publishers = {};
 
     void Add(const TopicCount& other) {
+      publishers.insert(publishers.end(), other.publishers.begin(),
+                        other.publishers.end());
       messages += other.messages;
       bytes += other.bytes;
       no_subscriber += other.no_subscriber;
@@ -124,7 +134,7 @@ class Router {
     size_t history = 0;
     bool may_retain = true;
     // Who may publish; null: all. Lives as long as the snapshot.
-    const Principals* publishers = nullptr;
+    const Principals* allowed = nullptr;
     // The targets by kind.
     uint32_t sessions = 0;
     uint32_t taps = 0;
@@ -132,8 +142,14 @@ class Router {
     Counter bytes;
     Counter no_subscriber;
 
+    // Sessions that have published on it, the last few in a ring. To be changed
+    // under routes_mutex_, by the worker.
+    absl::InlinedVector<uint64_t, 8> publishers;
+    size_t oldest_publisher = 0;
+
     TopicCount Count() const {
-      return {messages.value(), bytes.value(), no_subscriber.value()};
+      return {messages.value(), bytes.value(), no_subscriber.value(),
+              publishers};
     }
   };
 
@@ -145,6 +161,7 @@ class Router {
   void GatherRun();
   // The message has expired on its way here: its subscribers are told.
   void LoseExpired(std::string_view topic);
+  void NotePublisher(Route& route);
   // Begins a run with the topic's route as of the current subscriptions.
   Verdict BeginRun(std::string_view topic);
   Verdict Retain(std::string_view frame, const MessageView& message);
@@ -169,7 +186,7 @@ class Router {
   uint64_t run_messages_ = 0;
   uint64_t run_bytes_ = 0;
 
-  uint32_t uid_ = 0;  // who publishes
+  Publisher publisher_;
 
   // Since the last Flush.
   uint64_t published_ = 0;

@@ -87,7 +87,7 @@ void Session::SetValve(std::shared_ptr<Valve> valve) {
 
 FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
   FeedResult result;
-  context_.router.Begin(chunk, valve_, client_uid_);
+  context_.router.Begin(chunk, valve_, {client_uid_, number_});
   taken_messages_ = 0;
   while (result.outcome == FeedOutcome::kContinue) {
     const std::string_view rest = bytes.substr(result.bytes_taken);
@@ -107,6 +107,7 @@ FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
     result.outcome = FeedOutcome::kClose;
   }
   published_.Add(taken_messages_);
+  if (taken_messages_ > 0) published_bytes_.Add(result.bytes_taken);
   return result;
 }
 
@@ -139,7 +140,7 @@ void Session::EndMemberships() { memberships_->End(); }
 void Session::PublishEnd(std::string_view reason) {
   if (!greeted_) return;
   if (!will_.empty()) {
-    will_.Publish(context_.router, valve_, client_uid_);
+    will_.Publish(context_.router, valve_, {client_uid_, number_});
     context_.counters.wills_published.Add();
   }
   if (reason.empty()) reason = left_ ? "goodbye" : "hang-up";
@@ -171,6 +172,9 @@ void Session::AppendStats(pb::StatsReply& reply) const {
   pb::StatsReply::Session& session = *reply.add_sessions();
   session.set_number(number_);
   session.set_published(published_.value());
+  session.set_published_bytes(published_bytes_.value());
+  session.set_uid(client_uid_);
+  session.set_connected_unix_nanos(connected_unix_nanos_);
   *session.mutable_queue() = QueueStats(egress);
   MutexLock lock(mutex_);
   session.set_client_name(client_name_);

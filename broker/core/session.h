@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/time/clock.h"
 #include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/egress.h"
@@ -156,6 +157,10 @@ class Session : public Feed {
   bool greeted_ = false;  // Hello was accepted
   bool left_ = false;     // the client said Goodbye
   Counter published_;
+  // With the few frames of other kinds that came in the same chunks.
+  Counter published_bytes_;
+  const uint64_t connected_unix_nanos_ =
+      static_cast<uint64_t>(absl::GetCurrentTimeNanos());
 
   mutable Mutex mutex_;
   std::string client_name_ ABSL_GUARDED_BY(mutex_);

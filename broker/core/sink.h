@@ -88,6 +88,13 @@ class Sink {
   // called without the Egress's lock, and also when the sink is closed already.
   virtual void StartStallClock() = 0;
 
+  // What lies behind the sink: of a pipe its size and what is unread in it.
+  struct Status {
+    size_t pipe_bytes = 0;
+    size_t unread_bytes = 0;
+  };
+  virtual Status status() const { return {}; }
+
   // The subscriber is to be ended, as if it had gone. Called like
   // StartStallClock.
   virtual void RequestEnd() = 0;

@@ -97,7 +97,7 @@ void TapFeed::Route() {
   ChunkRef chunk = Chunk::Make(frames_.size());
   std::memcpy(chunk->bytes(), frames_.data(), frames_.size());
   std::string_view rest(chunk->bytes(), frames_.size());
-  router_.Begin(chunk, valve_, owner_);
+  router_.Begin(chunk, valve_, {owner_, /*session=*/0});
   while (!rest.empty()) {
     const size_t frame_bytes = FindFrame(rest, rest.size()).frame_bytes;
     const std::string_view frame = rest.substr(0, frame_bytes);

@@ -55,10 +55,10 @@ bool Will::IsAllowed(const TopicRules& rules, uint32_t uid) const {
 }
 
 void Will::Publish(Router& router, const std::shared_ptr<Valve>& feeder,
-                   uint32_t uid) {
+                   Publisher publisher) {
   const ChunkRef chunk = std::exchange(frame_, ChunkRef());
   const std::string_view frame(chunk->bytes(), chunk->capacity());
-  router.Begin(chunk, feeder, uid);
+  router.Begin(chunk, feeder, publisher);
   const Router::Verdict verdict = router.Add(frame, ReadWill(frame));
   FIFOBUS_CHECK(verdict == Router::Verdict::kRouted ||
                 verdict == Router::Verdict::kDenied);

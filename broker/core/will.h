@@ -36,7 +36,7 @@ class Will {
   // Publishes it, once; nothing, if the user may not publish it any more.
   // REQUIRES: !empty(), and all is flushed.
   void Publish(Router& router, const std::shared_ptr<Valve>& feeder,
-               uint32_t uid);
+               Publisher publisher);
 
  private:
   ChunkRef frame_;  // the whole chunk

@@ -72,6 +72,11 @@ SinkResult EgressPipe::Write(absl::Span<const Slice> slices,
   return result;
 }
 
+Sink::Status EgressPipe::status() const {
+  if (!fd_.valid()) return {};
+  return {PipeBytes(fd_.get()), UnreadBytes(fd_.get())};
+}
+
 void EgressPipe::StartStallClock() {
   worker_.loop().Post([weak = weak_from_this()] {
     const std::shared_ptr<EgressPipe> pipe = weak.lock();

@@ -46,6 +46,7 @@ class EgressPipe : public Sink,
 
   SinkResult Write(absl::Span<const Slice> slices,
                    const Staged* staged) override;
+  Status status() const override;
   void StartStallClock() override;
   void RequestEnd() override;
 
