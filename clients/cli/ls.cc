@@ -1,92 +1,39 @@
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
-#include <string_view>
 
+#include "clients/cli/bus_view.h"
 #include "clients/cli/command.h"
+#include "clients/cli/stats_json.h"
 #include "fmt/format.h"
-#include "nlohmann/json.hpp"
 #include "proto/frame.pb.h"
 
 namespace fifobus::cli {
 namespace {
+
+// A reader that is shorter behind is only busy.
+constexpr uint64_t kWorthSayingMillis = 1000;
 
 struct LsOptions {
   BusOptions bus;
   bool json = false;
 };
 
-using Json = nlohmann::ordered_json;
-
-std::string_view OverflowText(pb::Overflow overflow) {
-  switch (overflow) {
-    case pb::OVERFLOW_DROP_NEWEST:
-      return "drop-newest";
-    case pb::OVERFLOW_LATEST:
-      return "latest";
-    case pb::OVERFLOW_DISCONNECT:
-      return "disconnect";
-    case pb::OVERFLOW_BLOCK:
-      return "block";
-    default:
-      return "drop-oldest";
+// What is wrong with a subscriber, if anything is.
+std::string TroubleText(const pb::StatsReply::Queue& queue) {
+  std::string text = queue.stalled() ? "stalled" : "";
+  if (queue.stuck_millis() >= kWorthSayingMillis) {
+    text += fmt::format("{}stuck {}", text.empty() ? "" : ", ",
+                        AgeText(queue.stuck_millis()));
   }
-}
-
-Json QueueJson(const pb::StatsReply::Queue& queue) {
-  return {{"queued_bytes", queue.queued_bytes()},
-          {"queued_messages", queue.queued_messages()},
-          {"dropped", queue.dropped()},
-          {"stalled", queue.stalled()},
-          {"overflow", OverflowText(queue.overflow())}};
-}
-
-Json StatsJson(const pb::StatsReply& stats) {
-  Json json = {{"topics", Json::array()},
-               {"sessions", Json::array()},
-               {"taps", Json::array()},
-               {"groups", Json::array()},
-               {"counters", Json::object()}};
-  for (const auto& topic : stats.topics()) {
-    json["topics"].push_back({{"name", topic.name()},
-                              {"messages", topic.messages()},
-                              {"bytes", topic.bytes()},
-                              {"no_subscriber", topic.no_subscriber()},
-                              {"subscribers", topic.subscribers()}});
-  }
-  for (const auto& session : stats.sessions()) {
-    json["sessions"].push_back({{"number", session.number()},
-                                {"client_name", session.client_name()},
-                                {"pid", session.pid()},
-                                {"published", session.published()},
-                                {"patterns", Json(session.patterns())},
-                                {"queue", QueueJson(session.queue())}});
-  }
-  for (const auto& tap : stats.taps()) {
-    json["taps"].push_back(
-        {{"name", tap.name()}, {"queue", QueueJson(tap.queue())}});
-  }
-  for (const auto& group : stats.groups()) {
-    json["groups"].push_back({{"name", group.name()},
-                              {"pattern", group.pattern()},
-                              {"members", group.members()},
-                              {"queue", QueueJson(group.queue())},
-                              {"acked", group.acked()},
-                              {"unacked", group.unacked()},
-                              {"redelivered", group.redelivered()},
-                              {"dead_lettered", group.dead_lettered()}});
-  }
-  for (const auto& counter : stats.counters()) {
-    json["counters"][counter.name()] = counter.value();
-  }
-  return json;
+  return text;
 }
 
 std::string QueueText(const pb::StatsReply::Queue& queue) {
   return fmt::format("{:>8} {:>10} {:>10} {:<11} {}", queue.queued_messages(),
                      queue.queued_bytes(), queue.dropped(),
-                     OverflowText(queue.overflow()),
-                     queue.stalled() ? "stalled" : "");
+                     OverflowText(queue.overflow()), TroubleText(queue));
 }
 
 constexpr char kQueueTitles[] = "  QUEUED      BYTES    DROPPED OVERFLOW   ";

@@ -33,6 +33,8 @@ int Main(int argc, char** argv) {
   AddReply(app, exit);
   AddPath(app, exit);
   AddLs(app, exit);
+  AddInfo(app, exit);
+  AddWhy(app, exit);
   AddMetrics(app, exit);
   AddBench(app, exit);
   AddConformance(app, exit);
