@@ -31,12 +31,14 @@ std::string TroubleText(const pb::StatsReply::Queue& queue) {
 }
 
 std::string QueueText(const pb::StatsReply::Queue& queue) {
-  return fmt::format("{:>8} {:>10} {:>10} {:<11} {}", queue.queued_messages(),
-                     queue.queued_bytes(), queue.dropped(),
-                     OverflowText(queue.overflow()), TroubleText(queue));
+  return fmt::format("{:>8} {:>10} {:>10} {:<11} {:<20}",
+                     queue.queued_messages(), queue.queued_bytes(),
+                     queue.dropped(), OverflowText(queue.overflow()),
+                     TroubleText(queue));
 }
 
-constexpr char kQueueTitles[] = "  QUEUED      BYTES    DROPPED OVERFLOW   ";
+constexpr char kQueueTitles[] =
+    "  QUEUED      BYTES    DROPPED OVERFLOW    STATE               ";
 
 void PrintGroups(const pb::StatsReply& stats) {
   fmt::print("\n{:<24} {:>7} {:>7} {:>11} {:>5} {} PATTERN\n", "GROUP",
