@@ -71,6 +71,7 @@ void AddPath(CLI::App& app, Exit& exit);
 void AddLs(CLI::App& app, Exit& exit);
 void AddBench(CLI::App& app, Exit& exit);
 void AddConformance(CLI::App& app, Exit& exit);
+void AddMan(CLI::App& app, Exit& exit);
 
 }  // namespace fifobus::cli
 

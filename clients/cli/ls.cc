@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "proto/frame.pb.h"
@@ -148,6 +149,10 @@ void AddLs(CLI::App& app, Exit& exit) {
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
   ls.add_flag("--json", options->json, "one JSON object, with all counters");
+  Explain(ls,
+          "Examples:\n"
+          "  fifobus ls\n"
+          "  fifobus ls --json | python3 -m json.tool");
   ls.callback([options, &exit] { exit = Ls(*options); });
 }
 

@@ -12,6 +12,7 @@
 #include "broker/base/unique_fd.h"
 #include "clients/cli/command.h"
 #include "clients/cli/job.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/message_variables.h"
 #include "clients/cli/reply_headers.h"
 #include "clients/cli/stop_signals.h"
@@ -193,12 +194,13 @@ void AddReply(CLI::App& app, Exit& exit) {
                   "where requests come in; a pattern, as for sub")
       ->required();
   reply
-      .add_option("--exec", options->command,
-                  "run by sh for each request: the request is its standard "
-                  "input, its standard output the reply; FIFOBUS_TOPIC, "
-                  "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE and "
-                  "FIFOBUS_HEADER_NAME are set. An exit code that is not 0 "
-                  "becomes the reply's header fifobus-exit-code")
+      .add_option(
+          "--exec", options->command,
+          "run by sh for each request: the request is its standard "
+          "input, its standard output the reply; FIFOBUS_TOPIC, "
+          "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE, "
+          "FIFOBUS_HEADER_NAME and others are set. An exit code that is not 0 "
+          "becomes the reply's header fifobus-exit-code")
       ->required()
       ->type_name("CMD");
   reply.add_option("--jobs", options->jobs, "commands that run at once [1]")
@@ -213,6 +215,13 @@ void AddReply(CLI::App& app, Exit& exit) {
       .add_flag("--ack", options->ack,
                 "give a request to another member when this one dies at work")
       ->needs(group);
+  Explain(reply,
+          "When it ends by a signal its commands end, too; what a command "
+          "leaves running in the background ends with it. A command has the "
+          "environment that sub --exec gives to its own.\n\n"
+          "Examples:\n"
+          "  fifobus reply time --exec date\n"
+          "  fifobus reply shout --exec 'tr a-z A-Z' --jobs 4 --group loud");
   reply.callback([options, &exit] { exit = Reply(*options); });
 }
 

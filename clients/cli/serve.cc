@@ -15,6 +15,7 @@
 #include "broker/options.h"
 #include "broker/overflow.h"
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "clients/cpp/bus_locator.h"
 
 namespace fifobus::cli {
@@ -151,6 +152,11 @@ void AddServe(CLI::App& app, Exit& exit) {
                                           {"error", LogLevel::kError},
                                           {"off", LogLevel::kOff}}))
       ->type_name("LEVEL");
+  Explain(serve,
+          "It logs changes of state to standard error, a line each.\n\n"
+          "Examples:\n"
+          "  fifobus serve\n"
+          "  fifobus serve --dir ~/bus --history 'sensors/**=100'");
   serve.callback([options, &exit] {
     options->broker.dir = BrokerDirectory(options->broker.dir);
     exit = Serve(*options);
