@@ -72,6 +72,7 @@ void AddLs(CLI::App& app, Exit& exit);
 void AddBench(CLI::App& app, Exit& exit);
 void AddConformance(CLI::App& app, Exit& exit);
 void AddMan(CLI::App& app, Exit& exit);
+void AddCompletion(CLI::App& app, Exit& exit);
 
 }  // namespace fifobus::cli
 

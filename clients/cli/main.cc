@@ -50,6 +50,7 @@ int Main(int argc, char** argv) {
   AddBench(app, exit);
   AddConformance(app, exit);
   AddMan(app, exit);
+  AddCompletion(app, exit);
   SpellOutNull(argc, argv);
   try {
     app.parse(argc, argv);
