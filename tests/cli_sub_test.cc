@@ -216,6 +216,18 @@ TEST_F(CliSubTest, ASignalLetsAStreamFinish) {
   EXPECT_EQ(ReadFile(Path("sub")), "x\ndone\n");
 }
 
+TEST_F(CliSubTest, ASignalIsNotLostInAFlood) {
+  const auto flood = Spawn("exec fifobus pub a x --repeat 0", "flood");
+  for (const char* option : {"--exec true", "--exec-stream 'exec cat'"}) {
+    const auto sub =
+        Spawn(fmt::format("exec fifobus sub a {} > /dev/null", option), "sub");
+    AwaitSubscribers(bus_, 1);
+    sub->Signal(SIGTERM);
+    EXPECT_EQ(sub->Wait(), -SIGTERM) << option;
+    AwaitSubscribers(bus_, 0);
+  }
+}
+
 TEST_F(CliSubTest, EverythingEndsQuietlyWhenItsReaderGoesAway) {
   for (const char* options :
        {"", "--json", "-0", "--format '{topic}\\n'", "--exec 'cat; echo'",

@@ -78,6 +78,16 @@ class TerminalTest(unittest.TestCase):
                 self.assertEqual(outcome.returncode, 1, command)
                 self.assertIn(b"fifobus: ", outcome.stderr, command)
 
+    def test_closed_descriptors_are_nobody_elses(self):
+        with Bus():
+            self._run("fifobus pub a x --retain --confirm")
+            for command in ("fifobus sub a -n 1 >&-", "fifobus pub a <&-"):
+                outcome = self._run(command)
+                self.assertEqual(outcome.returncode, 1, command)
+                self.assertIn(b"Bad file descriptor", outcome.stderr, command)
+            outcome = self._run("fifobus sub a -n 1 --exec cat <&- 2>&-")
+            self.assertEqual(outcome.stdout, b"x")
+
     def _run(self, command):
         return subprocess.run(
             ["/bin/sh", "-c", f"PATH={os.getcwd()}:$PATH; {command}"],

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -32,9 +34,20 @@ void SpellOutNull(int argc, char** argv) {
   }
 }
 
+// A descriptor below 3 that is closed would be the next FIFO's, and what is
+// printed would go to the broker. Opened the wrong way round, reading and
+// writing fail as they should.
+void HoldStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int Main(int argc, char** argv) {
   // A reader that goes away (`| head -1`) shows as EPIPE, and is no failure.
   signal(SIGPIPE, SIG_IGN);
+  HoldStandardDescriptors();
   CLI::App app(kAbout, "fifobus");
   app.set_version_flag("--version", std::string(kVersion));
   app.require_subcommand(1);

@@ -261,9 +261,10 @@ void AddSub(CLI::App& app, Exit& exit) {
   AddQueue(sub, *options);
   options->will.AddTo(sub);
   Explain(sub,
-          "A command of --exec is passed over by sub when it fails: that is "
-          "said on standard error, and with --ack the message is delivered "
-          "again. A command of --exec-stream may finish its work when its "
+          "When a command of --exec fails, that is said on standard error, and "
+          "with --ack the message is delivered again. While one runs, no "
+          "other message is received; at the --timeout it may finish. A "
+          "command of --exec-stream may finish its work when its "
           "input ends. When sub ends by a signal its commands end, too; what "
           "a command leaves running in the background ends with it.\n\n"
           "Environment of a command:\n"

@@ -43,7 +43,9 @@ class Executor : public SubOutput {
       OnFailure(got);
       return;
     }
-    while ((*job)->Advance() == Job::State::kRunning) AwaitJob(*job);
+    do {
+      AwaitJob(*job);
+    } while ((*job)->Advance() == Job::State::kRunning);
     if ((*job)->exit_code() == 0) {
       if (got.delivery.ack_id != 0) client_.Ack(got.delivery.ack_id);
       return;

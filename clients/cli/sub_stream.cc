@@ -73,6 +73,8 @@ class Streamer : public SubOutput {
  private:
   // All that is gathered; waits while the command is busy, until the deadline.
   void Write() {
+    // Also if there is always another message and nothing to wait for.
+    AwaitSomething({-1, 0, 0}, absl::InfinitePast());
     size_t written = 0;
     while (written < text_.size() && !over_) {
       const ssize_t bytes = write(child_->input().get(), text_.data() + written,
