@@ -33,9 +33,7 @@ void AppendOptionalTime(std::string_view key, uint64_t unix_nanos,
   if (unix_nanos == 0) return;
   AppendKey(key, out);
   out += '"';
-  out += absl::FormatTime("%Y-%m-%dT%H:%M:%E9SZ",
-                          absl::FromUnixNanos(static_cast<int64_t>(unix_nanos)),
-                          absl::UTCTimeZone());
+  AppendTimeText(unix_nanos, out);
   out += '"';
 }
 
@@ -82,6 +80,13 @@ void AppendHeaders(const MessageView& message, std::string& out) {
 void AppendPlainText(const MessageView& message, std::string& out) {
   out += message.payload;
   out += '\n';
+}
+
+void AppendTimeText(uint64_t unix_nanos, std::string& out) {
+  if (unix_nanos == 0) return;
+  out += absl::FormatTime("%Y-%m-%dT%H:%M:%E9SZ",
+                          absl::FromUnixNanos(static_cast<int64_t>(unix_nanos)),
+                          absl::UTCTimeZone());
 }
 
 void AppendJsonLine(const MessageView& message, const DeliveryView& delivery,

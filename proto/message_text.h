@@ -1,6 +1,7 @@
 #ifndef FIFOBUS_PROTO_MESSAGE_TEXT_H_
 #define FIFOBUS_PROTO_MESSAGE_TEXT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "proto/frame.h"
@@ -11,6 +12,9 @@ namespace fifobus {
 
 // Appends the payload as it is and a newline.
 void AppendPlainText(const MessageView& message, std::string& out);
+
+// Appends a time as in JSON, "2026-11-23T20:15:00.123456789Z"; nothing for 0.
+void AppendTimeText(uint64_t unix_nanos, std::string& out);
 
 // Appends one JSON object and a newline:
 //   {"topic":"a/b","payload":"Hello","sequence":1,

@@ -7,6 +7,7 @@
 #include "clients/cli/bench.h"
 #include "clients/cli/bench_clock.h"
 #include "clients/cli/bench_payload.h"
+#include "clients/cli/manual.h"
 
 namespace fifobus::cli {
 namespace {
@@ -98,6 +99,9 @@ void AddBenchPub(CLI::App& bench, Exit& exit) {
   pub.add_flag("--batch", options->batch, "many messages in one write");
   pub.add_option("--id", options->id,
                  "tells several publishers apart, 0 to 65535 [0]");
+  Explain(pub,
+          "Examples:\n"
+          "  fifobus bench pub load --count 1000 --rate 500");
   pub.callback([options, &exit] { exit = BenchPub(*options); });
 }
 

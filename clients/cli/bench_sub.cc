@@ -6,6 +6,7 @@
 #include "clients/cli/bench.h"
 #include "clients/cli/bench_payload.h"
 #include "clients/cli/bench_tally.h"
+#include "clients/cli/manual.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -83,6 +84,9 @@ void AddBenchSub(CLI::App& bench, Exit& exit) {
   AddDuration(sub, "--timeout", options->timeout,
               "end after this time, with what there is and exit code 3");
   sub.add_flag("--json", options->json, "one JSON object");
+  Explain(sub,
+          "Examples:\n"
+          "  fifobus bench sub load --count 1000 --timeout 30s");
   sub.callback([options, &exit] { exit = BenchSub(*options); });
 }
 

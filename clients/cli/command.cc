@@ -1,13 +1,12 @@
 #include "clients/cli/command.h"
 
 #include <poll.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <string_view>
 #include <utility>
 
+#include "clients/cli/poll_until.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -86,11 +85,7 @@ absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
 
 void WaitReadable(const Client& client, absl::Time deadline) {
   pollfd readable = {client.fd(), POLLIN, 0};
-  const absl::Duration rest =
-      std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
-  (void)poll(&readable, 1,
-             static_cast<int>(absl::ToInt64Milliseconds(
-                 absl::Ceil(rest, absl::Milliseconds(1)))));
+  PollUntil({&readable, 1}, deadline);
 }
 
 }  // namespace fifobus::cli

@@ -74,6 +74,8 @@ void AddWhy(CLI::App& app, Exit& exit);
 void AddMetrics(CLI::App& app, Exit& exit);
 void AddBench(CLI::App& app, Exit& exit);
 void AddConformance(CLI::App& app, Exit& exit);
+void AddMan(CLI::App& app, Exit& exit);
+void AddCompletion(CLI::App& app, Exit& exit);
 
 }  // namespace fifobus::cli
 

@@ -4,6 +4,7 @@
 
 #include "clients/cli/command.h"
 #include "clients/cli/conformance_trial.h"
+#include "clients/cli/manual.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -90,10 +91,11 @@ void AddConformance(CLI::App& app, Exit& exit) {
   conformance.add_flag("--json", options->json, "one JSON object a line");
   conformance.add_flag("--verbose", options->verbose,
                        "show what the client prints to standard error");
-  conformance.footer(
-      "Example:\n"
-      "  fifobus conformance -- python3 -m fifobus\n"
-      "proto/PROTOCOL.md says what each requirement means.");
+  Explain(conformance,
+          "proto/PROTOCOL.md says what each requirement means.\n\n"
+          "Examples:\n"
+          "  fifobus conformance --list\n"
+          "  fifobus conformance --only H1 -- python3 -m fifobus");
   conformance.callback([options, &exit] {
     if (options->command.empty() && !options->list) {
       exit = Fail(absl::InvalidArgumentError(

@@ -8,9 +8,11 @@
 #include "absl/time/time.h"
 #include "clients/cli/bus_view.h"
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
+#include "proto/topic.h"
 
 namespace fifobus::cli {
 namespace {
@@ -154,6 +156,7 @@ void PrintTopic(const BusView& view, const pb::StatsReply::Topic& topic) {
 
 // What a name stands for, all of it.
 struct Found {
+  pb::StatsReply::Topic unseen;  // one that only has subscribers
   std::vector<const pb::StatsReply::Topic*> topics;
   std::vector<const pb::StatsReply::Session*> sessions;
   std::vector<const pb::StatsReply::Tap*> taps;
@@ -164,8 +167,8 @@ struct Found {
   }
 };
 
-Found Find(const pb::StatsReply& stats, const std::string& name) {
-  Found found;
+void FindIn(const pb::StatsReply& stats, const std::string& name,
+            Found& found) {
   for (const auto& topic : stats.topics()) {
     if (topic.name() == name) found.topics.push_back(&topic);
   }
@@ -181,7 +184,11 @@ Found Find(const pb::StatsReply& stats, const std::string& name) {
   for (const auto& group : stats.groups()) {
     if (group.name() == name) found.groups.push_back(&group);
   }
-  return found;
+  if (found.empty() && CheckTopic(name) == TopicFault::kNone &&
+      ReceiversOf(stats, name).size() > 0) {
+    found.unseen.set_name(name);
+    found.topics.push_back(&found.unseen);
+  }
 }
 
 // As `ls --json`, but only what was found, and with rates.
@@ -220,7 +227,8 @@ Exit Info(const InfoOptions& options) {
   if (!client.ok()) return Fail(client.status());
   auto view = ViewBus(**client, options.bus.dir, options.interval);
   if (!view.ok()) return Fail(view.status());
-  const Found found = Find(view->now, options.name);
+  Found found;
+  FindIn(view->now, options.name, found);
   if (found.empty()) {
     return Fail(absl::NotFoundError(fmt::format(
         "the bus knows no topic, client, tap or group \"{}\"; see fifobus ls",
@@ -251,6 +259,15 @@ void AddInfo(CLI::App& app, Exit& exit) {
   AddDuration(info, "--interval", options->interval,
               "what rates are measured over [1s]");
   info.add_flag("--json", options->json, "one JSON object");
+  Explain(
+      info,
+      "Clients of the same name are all told about. What is below \"state\" "
+      "says whether a subscriber is too slow: for how long it has read "
+      "nothing, and how many publishers wait for it.\n\n"
+      "Examples:\n"
+      "  fifobus info sensors/kitchen/temp\n"
+      "  fifobus info 'fifobus sub' --interval 5s\n"
+      "  fifobus info 1 --json");
   info.callback([options, &exit] { exit = Info(*options); });
 }
 

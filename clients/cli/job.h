@@ -2,7 +2,6 @@
 #define FIFOBUS_CLIENTS_CLI_JOB_H_
 
 #include <poll.h>
-#include <sys/types.h>
 
 #include <cstddef>
 #include <memory>
@@ -11,13 +10,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "broker/base/unique_fd.h"
+#include "clients/cli/shell_child.h"
 
 namespace fifobus::cli {
 
-// A shell command that gets some input and whose output is gathered, without
-// ever waiting for it. It and its children are killed when it is destroyed, and
-// the shell also when this process is killed. No zombie is left.
+// A shell command that gets some input and whose output is gathered, if it is
+// taken, without ever waiting for it. Destroyed before its end, it is killed.
 //
 //   running --its exit--> ended
 //
@@ -25,14 +23,11 @@ namespace fifobus::cli {
 // Thread-compatible.
 class Job {
  public:
-  // Runs `command` in /bin/sh with the environment of this process and
-  // `variables` ("NAME=VALUE"). REQUIRES: SIGPIPE is ignored.
+  // As ShellChild::Start. REQUIRES: SIGPIPE is ignored.
   static absl::StatusOr<std::unique_ptr<Job>> Start(
       const std::string& command, const std::vector<std::string>& variables,
-      std::string_view input);
-  ~Job();
-  Job(const Job&) = delete;
-  Job& operator=(const Job&) = delete;
+      std::string_view input,
+      ShellChild::Stdout output = ShellChild::Stdout::kTaken);
 
   // Appends what to wait for by poll(2).
   void AddPolled(std::vector<pollfd>& polled) const;
@@ -43,7 +38,7 @@ class Job {
   [[nodiscard]] State Advance();
 
   const std::string& output() const { return output_; }
-  // Once it has ended: 0 to 255, or 128 + the signal's number.
+  // Once it has ended, as ShellChild::Reap.
   int exit_code() const { return exit_code_; }
 
  private:
@@ -51,10 +46,7 @@ class Job {
   void WriteInput();
   State ReadOutput();
 
-  pid_t pid_ = -1;
-  UniqueFd pidfd_;
-  UniqueFd stdin_;
-  UniqueFd stdout_;
+  std::unique_ptr<ShellChild> child_;
   std::string input_;
   size_t input_written_ = 0;
   std::string output_;

@@ -5,6 +5,7 @@
 
 #include "clients/cli/bus_view.h"
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
@@ -97,6 +98,10 @@ void AddLs(CLI::App& app, Exit& exit) {
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
   ls.add_flag("--json", options->json, "one JSON object, with all counters");
+  Explain(ls,
+          "Examples:\n"
+          "  fifobus ls\n"
+          "  fifobus ls --json | python3 -m json.tool");
   ls.callback([options, &exit] { exit = Ls(*options); });
 }
 

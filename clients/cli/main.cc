@@ -1,6 +1,15 @@
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <system_error>
 
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "fmt/format.h"
 #include "proto/version.h"
 
@@ -15,16 +24,34 @@ constexpr char kAbout[] =
     "  fifobus reply time --exec date     answer requests\n"
     "  fifobus req time now               send one, print the reply\n";
 
-constexpr char kExitCodes[] =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out.";
+// pub's -0 is not an option of CLI11's, which would read -0.5, the temperature,
+// as -0 and ".5".
+void SpellOutNull(int argc, char** argv) {
+  static char null[] = "--null";
+  if (argc < 2 || argv[1] != std::string_view("pub")) return;
+  for (int i = 2; i < argc && argv[i] != std::string_view("--"); ++i) {
+    if (argv[i] == std::string_view("-0")) argv[i] = null;
+  }
+}
+
+// A descriptor below 3 that is closed would be the next FIFO's, and what is
+// printed would go to the broker. Opened the wrong way round, reading and
+// writing fail as they should.
+void HoldStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
 
 int Main(int argc, char** argv) {
   // A reader that goes away (`| head -1`) shows as EPIPE, and is no failure.
   signal(SIGPIPE, SIG_IGN);
+  HoldStandardDescriptors();
   CLI::App app(kAbout, "fifobus");
   app.set_version_flag("--version", std::string(kVersion));
   app.require_subcommand(1);
-  app.footer(kExitCodes);
+  app.footer(std::string(kExitCodes));
   Exit exit = kDone;
   AddServe(app, exit);
   AddPub(app, exit);
@@ -38,11 +65,22 @@ int Main(int argc, char** argv) {
   AddMetrics(app, exit);
   AddBench(app, exit);
   AddConformance(app, exit);
+  AddMan(app, exit);
+  AddCompletion(app, exit);
+  SpellOutNull(argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // CLI11 speaks in exceptions; --help and --version are some, with code 0.
-    return app.exit(error) == 0 ? kDone : kUsage;
+    exit = app.exit(error) == 0 ? kDone : kUsage;
+  } catch (const std::system_error& error) {
+    // fmt::print throws what standard output says.
+    return error.code() == std::errc::broken_pipe
+               ? kDone
+               : Fail(absl::UnknownError(error.what()));
+  }
+  if (fflush(stdout) != 0 && errno != EPIPE) {
+    return Fail(absl::ErrnoToStatus(errno, "standard output"));
   }
   return exit;
 }

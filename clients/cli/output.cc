@@ -1,5 +1,6 @@
 #include "clients/cli/output.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,20 @@ Output::Outcome Output::Flush() {
   }
   text_.clear();
   return Outcome::kWritten;
+}
+
+pollfd StandardOutputWatch() {
+  // Others, such as a closed descriptor, would be ready all the time.
+  struct stat about;
+  const bool may_hang_up = fstat(STDOUT_FILENO, &about) == 0 &&
+                           (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+  // POLLERR and POLLHUP come unasked: poll(2).
+  return {may_hang_up ? STDOUT_FILENO : -1, 0, 0};
+}
+
+bool StandardOutputIsUnread() {
+  pollfd watch = StandardOutputWatch();
+  return poll(&watch, 1, 0) > 0;
 }
 
 Exit ExitOf(Output::Outcome outcome, Exit otherwise) {

@@ -1,6 +1,8 @@
 #ifndef FIFOBUS_CLIENTS_CLI_OUTPUT_H_
 #define FIFOBUS_CLIENTS_CLI_OUTPUT_H_
 
+#include <poll.h>
+
 #include <cstddef>
 #include <string>
 
@@ -31,6 +33,11 @@ class Output {
 // How a command ends: `otherwise` if all was written, quietly if nobody reads
 // on, with an error line if it failed.
 Exit ExitOf(Output::Outcome outcome, Exit otherwise);
+
+// For commands that write little or leave it to others: to be polled, it has
+// revents when nobody will read what standard output gets from now on.
+pollfd StandardOutputWatch();
+bool StandardOutputIsUnread();
 
 }  // namespace fifobus::cli
 

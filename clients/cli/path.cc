@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
@@ -81,10 +82,11 @@ void AddPath(CLI::App& app, Exit& exit) {
   options->bus.AddTo(path);
   path.add_option("TOPIC", options->topic, "such as sensors/kitchen/temp")
       ->required();
-  path.footer(
-      "echo Hello > \"$(fifobus path greetings)\"   publishes a message.\n"
-      "To read: mkfifo DIR/topics/greetings.out/me; cat that FIFO.\n"
-      "A name ending in .json gives JSON lines, in .frames whole frames.");
+  Explain(path,
+          "To read: mkfifo DIR/topics/TOPIC.out/NAME; cat that FIFO. A name "
+          "ending in .json gives JSON lines, in .frames whole frames.\n\n"
+          "Examples:\n"
+          "  echo Hello > \"$(fifobus path greetings)\"");
   path.callback([options, &exit] { exit = Path(*options); });
 }
 

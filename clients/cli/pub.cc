@@ -2,15 +2,17 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/time/clock.h"
 #include "clients/cli/command.h"
+#include "clients/cli/json_message.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/message_options.h"
 #include "clients/cli/output.h"
+#include "clients/cli/pub_options.h"
+#include "clients/cli/publisher.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -23,81 +25,38 @@ constexpr absl::Duration kAskInterval = absl::Milliseconds(20);
 // not, because subscribers are slow, it reads when this process is gone.
 constexpr absl::Duration kRefusalPatience = absl::Seconds(1);
 
-struct PubOptions {
-  BusOptions bus;
-  MessageOptions about;
-  WillOptions will;
-  std::string topic;
-  std::optional<std::string> message;
-  bool raw = false;
-  bool retain = false;
-  bool confirm = false;
-  uint32_t wait_subscribers = 0;
-  absl::Duration timeout = absl::InfiniteDuration();
-};
-
-// Publishes one after the other, numbered and stamped.
-class Publisher {
+// Lines of JSON, those that are bad passed over.
+class JsonLines {
  public:
-  Publisher(Client& client, const PubOptions& options)
-      : client_(client), options_(options) {}
+  explicit JsonLines(Publisher& publisher) : publisher_(publisher) {}
 
-  absl::Status Publish(std::string_view payload) {
-    MessageFields message;
-    options_.about.Fill(message, headers_);
-    message.topic = options_.topic;
-    message.payload = payload;
-    message.sequence = ++sequence_;
-    message.retain = options_.retain;
-    return options_.confirm ? PublishConfirmed(message)
-                            : Report(client_.Publish(message));
+  absl::Status Publish(std::string_view line) {
+    ++number_;
+    if (line.empty()) return absl::OkStatus();
+    const auto message = ParseJsonMessage(line);
+    const absl::Status status =
+        message.ok() ? publisher_.Publish(*message) : message.status();
+    if (!absl::IsInvalidArgument(status)) return status;
+    ++bad_;
+    (void)Fail(absl::InvalidArgumentError(
+        fmt::format("line {}: {}", number_, std::string(status.message()))));
+    return absl::OkStatus();
   }
 
-  // What a batch has gathered goes out now.
-  absl::Status Flush() { return Report(client_.Flush()); }
-
-  // Whether the one who read the confirmations is gone.
-  Output::Outcome output() const { return written_; }
+  uint64_t bad() const { return bad_; }
 
  private:
-  absl::Status PublishConfirmed(const MessageFields& message) {
-    const auto confirmation =
-        client_.PublishConfirmed(message, options_.timeout);
-    if (!confirmation.ok()) return confirmation.status();
-    confirmations_.text() += fmt::format(
-        "accepted {} {}\n", confirmation->sessions, confirmation->taps);
-    written_ = confirmations_.Flush();
-    return written_ == Output::Outcome::kWritten
-               ? absl::OkStatus()
-               : absl::CancelledError("standard output");
-  }
-
-  absl::Status Report(PublishOutcome outcome) const {
-    switch (outcome) {
-      case PublishOutcome::kSent:
-        return absl::OkStatus();
-      case PublishOutcome::kSentAfterGap:
-        fmt::print(stderr,
-                   "fifobus: the broker was restarted; an unknown number of "
-                   "the messages before {} is lost\n",
-                   sequence_);
-        return absl::OkStatus();
-      default:
-        return client_.status();
-    }
-  }
-
-  Client& client_;
-  const PubOptions& options_;
-  std::vector<HeaderView> headers_;
-  Output confirmations_;
-  Output::Outcome written_ = Output::Outcome::kWritten;
-  uint64_t sequence_ = 0;
+  Publisher& publisher_;
+  uint64_t number_ = 0;
+  uint64_t bad_ = 0;
 };
 
+// Each part of the input that ends with `separator`; the last one needs none.
 // What is there is published as one batch, so that neither a slow writer waits
 // for its lines to go out nor a fast one pays a system call for each.
-absl::Status PublishLines(Client& client, Publisher& publisher) {
+template <typename Publish>
+absl::Status PublishParts(Client& client, Publisher& publisher, char separator,
+                          Publish publish) {
   std::string pending;
   std::array<char, 65536> buffer;
   while (true) {
@@ -105,18 +64,28 @@ absl::Status PublishLines(Client& client, Publisher& publisher) {
     if (!bytes.ok()) return bytes.status();
     if (*bytes == 0) break;
     pending.append(buffer.data(), *bytes);
-    std::string_view lines = pending;
+    std::string_view parts = pending;
     const Batch batch(client);
-    for (size_t end; (end = lines.find('\n')) != std::string_view::npos;) {
-      const absl::Status status = publisher.Publish(lines.substr(0, end));
+    for (size_t end; (end = parts.find(separator)) != std::string_view::npos;) {
+      const absl::Status status = publish(parts.substr(0, end));
       if (!status.ok()) return status;
-      lines.remove_prefix(end + 1);
+      parts.remove_prefix(end + 1);
     }
-    pending.erase(0, pending.size() - lines.size());
+    pending.erase(0, pending.size() - parts.size());
     const absl::Status status = publisher.Flush();
     if (!status.ok()) return status;
   }
-  return pending.empty() ? absl::OkStatus() : publisher.Publish(pending);
+  return pending.empty() ? absl::OkStatus() : publish(pending);
+}
+
+absl::Status PublishRepeatedly(Client& client, const PubOptions& options,
+                               Publisher& publisher) {
+  const Batch batch(client);
+  for (uint64_t i = 0; options.repeat == 0 || i < options.repeat; ++i) {
+    const absl::Status status = publisher.Publish(*options.message);
+    if (!status.ok()) return status;
+  }
+  return publisher.Flush();
 }
 
 absl::Status PublishAll(Publisher& publisher) {
@@ -159,23 +128,74 @@ Exit Pub(const PubOptions& options) {
   auto client = ConnectClient(options.bus, "fifobus pub", options.will.will());
   if (!client.ok()) return Fail(client.status());
   Publisher publisher(**client, options);
+  JsonLines json(publisher);
   absl::Status status;
   if (options.wait_subscribers > 0) {
     status = AwaitSubscribers(**client, options);
   }
   if (!status.ok()) return Fail(status);
   if (options.message) {
-    status = publisher.Publish(*options.message);
+    status = PublishRepeatedly(**client, options, publisher);
   } else if (options.raw) {
     status = PublishAll(publisher);
+  } else if (options.json) {
+    status = PublishParts(**client, publisher, '\n',
+                          [&](auto line) { return json.Publish(line); });
   } else {
-    status = PublishLines(**client, publisher);
+    status =
+        PublishParts(**client, publisher, options.null ? '\0' : '\n',
+                     [&](auto payload) { return publisher.Publish(payload); });
   }
   if (publisher.output() != Output::Outcome::kWritten) {
     return ExitOf(publisher.output(), kDone);
   }
   if (status.ok() && !options.confirm) status = AwaitRefusal(**client);
-  return status.ok() ? kDone : Fail(status);
+  if (!status.ok()) return Fail(status);
+  return json.bad() == 0 ? kDone : kFailed;
+}
+
+// What CLI11 cannot say by needs and excludes.
+void RequireTopic(PubOptions& options) {
+  if (options.json && options.topic == "-") options.topic.clear();
+  if (!options.topic.empty()) return;
+  if (!options.json || options.wait_subscribers > 0) {
+    throw CLI::RequiredError("TOPIC");
+  }
+}
+
+void AddInput(CLI::App& pub, PubOptions& options) {
+  pub.add_option("TOPIC", options.topic,
+                 "such as sensors/kitchen/temp; with --json - or nothing: each "
+                 "line names its own");
+  CLI::Option* message =
+      pub.add_option("MESSAGE", options.message,
+                     "the payload; without it each line of standard input is "
+                     "one message");
+  CLI::Option* raw =
+      pub.add_flag("--raw", options.raw, "all of standard input is one message")
+          ->excludes(message);
+  CLI::Option* null =
+      pub.add_flag("--null", options.null,
+                   "messages on standard input end with a NUL, not a newline; "
+                   "also: -0")
+          ->excludes(message)
+          ->excludes(raw);
+  pub.add_flag("--json", options.json,
+               "each line of standard input is a message with its metadata, "
+               "as sub --json prints it; TOPIC, if given, is where all go. A "
+               "bad line is reported and passed over, and the exit code is 1")
+      ->excludes(message)
+      ->excludes(raw)
+      ->excludes(null);
+  pub.add_option("--repeat", options.repeat,
+                 "publish MESSAGE so many times; 0: until it is ended [1]")
+      ->check(CLI::NonNegativeNumber)
+      ->needs(message)
+      ->type_name("N");
+  pub.add_option("--rate", options.rate,
+                 "so many messages a second [as fast as it goes]")
+      ->check(CLI::Range(1e-6, 1e9).description("POSITIVE"))
+      ->type_name("N");
 }
 
 }  // namespace
@@ -184,14 +204,7 @@ void AddPub(CLI::App& app, Exit& exit) {
   CLI::App& pub = *app.add_subcommand("pub", "publish messages");
   auto options = std::make_shared<PubOptions>();
   options->bus.AddTo(pub);
-  pub.add_option("TOPIC", options->topic, "such as sensors/kitchen/temp")
-      ->required();
-  CLI::Option* message =
-      pub.add_option("MESSAGE", options->message,
-                     "the payload; without it each line of standard input is "
-                     "one message");
-  pub.add_flag("--raw", options->raw, "all of standard input is one message")
-      ->excludes(message);
+  AddInput(pub, *options);
   pub.add_flag("--retain", options->retain,
                "kept as the topic's value for later subscribers; an empty "
                "message clears it");
@@ -206,7 +219,22 @@ void AddPub(CLI::App& app, Exit& exit) {
               "how long to wait for subscribers, and for each confirmation; "
               "then exit code 3");
   options->will.AddTo(pub);
-  pub.callback([options, &exit] { exit = Pub(*options); });
+  Explain(pub,
+          "Who reads from the bus and writes to it with --json keeps payloads, "
+          "headers, content types, reply topics and expiries as they were; "
+          "sequence and time are new. A message that is due by --rate is not "
+          "late because one before was; after more than a second without "
+          "input, or of waiting for subscribers, the rate begins anew.\n\n"
+          "Examples:\n"
+          "  fifobus pub sensors/kitchen/temp 21.5 --header unit=celsius\n"
+          "  fifobus pub lights/kitchen on --retain --confirm\n"
+          "  fifobus pub beat tick --repeat 0 --rate 2\n"
+          "  find . -print0 | fifobus pub files -0\n"
+          "  fifobus sub 'sensors/**' --json | fifobus pub --json copies");
+  pub.callback([options, &exit] {
+    RequireTopic(*options);
+    exit = Pub(*options);
+  });
 }
 
 }  // namespace fifobus::cli

@@ -1,10 +1,6 @@
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 
 #include <algorithm>
-#include <cctype>
-#include <cerrno>
 #include <list>
 #include <memory>
 #include <optional>
@@ -16,7 +12,10 @@
 #include "broker/base/unique_fd.h"
 #include "clients/cli/command.h"
 #include "clients/cli/job.h"
+#include "clients/cli/manual.h"
+#include "clients/cli/message_variables.h"
 #include "clients/cli/reply_headers.h"
+#include "clients/cli/stop_signals.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -30,31 +29,6 @@ struct ReplyOptions {
   bool ack = false;
   size_t jobs = 1;
 };
-
-// "trace-id" becomes "FIFOBUS_HEADER_TRACE_ID".
-std::string HeaderVariable(std::string_view name) {
-  std::string variable = "FIFOBUS_HEADER_";
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    variable +=
-        std::isalnum(byte) != 0 ? static_cast<char>(std::toupper(byte)) : '_';
-  }
-  return variable;
-}
-
-std::vector<std::string> VariablesOf(const MessageView& message) {
-  std::vector<std::string> variables = {
-      fmt::format("FIFOBUS_TOPIC={}", message.topic),
-      fmt::format("FIFOBUS_REPLY_TOPIC={}", message.reply_topic),
-      fmt::format("FIFOBUS_CONTENT_TYPE={}", message.content_type),
-  };
-  HeaderReader headers(message);
-  while (const std::optional<HeaderView> header = headers.Next()) {
-    variables.push_back(
-        fmt::format("{}={}", HeaderVariable(header->name), header->value));
-  }
-  return variables;
-}
 
 // Runs one command for each request, several at once, and replies with what it
 // printed. Ends with its client or with a signal.
@@ -117,7 +91,8 @@ class Responder {
     Running running;
     running.request = OwnedMessage(got.message);
     running.ack_id = got.delivery.ack_id;
-    auto job = Job::Start(options_.command, VariablesOf(got.message),
+    auto job = Job::Start(options_.command,
+                          MessageVariables(got.message, got.delivery),
                           got.message.payload);
     if (!job.ok()) {
       Answer(running, "", kErrorHeader, std::string(job.status().message()));
@@ -188,17 +163,6 @@ class Responder {
   bool signaled_ = false;
 };
 
-// Signals that end it come as a descriptor, so that the jobs end with it.
-UniqueFd StopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
-    sigaddset(&signals, number);
-  }
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  return UniqueFd(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
-}
-
 Exit Reply(const ReplyOptions& options) {
   auto client = ConnectClient(options.bus, "fifobus reply");
   if (!client.ok()) return Fail(client.status());
@@ -211,9 +175,9 @@ Exit Reply(const ReplyOptions& options) {
   }
   const absl::Status status = (*client)->Subscribe(options.topic, subscribe);
   if (!status.ok()) return Fail(status);
-  UniqueFd signals = StopSignals();
-  if (!signals.valid()) return Fail(absl::ErrnoToStatus(errno, "signalfd"));
-  return Responder(**client, options, std::move(signals)).Run();
+  auto signals = TakeStopSignals();
+  if (!signals.ok()) return Fail(signals.status());
+  return Responder(**client, options, *std::move(signals)).Run();
 }
 
 }  // namespace
@@ -230,12 +194,13 @@ void AddReply(CLI::App& app, Exit& exit) {
                   "where requests come in; a pattern, as for sub")
       ->required();
   reply
-      .add_option("--exec", options->command,
-                  "run by sh for each request: the request is its standard "
-                  "input, its standard output the reply; FIFOBUS_TOPIC, "
-                  "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE and "
-                  "FIFOBUS_HEADER_NAME are set. An exit code that is not 0 "
-                  "becomes the reply's header fifobus-exit-code")
+      .add_option(
+          "--exec", options->command,
+          "run by sh for each request: the request is its standard "
+          "input, its standard output the reply; FIFOBUS_TOPIC, "
+          "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE, "
+          "FIFOBUS_HEADER_NAME and others are set. An exit code that is not 0 "
+          "becomes the reply's header fifobus-exit-code")
       ->required()
       ->type_name("CMD");
   reply.add_option("--jobs", options->jobs, "commands that run at once [1]")
@@ -250,6 +215,13 @@ void AddReply(CLI::App& app, Exit& exit) {
       .add_flag("--ack", options->ack,
                 "give a request to another member when this one dies at work")
       ->needs(group);
+  Explain(reply,
+          "When it ends by a signal its commands end, too; what a command "
+          "leaves running in the background ends with it. A command has the "
+          "environment that sub --exec gives to its own.\n\n"
+          "Examples:\n"
+          "  fifobus reply time --exec date\n"
+          "  fifobus reply shout --exec 'tr a-z A-Z' --jobs 4 --group loud");
   reply.callback([options, &exit] { exit = Reply(*options); });
 }
 

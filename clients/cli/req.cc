@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/message_options.h"
 #include "clients/cli/output.h"
 #include "clients/cli/reply_headers.h"
@@ -119,6 +120,10 @@ void AddReq(CLI::App& app, Exit& exit) {
                                    "one JSON object, with all metadata");
   req.add_flag("--raw", options->raw, "no newline after the reply")
       ->excludes(json);
+  Explain(req,
+          "Examples:\n"
+          "  fifobus req time now\n"
+          "  echo hello | fifobus req shout --timeout 2s");
   req.callback([options, &exit] { exit = Req(*options); });
 }
 

@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "clients/cli/command.h"
 #include "clients/cli/config_file.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/serve_options.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
@@ -145,6 +146,15 @@ void AddServe(CLI::App& app, Exit& exit) {
       .add_flag("--check", command->check,
                 "only say whether the configuration is good")
       ->needs(config);
+  Explain(
+      serve,
+      "It logs changes of state to standard error, a line each. Its "
+      "configuration is a TOML file: the options, without their dashes, and "
+      "tables [[topic]]; clients/examples/bus.toml shows all of it.\n\n"
+      "Examples:\n"
+      "  fifobus serve\n"
+      "  fifobus serve --dir ~/bus --history 'sensors/**=100'\n"
+      "  fifobus serve --config bus.toml --check");
   serve.callback(
       [command, &serve, &exit] { exit = RunServe(*command, serve); });
 }

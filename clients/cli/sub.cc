@@ -2,52 +2,19 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "clients/cli/command.h"
-#include "clients/cli/message_options.h"
-#include "clients/cli/output.h"
+#include "clients/cli/manual.h"
+#include "clients/cli/message_format.h"
+#include "clients/cli/sub_options.h"
+#include "clients/cli/sub_output.h"
 #include "fmt/format.h"
-#include "proto/message_text.h"
 
 namespace fifobus::cli {
 namespace {
-
-struct SubOptions {
-  BusOptions bus;
-  ModeOptions mode;
-  WillOptions will;
-  ClientOptions client;  // overflow and the bounds of its queue
-  SubscribeOptions subscribe;
-  SubscribeOptions::Acks acks;
-  bool ack = false;
-  std::vector<std::string> patterns;
-  uint64_t count = 0;  // 0: no end
-  absl::Duration timeout = absl::InfiniteDuration();
-  bool json = false;
-  bool show_topic = false;
-  bool show_retained = false;
-  bool raw = false;
-  bool fail_on_gap = false;
-};
-
-void Append(const Received& got, const SubOptions& options, std::string& out) {
-  if (options.json) {
-    AppendJsonLine(got.message, got.delivery, out);
-    return;
-  }
-  if (options.show_retained && got.delivery.retained) out += "retained ";
-  if (options.show_topic) {
-    out += got.message.topic;
-    out += ' ';
-  }
-  if (options.raw) {
-    out += got.message.payload;
-  } else {
-    AppendPlainText(got.message, out);
-  }
-}
 
 std::string_view WhatHappened(GapReason reason) {
   switch (reason) {
@@ -83,84 +50,56 @@ void ReportGap(const Gap& gap) {
              topics);
 }
 
-// Prints what a client receives, and acknowledges what was printed.
-class Printer {
- public:
-  Printer(Client& client, const SubOptions& options)
-      : client_(client),
-        options_(options),
-        deadline_(absl::Now() + options.timeout) {}
+absl::StatusOr<std::unique_ptr<SubOutput>> OpenOutput(Client& client,
+                                                      const SubOptions& options,
+                                                      absl::Time deadline) {
+  if (!options.exec.empty()) return ExecuteMessages(client, options);
+  if (!options.exec_stream.empty()) {
+    return StreamMessages(client, options, deadline);
+  }
+  return PrintMessages(client, options);
+}
 
-  Exit Run() {
-    uint64_t received = 0;
-    while (options_.count == 0 || received < options_.count) {
-      const Received got = Next();
-      if (written_ != Output::Outcome::kWritten) return ExitOf(written_, kDone);
-      switch (got.outcome) {
-        case ReceiveOutcome::kMessage:
-          Append(got, options_, output_.text());
-          if (got.delivery.ack_id != 0) printed_.push_back(got.delivery.ack_id);
-          ++received;
-          break;
-        case ReceiveOutcome::kGap:
-          ReportGap(got.gap);
-          if (options_.fail_on_gap) return End(kFailed);
-          break;
-        case ReceiveOutcome::kTimedOut:
-          return End(kTimedOut);
-        case ReceiveOutcome::kDisconnected:
-          (void)Fail(client_.status());
-          return End(kFailed);
-        case ReceiveOutcome::kConfirmation:
-        case ReceiveOutcome::kReply:
-        case ReceiveOutcome::kWouldBlock:
-          break;
-      }
-      if (output_.full()) Write();
-      if (written_ != Output::Outcome::kWritten) return ExitOf(written_, kDone);
+// Puts what is received there until one of all the ends has come.
+Exit ReceiveAll(Client& client, const SubOptions& options, absl::Time deadline,
+                SubOutput& output) {
+  uint64_t received = 0;
+  while (true) {
+    // Takes what is there without waiting.
+    client.set_mode(Mode::kNonBlocking);
+    Received got = client.Receive();
+    if (got.outcome == ReceiveOutcome::kWouldBlock) {
+      got = output.Await(deadline);
     }
-    return End(kDone);
-  }
-
- private:
-  // Takes what is there without waiting; only if there is nothing, writes what
-  // is gathered and waits as the mode says.
-  Received Next() {
-    client_.set_mode(Mode::kNonBlocking);
-    Received got = client_.Receive();
-    if (got.outcome != ReceiveOutcome::kWouldBlock) return got;
-    Write();
-    if (written_ != Output::Outcome::kWritten) return got;
-    client_.set_mode(options_.mode.mode());
-    if (options_.mode.non_blocking) WaitReadable(client_, deadline_);
-    got = client_.Receive(deadline_);
-    if (got.outcome == ReceiveOutcome::kWouldBlock &&
-        absl::Now() >= deadline_) {
-      got.outcome = ReceiveOutcome::kTimedOut;
+    switch (got.outcome) {
+      case ReceiveOutcome::kMessage:
+        output.Put(got);
+        ++received;
+        break;
+      case ReceiveOutcome::kGap:
+        ReportGap(got.gap);
+        if (options.fail_on_gap) return output.End(kFailed);
+        break;
+      case ReceiveOutcome::kTimedOut:
+        return output.End(kTimedOut);
+      case ReceiveOutcome::kDisconnected:
+        return output.End(Fail(client.status()));
+      case ReceiveOutcome::kConfirmation:
+      case ReceiveOutcome::kReply:
+      case ReceiveOutcome::kWouldBlock:
+        break;
     }
-    return got;
+    if (output.over() || (received > 0 && received == options.count)) {
+      break;
+    }
+    // Also if there is always another message.
+    if (options.timeout != absl::InfiniteDuration() &&
+        absl::Now() >= deadline) {
+      return output.End(kTimedOut);
+    }
   }
-
-  void Write() {
-    written_ = output_.Flush();
-    if (written_ != Output::Outcome::kWritten || printed_.empty()) return;
-    const Batch batch(client_);
-    for (const uint64_t ack_id : printed_) client_.Ack(ack_id);
-    printed_.clear();
-  }
-
-  Exit End(Exit exit) {
-    Write();
-    return ExitOf(written_, exit);
-  }
-
-  Client& client_;
-  const SubOptions& options_;
-  const absl::Time deadline_;
-  Output output_;
-  Output::Outcome written_ = Output::Outcome::kWritten;
-  std::vector<uint64_t> printed_;  // and not acknowledged
-};
+  return output.End(kDone);
+}
 
 Exit Sub(const SubOptions& options) {
   ClientOptions client_options = options.client;
@@ -174,15 +113,13 @@ Exit Sub(const SubOptions& options) {
     const absl::Status status = (*client)->Subscribe(pattern, subscribe);
     if (!status.ok()) return Fail(status);
   }
-  return Printer(**client, options).Run();
+  const absl::Time deadline = absl::Now() + options.timeout;
+  auto output = OpenOutput(**client, options, deadline);
+  if (!output.ok()) return Fail(output.status());
+  return ReceiveAll(**client, options, deadline, **output);
 }
 
-void AddOutput(CLI::App& sub, SubOptions& options) {
-  sub.add_option("-n,--count", options.count, "end after so many messages")
-      ->check(CLI::PositiveNumber)
-      ->type_name("COUNT");
-  AddDuration(sub, "--timeout", options.timeout,
-              "end after this time, with exit code 3");
+void AddText(CLI::App& sub, SubOptions& options) {
   CLI::Option* json = sub.add_flag("--json", options.json,
                                    "one JSON object a line, with all metadata");
   sub.add_flag("--show-topic", options.show_topic,
@@ -191,8 +128,66 @@ void AddOutput(CLI::App& sub, SubOptions& options) {
   sub.add_flag("--show-retained", options.show_retained,
                "\"retained \" before each value that was published earlier")
       ->excludes(json);
-  sub.add_flag("--raw", options.raw, "no newline after the payloads")
-      ->excludes(json);
+  CLI::Option* raw =
+      sub.add_flag("--raw", options.raw, "no newline after the payloads");
+  CLI::Option* null = sub.add_flag("-0,--null", options.null,
+                                   "a NUL after each payload, not a newline");
+  null->excludes(json)->excludes(raw->excludes(json));
+  CLI::Option* format =
+      sub.add_option_function<std::string>(
+             "--format",
+             [&options](const std::string& text) {
+               auto parsed = MessageFormat::Parse(text);
+               if (!parsed.ok()) {
+                 throw CLI::ValidationError(
+                     std::string(parsed.status().message()));
+               }
+               options.format = *std::move(parsed);
+             },
+             "what is printed of each message, with fields in braces: "
+             "{topic} {payload} {sequence} {time} {size} {content_type} "
+             "{header:NAME} {reply_topic} {expiry} {retained} "
+             "{delivery_count} {json}; {{ is a brace; \\n, \\t, \\r, \\0 "
+             "and \\\\ are as in C. Nothing is added, not even a newline")
+          ->type_name("TEMPLATE");
+  for (const char* other :
+       {"--json", "--show-topic", "--show-retained", "--raw", "--null"}) {
+    format->excludes(other);
+  }
+}
+
+void AddCommands(CLI::App& sub, SubOptions& options) {
+  CLI::Option* exec =
+      sub.add_option("--exec", options.exec,
+                     "run by sh for each message, one after the other, with "
+                     "the payload as standard input (with --json or --format "
+                     "what that makes of the message) and the metadata in the "
+                     "environment, see below")
+          ->type_name("CMD");
+  CLI::Option* stream =
+      sub.add_option("--exec-stream", options.exec_stream,
+                     "run by sh once; its standard input is what would be "
+                     "printed. When it ends, sub ends, too: with 0 if it did, "
+                     "else with 1")
+          ->type_name("CMD");
+  sub.add_flag("--fail-on-error", options.fail_on_error,
+               "end with exit code 1 when a command failed")
+      ->needs(exec);
+  exec->excludes(stream);
+  // Both wait for more than the bus.
+  for (CLI::Option* command : {exec, stream}) command->excludes("--busy-poll");
+  for (const char* other :
+       {"--show-topic", "--show-retained", "--raw", "--null"}) {
+    exec->excludes(other);
+  }
+}
+
+void AddEnd(CLI::App& sub, SubOptions& options) {
+  sub.add_option("-n,--count", options.count, "end after so many messages")
+      ->check(CLI::PositiveNumber)
+      ->type_name("COUNT");
+  AddDuration(sub, "--timeout", options.timeout,
+              "end after this time, with exit code 3");
   sub.add_flag("--fail-on-gap", options.fail_on_gap,
                "end with exit code 1 when messages are lost");
 }
@@ -228,8 +223,8 @@ void AddGroup(CLI::App& sub, SubOptions& options) {
           ->type_name("GROUP");
   CLI::Option* ack =
       sub.add_flag("--ack", options.ack,
-                   "acknowledge each message when it was written out; what is "
-                   "not goes to another member")
+                   "acknowledge each message when it was written out, or its "
+                   "command has succeeded; what is not goes to another member")
           ->needs(group);
   AddDuration(sub, "--ack-timeout", options.acks.timeout,
               "deliver again what was not acknowledged for so long [30s]")
@@ -257,12 +252,34 @@ void AddSub(CLI::App& app, Exit& exit) {
   sub.add_option("PATTERN", options->patterns,
                  "a topic; a level may be * (any one), the last one ** (any)")
       ->required();
-  AddOutput(sub, *options);
+  AddEnd(sub, *options);
+  AddText(sub, *options);
+  AddCommands(sub, *options);
   sub.add_flag("--no-retained", options->subscribe.skip_retained,
                "do not begin with the retained values");
   AddGroup(sub, *options);
   AddQueue(sub, *options);
   options->will.AddTo(sub);
+  Explain(sub,
+          "When a command of --exec fails, that is said on standard error, and "
+          "with --ack the message is delivered again. While one runs, no "
+          "other message is received; at the --timeout it may finish. A "
+          "command of --exec-stream may finish its work when its "
+          "input ends. When sub ends by a signal its commands end, too; what "
+          "a command leaves running in the background ends with it.\n\n"
+          "Environment of a command:\n"
+          "  FIFOBUS_TOPIC FIFOBUS_SEQUENCE FIFOBUS_PUBLISH_TIME_UNIX_NANOS\n"
+          "  FIFOBUS_REPLY_TOPIC FIFOBUS_CONTENT_TYPE FIFOBUS_RETAINED (1, 0)\n"
+          "  FIFOBUS_DELIVERY_COUNT (with --ack: 1, 2...)\n"
+          "  FIFOBUS_HEADER_TRACE_ID for a header trace-id\n\n"
+          "Examples:\n"
+          "  fifobus sub 'sensors/**' --show-topic\n"
+          "  fifobus sub sensors/door -n 1 --timeout 5s\n"
+          "  fifobus sub 'sensors/**' --format '{time} {topic} {payload}\\n'\n"
+          "  fifobus sub orders --group shop --ack --exec 'cat >> orders.txt'\n"
+          "  fifobus sub 'sensors/*' --exec 'echo \"$FIFOBUS_TOPIC: $(cat)\"'\n"
+          "  fifobus sub log/lines -n 2 --exec-stream 'gzip > log.gz'\n"
+          "  fifobus sub files -n 2 -0 | xargs -0 ls -ld");
   sub.callback([options, &exit] { exit = Sub(*options); });
 }
 

@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "clients/cli/bus_view.h"
 #include "clients/cli/command.h"
+#include "clients/cli/manual.h"
 #include "clients/cli/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
@@ -240,6 +241,9 @@ void AddWhy(CLI::App& app, Exit& exit) {
       ->required();
   AddDuration(why, "--interval", options->interval,
               "what rates are measured over [1s]");
+  Explain(why,
+          "Examples:\n"
+          "  fifobus why sensors/kitchen/temp");
   why.callback([options, &exit] { exit = Why(*options); });
 }
 
