@@ -99,6 +99,7 @@ TEST_F(CliTest, AWillIsPublishedForOneWhoIsKilledOnly) {
       "exec fifobus sub a --will-topic status/x --will-payload ";
   const auto good = Spawn(sub + "left --timeout 50ms", "good");
   EXPECT_EQ(good->Wait(), 3);
+  AwaitSubscribers(bus, 1);  // the client: the next one is not the last one
   const auto killed = Spawn(sub + "died --will-retain", "killed");
   AwaitSubscribers(bus, 2);
   killed->Signal(SIGKILL);

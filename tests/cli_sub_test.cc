@@ -22,6 +22,8 @@ class CliSubTest : public CliTest {
 
   // Runs a sub and, when it is subscribed, what feeds it.
   Outcome Feed(const std::string& sub, const std::string& feed) const {
+    // Not mistaken for the one before.
+    AwaitSubscribers(bus_, 0);
     const auto subscriber = Spawn(sub, "sub");
     AwaitSubscribers(bus_, 1);
     EXPECT_EQ(Run(feed).exit, 0) << feed;
@@ -157,6 +159,7 @@ TEST_F(CliSubTest, InAGroupAFailingCommandGetsItsMessageAgain) {
 TEST_F(CliSubTest, ASignalEndsTheCommandsAsWell) {
   for (const char* option : {"--exec", "--exec-stream"}) {
     Run("rm -f " + Path("pid"));
+    AwaitSubscribers(bus_, 0);
     const auto sub =
         Spawn(fmt::format("exec fifobus sub a {} 'echo $$ > {}; exec 0<&-; "
                           "trap \"\" TERM; sleep 1000; true'",
