@@ -62,10 +62,13 @@ class Example:
     beginnings of lines; then it ends by itself, or is ended.
     """
 
-    def __init__(self, prints=(), feed="", first="", ends=True, then=""):
+    def __init__(
+        self, prints=(), feed="", first="", before="", ends=True, then=""
+    ):
         self.prints = prints
         self.feed = feed
         self.first = first  # what must be running before
+        self.before = before  # what must have been done
         self.ends = ends
         self.then = then  # a check afterwards
 
@@ -90,7 +93,7 @@ EXAMPLES = {
         ends=False, then="fifobus pub --dir ~/bus a x"
     ),
     "fifobus serve --config bus.toml --check": Example(
-        feed="echo 'workers = 1' > bus.toml", prints=["bus.toml: good"]
+        ["bus.toml: good"], before="echo 'workers = 1' > bus.toml"
     ),
     # fifobus-info, fifobus-why
     "fifobus info sensors/kitchen/temp": Example(
@@ -103,9 +106,6 @@ EXAMPLES = {
     ),
     # fifobus-metrics
     "fifobus metrics | grep stalled": Example(["# HELP fifobus_queue_stalled"]),
-    "fifobus metrics --listen 9464": Example(
-        ends=False, then="curl -s --retry-all-errors --retry 20 127.0.0.1:9464/metrics"
-    ),
     "fifobus metrics --textfile fifobus.prom --interval 30s": Example(
         ends=False, then="until grep -q fifobus_up fifobus.prom; do sleep 0.1; done"
     ),
@@ -171,12 +171,14 @@ class Tried:
         self._output = os.path.join(folder, "output")
         self._started = []
         self._folder = folder
+        if example.before:
+            self.run(example.before)
         if example.first:
             self._start(example.first)
-            # Asked until somebody is there.
             topic = example.first.split()[2]
             await_condition(
-                lambda: self.run(f"fifobus req {topic} x").returncode == 0, topic
+                lambda: self.run(f"fifobus ls | grep -q ' {topic} *$'").returncode == 0,
+                topic,
             )
         self._process = self._start(command)
 

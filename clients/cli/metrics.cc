@@ -167,14 +167,14 @@ void AddMetrics(CLI::App& app, Exit& exit) {
   AddDuration(metrics, "--interval", options->interval,
               "how often the file is written [15s]")
       ->needs(textfile);
-  Explain(
-      metrics,
-      "It is a client of the bus, and outlives the broker: fifobus_up says "
-      "whether there is one. Nobody but this machine can reach the port.\n\n"
-      "Examples:\n"
-      "  fifobus metrics | grep stalled\n"
-      "  fifobus metrics --listen 9464\n"
-      "  fifobus metrics --textfile fifobus.prom --interval 30s");
+  Explain(metrics,
+          "It is a client of the bus, and outlives the broker: fifobus_up says "
+          "whether there is one. Nobody but this machine can reach the port; "
+          "for Prometheus, with --listen 9464, it is the target "
+          "127.0.0.1:9464.\n\n"
+          "Examples:\n"
+          "  fifobus metrics | grep stalled\n"
+          "  fifobus metrics --textfile fifobus.prom --interval 30s");
   metrics.callback([options, &exit] { exit = Metrics(*options); });
 }
 
