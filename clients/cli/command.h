@@ -69,6 +69,7 @@ void AddReq(CLI::App& app, Exit& exit);
 void AddReply(CLI::App& app, Exit& exit);
 void AddPath(CLI::App& app, Exit& exit);
 void AddLs(CLI::App& app, Exit& exit);
+void AddTop(CLI::App& app, Exit& exit);
 void AddInfo(CLI::App& app, Exit& exit);
 void AddWhy(CLI::App& app, Exit& exit);
 void AddMetrics(CLI::App& app, Exit& exit);

@@ -60,6 +60,7 @@ int Main(int argc, char** argv) {
   AddReply(app, exit);
   AddPath(app, exit);
   AddLs(app, exit);
+  AddTop(app, exit);
   AddInfo(app, exit);
   AddWhy(app, exit);
   AddMetrics(app, exit);
