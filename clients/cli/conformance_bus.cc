@@ -67,7 +67,24 @@ ConformanceSession::Fill ConformanceSession::FillUntil(absl::Time deadline) {
   }
 }
 
+// A client may ask at any time whether all was taken.
 absl::StatusOr<pb::Frame> ConformanceSession::Read() {
+  while (true) {
+    auto frame = ReadNext();
+    if (!frame.ok() || !frame->has_ping()) return frame;
+    const absl::Status status = Answer(frame->ping());
+    if (!status.ok()) return status;
+  }
+}
+
+absl::Status ConformanceSession::Answer(const pb::Ping& ping) {
+  pb::Frame pong;
+  pong.mutable_pong()->set_token(ping.token());
+  pong.mutable_pong()->set_level(pb::Confirm::LEVEL_ACCEPTED);
+  return Write(pong);
+}
+
+absl::StatusOr<pb::Frame> ConformanceSession::ReadNext() {
   const absl::Time deadline = absl::Now() + kPatience;
   while (true) {
     const FrameExtent extent = FindFrame(received_, kFrameBytesMaxDefault);
@@ -127,17 +144,23 @@ absl::Status ConformanceSession::ExpectEnd() {
   up_writer_.Reset();
   const absl::Time deadline = absl::Now() + kPatience;
   while (true) {
+    if (FindFrame(received_, kFrameBytesMaxDefault).state !=
+        FrameExtent::State::kPartial) {
+      const auto rest = ReadNext();
+      if (!rest.ok()) return rest.status();
+      if (rest->has_ping()) {
+        (void)Answer(rest->ping());  // it may have closed `down` already
+      } else if (!rest->has_goodbye()) {
+        return Broken("it wrote more before the end");
+      }
+      continue;
+    }
     const Fill fill = FillUntil(deadline);
     if (fill == Fill::kEnd) break;
     if (fill == Fill::kNothing) return Broken("it does not close `up`");
   }
-  pb::Frame frame;
-  while (!received_.empty()) {
-    const auto rest = Read();
-    if (!rest.ok()) return rest.status();
-    if (!rest->has_goodbye()) return Broken("it wrote more before the end");
-  }
-  return absl::OkStatus();
+  return received_.empty() ? absl::OkStatus()
+                           : Broken("it closed `up` inside a frame");
 }
 
 absl::Status ConformanceSession::Write(std::string_view bytes) {

@@ -43,6 +43,9 @@ class ConformanceSession {
   std::string_view frame() const { return frame_; }
 
  private:
+  // The next frame, whatever it is.
+  absl::StatusOr<pb::Frame> ReadNext();
+  absl::Status Answer(const pb::Ping& ping);
   enum class Fill { kBytes, kNothing, kEnd };
   Fill FillUntil(absl::Time deadline);
 

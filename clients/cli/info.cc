@@ -267,7 +267,7 @@ void AddInfo(CLI::App& app, Exit& exit) {
       "Examples:\n"
       "  fifobus info sensors/kitchen/temp\n"
       "  fifobus info 'fifobus sub' --interval 5s\n"
-      "  fifobus info 1 --json");
+      "  fifobus info 'fifobus sub' --json");
   info.callback([options, &exit] { exit = Info(*options); });
 }
 

@@ -184,6 +184,7 @@ class TopicStats:
     bytes: int = wire.uint(3)
     no_subscriber: int = wire.uint(4)
     subscribers: int = wire.uint(5)
+    publishers: List[int] = wire.repeated(6, int)
 
 
 @dataclass
@@ -193,6 +194,17 @@ class QueueStats:
     stalled: bool = wire.flag(3)
     queued_messages: int = wire.uint(4)
     overflow: int = wire.uint(5)
+    delivered: int = wire.uint(6)
+    delivered_bytes: int = wire.uint(7)
+    dropped_overflow: int = wire.uint(8)
+    dropped_conflated: int = wire.uint(9)
+    dropped_expired: int = wire.uint(10)
+    dropped_disconnected: int = wire.uint(11)
+    stalls: int = wire.uint(12)
+    holds_up: int = wire.uint(13)
+    stuck_millis: int = wire.uint(14)
+    pipe_bytes: int = wire.uint(15)
+    unread_bytes: int = wire.uint(16)
 
 
 @dataclass
@@ -203,6 +215,9 @@ class SessionStats:
     published: int = wire.uint(4)
     patterns: List[str] = wire.repeated(5, str)
     queue: Optional[QueueStats] = wire.member(6, QueueStats)
+    published_bytes: int = wire.uint(7)
+    uid: int = wire.uint(8)
+    connected_unix_nanos: int = wire.uint(9)
 
 
 @dataclass
@@ -221,6 +236,8 @@ class GroupStats:
 class TapStats:
     name: str = wire.text(1)
     queue: Optional[QueueStats] = wire.member(2, QueueStats)
+    uid: int = wire.uint(3)
+    reader_gone: bool = wire.flag(4)
 
 
 @dataclass
