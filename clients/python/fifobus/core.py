@@ -1,6 +1,6 @@
 """What a client says and what it makes of the answers, without any I/O.
 
-Client and AsyncClient share it: bytes go in at `feed`, bytes to be written gather in
+Client and AsyncClient share it: bytes go in at `filled`, bytes to be written gather in
 `out`, and what was received waits in `events`. It outlives sessions: subscriptions are
 made anew, requests that were not answered fail, and losses become gaps.
 """
@@ -174,17 +174,16 @@ class Core:
         self._hello.pid = os.getpid()
         return control.frame_of(self._hello)
 
-    def feed(self, data: bytes) -> None:
+    def space(self) -> memoryview:
+        """Where the Link is to read to. Valid until filled()."""
+        return self._decoder.space()
+
+    def filled(self, size: int) -> None:
         """Takes what was read. Bytes that are no frames end the session for good."""
         try:
-            self._decoder.feed(data)
+            self._decoder.filled(size)
         except frames.BadFrame as error:
             self.fail(errors.ProtocolError(f"the broker sent a bad frame: {error}"))
-
-    @property
-    def bytes_wanted(self) -> int:
-        """What is missing to the end of a frame that has begun; or 0."""
-        return self._decoder.wanted
 
     def lose(self, error: errors.FifobusError, again: bool) -> None:
         """The session is over. `again`: another is to be made."""

@@ -26,11 +26,6 @@ _LAST_DELAY = 0.2
 # broker that was just killed may have taken it.
 _GREETING_PATIENCE = 1.0
 
-# What a default pipe holds, and the least that loses nothing from a pipe in packet
-# mode. Not more: malloc maps and unmaps pages for each larger piece, and messages of
-# 64 KiB then came at an eighth of the speed.
-_READ_BYTES = 64 << 10
-
 
 class Link:
     """Thread-compatible. The one part that both clients do their I/O with."""
@@ -47,9 +42,6 @@ class Link:
         self._writer_seen = False
         self._watching_room = False
         self._watching_down = False
-        # Reading into the same memory again: os.read would have new pages mapped for
-        # each read of this size.
-        self._memory = memoryview(bytearray(_READ_BYTES))
         self._timer = TimerFd()
         self._epoll = select.epoll()
         self._epoll.register(self._timer.fileno(), select.EPOLLIN)
@@ -97,15 +89,15 @@ class Link:
         assert self._pipes is not None
         while self._core.state == State.GREETING:
             try:
-                data = self._read_down(self._pipes.down, 0)
+                size = os.readv(self._pipes.down, [self._core.space()])
             except BlockingIOError:
                 self._writer_seen = True
                 self._check_greeting(no_writer=False)
                 return
-            if not data:
+            if size == 0:
                 self._check_greeting(no_writer=True)
                 return
-            self._core.feed(data)
+            self._core.filled(size)
         self._after_feed()
         if self._core.state == State.OPEN:
             self._pipes.on_welcome()
@@ -164,20 +156,15 @@ class Link:
         if self._pipes is None or self._core.state not in (State.OPEN, State.LEAVING):
             return 0
         try:
-            data = self._read_down(self._pipes.down, self._core.bytes_wanted)
+            size = os.readv(self._pipes.down, [self._core.space()])
         except BlockingIOError:
             return 0
-        if not data:
+        if size == 0:
             self._lose("the broker is gone")
             return 0
-        self._core.feed(data)
+        self._core.filled(size)
         self._after_feed()
-        return len(data)
-
-    def _read_down(self, down: int, wanted: int) -> bytes:
-        if wanted > _READ_BYTES:
-            return os.read(down, wanted)
-        return bytes(self._memory[: os.readv(down, [self._memory])])
+        return size
 
     def _after_feed(self) -> None:
         if self._core.state in (State.WAITING, State.FAILED):
