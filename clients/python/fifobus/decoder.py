@@ -75,7 +75,7 @@ class FrameDecoder:
         return self._memory[at : at + max(missing, _READ_BYTES)]
 
     def filled(self, size: int) -> None:
-        """Takes what was read to space(). Raises BadFrame, after which it is useless."""
+        """Takes what was read to space(). After a BadFrame it is useless."""
         memory, end = self._memory, self._rest_bytes + size
         at = 0
         while True:
