@@ -6,10 +6,13 @@ import random
 import unittest
 
 from google.protobuf import json_format
+from google.protobuf.internal import api_implementation
 
 from fifobus import control, frames, topics, wire
 from fifobus.decoder import FrameDecoder
 from proto import frame_pb2 as pb
+
+BACKENDS = ("python", "cpp", "upb")
 
 
 def vectors(name):
@@ -164,6 +167,10 @@ class VectorsTest(unittest.TestCase):
 
 
 class ProtobufTest(unittest.TestCase):
+    def test_protobuf_has_the_backend_that_was_asked_for(self):
+        wanted = os.environ.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION")
+        self.assertIn(api_implementation.Type(), [wanted] if wanted else BACKENDS)
+
     def test_every_field_of_every_control_frame_is_known(self):
         """frame.proto has changed and this package has not, or the other way round."""
         for member in pb.Frame.DESCRIPTOR.oneofs_by_name["member"].fields:

@@ -13,7 +13,8 @@ that shall not know more than a file. All need nothing but Python's standard lib
 
 from typing import TYPE_CHECKING, Any
 
-from fifobus.client import Client, Mode
+from fifobus.blocking import Mode
+from fifobus.client import Client
 from fifobus.control import GapReason, Level, Overflow, Verdict
 from fifobus.core import Event
 from fifobus.errors import (

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import AsyncIterator, Callable, List, Optional, Sequence, TypeVar, Union
+from typing import AsyncIterator, Callable, Optional, Union
 
 from fifobus import control, errors
+from fifobus.aio_session import AsyncSession
 from fifobus.calls import (
-    BATCH_BYTES,
     LAST_FLUSH,
     REQUEST_TIMEOUT,
-    UNCOPIED_BYTES,
+    deadline_of,
+    has_passed,
     log_gap,
     metadata_of,
     nobody_takes,
@@ -19,9 +20,9 @@ from fifobus.calls import (
     subscribers_of,
 )
 from fifobus.control import Overflow
-from fifobus.core import Core, Event, Request, State
+from fifobus.core import Core, Event, State
 from fifobus.frames import payload_bytes
-from fifobus.link import Link, without_front
+from fifobus.link import Link
 from fifobus.message import (
     AckOptions,
     Confirmation,
@@ -34,21 +35,11 @@ from fifobus.message import (
 )
 from fifobus.pipes import Buffer
 
-Answer = TypeVar("Answer")
-
-# Read ahead while nobody receives; above it the broker's queue and then the publishers
-# wait, as for any slow subscriber.
-_READ_AHEAD_BYTES = 1 << 20
-
-# publish() lets other tasks run after so many bytes, or it would never return to the
-# loop while the pipe has room.
-_TURN_BYTES = 64 << 10
-
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
 _PAUSE = 0.02
 
 
-class AsyncClient:
+class AsyncClient(AsyncSession):
     """As Client, for one asyncio event loop.
 
         async with fifobus.AsyncClient() as client:
@@ -79,19 +70,10 @@ class AsyncClient:
         receive_bytes_max: int = 64 << 20,
     ) -> None:
         """As Client's, but nothing happens before connect() or `async with`."""
+        core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
+        super().__init__(core, Link(core, directory, reconnect), receive_bytes_max)
         self._connect_timeout = connect_timeout
         self._on_gap = on_gap
-        self._receive_bytes_max = receive_bytes_max
-        self._core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
-        self._events = self._core.events
-        self._link = Link(self._core, directory, reconnect)
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._waiting: List["asyncio.Future[None]"] = []
-        self._sending: Optional[asyncio.Lock] = None
-        self._writers = 0  # tasks that wait for room
-        self._ahead_bytes = 0
-        self._turn_bytes = 0
-        self._open_batches = 0
 
     async def __aenter__(self) -> "AsyncClient":
         try:
@@ -148,66 +130,6 @@ class AsyncClient:
         """Sessions that ended before the broker had read all that was published."""
         return self._core.publish_losses
 
-    # The loop
-
-    def _on_ready(self) -> None:
-        """fileno() is readable."""
-        link, core = self._link, self._core
-        self._link.nudge(False)
-        link.advance()
-        if core.out and not self._open_batches:
-            link.flush()
-        self._read()
-        link.watch_room(bool(core.out) or self._writers > 0)
-        self._wake()
-
-    def _read(self) -> None:
-        if self._is_full():
-            # Level-triggered: the loop would spin. _take reads on.
-            self._link.watch_down(False)
-            return
-        self._ahead_bytes += self._link.read()
-
-    def _is_full(self) -> bool:
-        waits = self._writers > 0 or self._core.is_asked
-        limit = self._receive_bytes_max if waits else _READ_AHEAD_BYTES
-        return bool(self._events) and self._ahead_bytes >= limit
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-
-    async def _change(self, deadline: Optional[float]) -> None:
-        """Waits until _on_ready has done something, or until the deadline."""
-        if self._loop is None:
-            raise errors.Disconnected("call connect(), or use `async with`")
-        future: "asyncio.Future[None]" = self._loop.create_future()
-        self._waiting.append(future)
-        timer = None
-        if deadline is not None:
-            after = max(0.0, deadline - time.monotonic())
-            timer = self._loop.call_later(after, _finish, future)
-        try:
-            await future
-        finally:
-            if timer is not None:
-                timer.cancel()
-            if future in self._waiting:
-                self._waiting.remove(future)
-
-    async def _until(
-        self, done: Callable[[], bool], deadline: Optional[float], what: str
-    ) -> None:
-        while not done():
-            if self._core.state in (State.FAILED, State.CLOSED):
-                raise self._core.failure
-            if deadline is not None and time.monotonic() >= deadline:
-                raise errors.TimedOut(f"{what} did not come: {self._core.failure}")
-            self._link.watch_down(not self._is_full())
-            await self._change(deadline)
-
     # Publishing
 
     async def publish(
@@ -241,7 +163,7 @@ class AsyncClient:
         if confirm:
             after = REQUEST_TIMEOUT if timeout is None else timeout
             return await self._publish_confirmed(topic, body, metadata, after)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         extra = headers or reply_topic or content_type or expiry is not None
         if extra or retain or sequence or publish_time_unix_nanos:
             await self._send(
@@ -268,73 +190,10 @@ class AsyncClient:
         finally:
             self._core.forget(metadata.confirm_id)
 
-    async def _send(
-        self, make_head: Callable[[], bytes], body: Buffer, deadline: Optional[float]
-    ) -> None:
-        lock = self._sending
-        if lock is None:
-            raise errors.Disconnected("call connect(), or use `async with`")
-        if lock.locked() or not self._send_now(make_head, body):
-            async with lock:  # first come, first served
-                while not self._send_now(make_head, body):
-                    await self._await_room(deadline)
-        self._turn_bytes += len(body)
-        if self._turn_bytes >= _TURN_BYTES:
-            self._turn_bytes = 0
-            await asyncio.sleep(0)
-
-    def _send_now(self, make_head: Callable[[], bytes], body: Buffer) -> bool:
-        """False: nothing was taken."""
-        core, link = self._core, self._link
-        link.advance()
-        if core.state in (State.FAILED, State.CLOSED):
-            raise core.failure
-        if core.state is not State.OPEN:
-            return False
-        head = make_head()
-        small = len(body) < UNCOPIED_BYTES
-        if self._open_batches and small and len(core.out) < BATCH_BYTES:
-            core.out += head
-            core.out += body
-            return True
-        if core.out and not link.flush():
-            return False
-        parts: Sequence[Buffer] = [head + body] if small else [head, body]
-        written = link.write(parts)
-        if written == 0:
-            return False
-        for rest in without_front(parts, written):
-            core.out += rest
-        link.watch_room(bool(core.out))
-        return True
-
-    async def _await_room(self, deadline: Optional[float]) -> None:
-        if deadline is not None and time.monotonic() >= deadline:
-            raise errors.TimedOut(f"the pipe is full, or: {self._core.failure}")
-        self._writers += 1
-        try:
-            self._link.watch_room(True)
-            self._link.watch_down(not self._is_full())
-            await self._change(deadline)
-        finally:
-            self._writers -= 1
-
-    async def _await_session(self, deadline: float) -> None:
-        self._link.advance()
-        await self._until(
-            lambda: self._core.state is State.OPEN, deadline, "a session"
-        )
-
     async def flush(self, timeout: Optional[float] = None) -> None:
         """Returns when all that was published is in the pipe. Raises TimedOut and
         Disconnected."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._link.flush() and self._core.state is State.OPEN:
-            await self._await_room(deadline)
-
-    async def _flush_batch(self, deadline: float) -> None:
-        if self._open_batches:
-            await self.flush(deadline - time.monotonic())
+        await self._flush(deadline_of(timeout))
 
     def batch(self) -> "AsyncBatch":
         """As Client.batch, used with `async with`."""
@@ -385,9 +244,9 @@ class AsyncClient:
         self, topic: str, count: int = 1, timeout: Optional[float] = None
     ) -> None:
         """As Client.wait_for_subscribers."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while subscribers_of(await self.stats(topic), topic) < count:
-            if deadline is not None and time.monotonic() >= deadline:
+            if has_passed(deadline):
                 raise errors.TimedOut(f'"{topic}" has fewer than {count} subscribers')
             await asyncio.sleep(_PAUSE)
 
@@ -443,20 +302,6 @@ class AsyncClient:
             timeout=timeout,
         )
 
-    async def _ask(
-        self, ask: Callable[[], Request[Answer]], timeout: float, what: str
-    ) -> Answer:
-        deadline = time.monotonic() + timeout
-        await self._await_session(deadline)
-        return await self._answer(ask(), deadline, what)
-
-    async def _answer(
-        self, request: Request[Answer], deadline: float, what: str
-    ) -> Answer:
-        self._link.watch_room(not self._link.flush())
-        await self._until(lambda: request.done, deadline, what)
-        return request.answer()
-
     # Receiving
 
     async def receive(self, timeout: Optional[float] = None) -> Message:
@@ -497,17 +342,9 @@ class AsyncClient:
 
     async def _next(self, timeout: Optional[float]) -> Event:
         if not self._events:
-            deadline = None if timeout is None else time.monotonic() + timeout
+            deadline = deadline_of(timeout)
             await self._until(lambda: bool(self._events), deadline, "a message")
         return self._take()
-
-    def _take(self) -> Event:
-        event = self._events.popleft()
-        if not self._events:
-            self._ahead_bytes = 0
-            self._link.watch_down(True)
-        return event
-
 
 class AsyncBatch:
     """What AsyncClient.batch() returns."""
@@ -524,8 +361,3 @@ class AsyncBatch:
         client._open_batches -= 1
         if client._open_batches == 0 and not client.closed:
             await client.flush()
-
-
-def _finish(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

@@ -6,7 +6,7 @@ import time
 from typing import Optional, Union
 
 from fifobus import control
-from fifobus.core import Request, SubscribeOptions, log
+from fifobus.core import log
 from fifobus.message import (
     AckOptions,
     Confirmation,
@@ -15,6 +15,7 @@ from fifobus.message import (
     Metadata,
     header_pairs_of,
 )
+from fifobus.request import Request, SubscribeOptions
 
 # A batch is written when it is this large: what a default pipe holds.
 BATCH_BYTES = 64 << 10
@@ -73,3 +74,12 @@ def subscribers_of(stats: control.StatsReply, topic: str) -> int:
 def nobody_takes(confirm: Request[Confirmation]) -> bool:
     """Whether it is known that a request has no responder."""
     return confirm.done and confirm.answer().sessions == 0
+
+
+def deadline_of(timeout: Optional[float]) -> Optional[float]:
+    """Of time.monotonic; None: for ever."""
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def has_passed(deadline: Optional[float]) -> bool:
+    return deadline is not None and time.monotonic() >= deadline

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import enum
-import errno
 import time
-from typing import Callable, Iterator, Optional, Sequence, TypeVar, Union
+from typing import Callable, Iterator, Optional, Union
 
 from fifobus import control, errors
+from fifobus.blocking import BlockingSession, Mode
 from fifobus.calls import (
     BATCH_BYTES,
     LAST_FLUSH,
     REQUEST_TIMEOUT,
     UNCOPIED_BYTES,
+    deadline_of,
+    has_passed,
     log_gap,
     metadata_of,
     nobody_takes,
@@ -20,9 +21,9 @@ from fifobus.calls import (
     subscribers_of,
 )
 from fifobus.control import Overflow
-from fifobus.core import Core, Event, Request, State
+from fifobus.core import Core, Event, State
 from fifobus.frames import payload_bytes
-from fifobus.link import Link, without_front
+from fifobus.link import Link
 from fifobus.message import (
     AckOptions,
     Confirmation,
@@ -35,21 +36,12 @@ from fifobus.message import (
 )
 from fifobus.pipes import Buffer
 
-Answer = TypeVar("Answer")
-
-# How often, in seconds, a client that only publishes looks for what the broker says.
-_LOOK_INTERVAL = 0.1
-
-
-class Mode(enum.Enum):
-    """How a client's calls wait, for publishing and receiving alike."""
-
-    BLOCKING = "blocking"  # until done, or until the call's timeout
-    NON_BLOCKING = "non-blocking"  # not at all: WouldBlock says: not now
-    BUSY_POLL = "busy-poll"  # receive spins, for the lowest latency; publish as above
+# How long, in seconds, wait_for_subscribers pauses before it asks again.
+_FIRST_PAUSE = 0.005
+_LAST_PAUSE = 0.1
 
 
-class Client:
+class Client(BlockingSession):
     """One session with a bus, for publishing and receiving on one thread.
 
         with fifobus.Client() as client:
@@ -98,16 +90,10 @@ class Client:
 
         Raises NoBroker, SessionRefused, InvalidName (of the will).
         """
-        self.mode = mode
+        core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
+        link = Link(core, directory, reconnect)
+        super().__init__(core, link, mode, receive_bytes_max)
         self._on_gap = on_gap
-        self._reconnect = reconnect
-        self._receive_bytes_max = receive_bytes_max
-        self._ahead_bytes = 0
-        self._open_batches = 0
-        self._last_look = 0.0
-        self._core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
-        self._events = self._core.events
-        self._link = Link(self._core, directory, reconnect)
         try:
             self._link.advance()
             if connect_timeout > 0:
@@ -115,13 +101,6 @@ class Client:
         except BaseException:
             self._link.close()
             raise
-
-    def _connect(self, deadline: float) -> None:
-        while self._core.state != State.OPEN:
-            if self._core.state == State.FAILED or time.monotonic() >= deadline:
-                raise self._core.failure
-            self._link.wait(deadline)
-            self._link.advance()
 
     def __enter__(self) -> "Client":
         return self
@@ -243,76 +222,7 @@ class Client:
         finally:
             self._core.forget(metadata.confirm_id)
 
-    def _send(
-        self, make_head: Callable[[], bytes], body: Buffer, timeout: Optional[float]
-    ) -> None:
-        wait = self.mode is Mode.BLOCKING
-        self._send_until(make_head, body, _deadline(timeout), wait)
-
-    def _send_until(
-        self,
-        make_head: Callable[[], bytes],
-        body: Buffer,
-        deadline: Optional[float],
-        wait: bool,
-    ) -> None:
-        core = self._core
-        while True:
-            if core.state is not State.OPEN:
-                self._await_session(deadline, wait)
-            # Also for the first message of a batch: what is gathered for a session that
-            # is over would be lost.
-            self._look_for_goodbye()
-            if core.state is not State.OPEN:
-                continue
-            head = make_head()
-            small = len(body) < UNCOPIED_BYTES
-            if self._open_batches and small and len(core.out) < BATCH_BYTES:
-                core.out += head
-                core.out += body
-                return
-            # What is left of earlier messages goes first, so that afterwards it is
-            # known whether any byte of this one was written.
-            if core.out:
-                self._flush_out(deadline, wait)
-                continue
-            parts = [head + body] if small else [head, body]
-            if core.state is State.OPEN and self._write_all(parts, deadline, wait):
-                return
             # The session was lost before any of it was taken: the next one gets it.
-
-    def _write_all(
-        self, parts: Sequence[Buffer], deadline: Optional[float], wait: bool
-    ) -> bool:
-        """False: the session was lost. Raises WouldBlock and TimedOut if nothing was
-        taken; what was begun is finished by later calls."""
-        session = self._core.sessions
-        rest = parts
-        begun = False
-        try:
-            while True:
-                written = self._link.write(rest)
-                begun = begun or written > 0
-                rest = without_front(rest, written) if written else rest
-                if not rest:
-                    return True
-                if not self._is_session(session):
-                    return False
-                if _has_passed(deadline) or not wait:
-                    if begun:
-                        return True
-                    raise self._given_up(wait)
-                self._await_room(deadline)
-        finally:
-            # Also when a signal's exception ends the wait: a frame that was begun must
-            # be finished.
-            if begun and rest and self._is_session(session):
-                for part in rest:
-                    self._core.out += part
-                self._link.watch_room(True)
-
-    def _is_session(self, number: int) -> bool:
-        return self._core.state is State.OPEN and self._core.sessions == number
 
     def flush(self, timeout: Optional[float] = None) -> None:
         """Writes what a batch or a partial write has left.
@@ -321,7 +231,7 @@ class Client:
         """
         self._check_open()
         self._link.advance()
-        self._flush_out(_deadline(timeout), self.mode is Mode.BLOCKING)
+        self._flush_out(deadline_of(timeout), self.mode is Mode.BLOCKING)
 
     def batch(self) -> "Batch":
         """Gathers messages, so that many cross the pipe in one write:
@@ -333,61 +243,6 @@ class Client:
         They go out at 64 KiB, at flush(), and at the end, which flushes.
         """
         return Batch(self)
-
-    def _flush_out(self, deadline: Optional[float], wait: bool = True) -> None:
-        """Returns when nothing is left, also because the session was lost."""
-        while not self._link.flush():
-            if self._core.state is not State.OPEN:
-                return
-            if _has_passed(deadline) or not wait:
-                self._link.watch_room(True)
-                raise self._given_up(wait)
-            self._await_room(deadline)
-        self._link.watch_room(False)
-
-    def _given_up(self, wait: bool) -> errors.FifobusError:
-        if wait:
-            return errors.TimedOut("the pipe is full: the broker waits for its readers")
-        return errors.WouldBlock(errno.EAGAIN, "the pipe is full, or no broker runs")
-
-    def _await_session(self, deadline: Optional[float], wait: bool) -> None:
-        core = self._core
-        while True:
-            self._link.advance()
-            if core.state is State.OPEN:
-                return
-            if core.state in (State.FAILED, State.CLOSED):
-                raise core.failure
-            if not wait:
-                raise self._given_up(wait)
-            if _has_passed(deadline):
-                raise errors.TimedOut(f"there is no session: {core.failure}")
-            if not self._read_ahead():
-                self._link.wait(deadline)
-
-    def _await_room(self, deadline: Optional[float]) -> None:
-        if not self._read_ahead():
-            self._link.wait(deadline, room=True, down=not self._is_full())
-
-    def _is_full(self) -> bool:
-        return self._ahead_bytes >= self._receive_bytes_max
-
-    def _read_ahead(self) -> bool:
-        """Reads while a call waits that is not receive; False: nothing was read."""
-        if self._is_full():
-            return False
-        read = self._link.read()
-        self._ahead_bytes += read
-        if read:
-            self._link.nudge(bool(self._events))
-        return read > 0
-
-    def _look_for_goodbye(self) -> None:
-        """For clients that only publish: the broker may have something to say."""
-        now = time.monotonic()
-        if now - self._last_look >= _LOOK_INTERVAL:
-            self._last_look = now
-            self._read_ahead()
 
     # Requests. They wait whatever the mode.
 
@@ -452,10 +307,10 @@ class Client:
     ) -> None:
         """Returns when so many sessions, groups and taps would get what is published on
         `topic` now. Raises TimedOut, Disconnected and InvalidName."""
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         pause = _FIRST_PAUSE
         while subscribers_of(self.stats(topic, _left(deadline)), topic) < count:
-            if _has_passed(deadline):
+            if has_passed(deadline):
                 raise errors.TimedOut(f'"{topic}" has fewer than {count} subscribers')
             time.sleep(min(pause, _left(deadline)))
             pause = min(2 * pause, _LAST_PAUSE)
@@ -520,32 +375,6 @@ class Client:
             timeout=timeout,
         )
 
-    def _ask(
-        self, ask: Callable[[], Request[Answer]], timeout: float, what: str
-    ) -> Answer:
-        deadline = time.monotonic() + timeout
-        self._check_open()
-        self._await_session(deadline, wait=True)
-        return self._answer(ask(), deadline, what)
-
-    def _answer(self, request: Request[Answer], deadline: float, what: str) -> Answer:
-        self._wait_until(lambda: request.done, deadline, what)
-        return request.answer()
-
-    def _wait_until(
-        self, done: Callable[[], bool], deadline: float, what: str
-    ) -> None:
-        while not done():
-            self._link.advance()
-            self._link.flush()
-            if done() or self._read_ahead():
-                continue
-            if self._core.state in (State.FAILED, State.CLOSED):
-                raise self._core.failure
-            if _has_passed(deadline):
-                raise errors.TimedOut(f"{what} did not come: {self._core.failure}")
-            self._link.wait(deadline, down=not self._is_full())
-
     # Receiving
 
     def receive(self, timeout: Optional[float] = None) -> Message:
@@ -554,7 +383,7 @@ class Client:
         Raises TimedOut, WouldBlock (not blocking), Disconnected: there is no session
         and none will be made.
         """
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         events = self._events
         while True:
             while events:
@@ -589,30 +418,6 @@ class Client:
             else:
                 self._fill(None, self.mode)
 
-    def _fill(self, deadline: Optional[float], mode: Mode) -> None:
-        """Returns when something may be in `_events`. REQUIRES: nothing is."""
-        link = self._link
-        self._ahead_bytes = 0
-        link.advance()
-        if self._core.out and not self._open_batches:
-            link.watch_room(not link.flush())
-        if link.read() or self._events:
-            return
-        if self._core.state in (State.FAILED, State.CLOSED):
-            raise self._core.failure
-        if mode is Mode.NON_BLOCKING:
-            link.nudge(False)
-            raise errors.WouldBlock(errno.EAGAIN, "no message is there now")
-        if _has_passed(deadline):
-            raise errors.TimedOut("no message came in time")
-        if mode is Mode.BLOCKING:
-            link.wait(deadline)
-
-    def _check_open(self) -> None:
-        if self._core.state is State.CLOSED:
-            raise self._core.failure
-
-
 class Batch:
     """What Client.batch() returns: gathers messages between `with` and its end."""
 
@@ -633,15 +438,6 @@ class Batch:
                 pass  # the rest goes out with later calls
 
 
-# How long, in seconds, wait_for_subscribers pauses before it asks again.
-_FIRST_PAUSE = 0.005
-_LAST_PAUSE = 0.1
-
-
-def _deadline(timeout: Optional[float]) -> Optional[float]:
-    return None if timeout is None else time.monotonic() + timeout
-
-
 def _left(deadline: Optional[float]) -> float:
     if deadline is None:
         return REQUEST_TIMEOUT
@@ -650,7 +446,3 @@ def _left(deadline: Optional[float]) -> float:
 
 def _or_default(timeout: Optional[float]) -> float:
     return REQUEST_TIMEOUT if timeout is None else timeout
-
-
-def _has_passed(deadline: Optional[float]) -> bool:
-    return deadline is not None and time.monotonic() >= deadline

@@ -12,37 +12,22 @@ import functools
 import logging
 import os
 from collections import deque
-from dataclasses import dataclass
-from typing import (
-    Any,
-    Callable,
-    Deque,
-    Dict,
-    Generic,
-    List,
-    Optional,
-    Tuple,
-    TypeVar,
-    Union,
-)
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
 from fifobus import control, errors, frames, topics
 from fifobus.control import GapReason, Level, Overflow, Verdict
 from fifobus.decoder import FrameDecoder
 from fifobus.message import (
-    AckOptions,
     Confirmation,
     Gap,
-    Headers,
     Message,
     Metadata,
     Will,
     header_pairs_of,
 )
+from fifobus.request import Request, SubscribeOptions, Subscription
 
 log = logging.getLogger("fifobus")
-
-Answer = TypeVar("Answer")
 
 # Heads of frames that are kept so that they need not be made again: a publisher's
 # topics times its payload sizes. Above it all are forgotten. Not tuned.
@@ -56,59 +41,6 @@ class State(enum.Enum):
     LEAVING = "leaving"  # the broker stops: nothing more is written, the rest is read
     FAILED = "failed"  # for good: refused, or lost and not to be made again
     CLOSED = "closed"  # by this side
-
-
-class Request(Generic[Answer]):
-    """A question that was asked, and its answer or failure once it is there."""
-
-    __slots__ = ("done", "_answer", "_error")
-
-    def __init__(self) -> None:
-        self.done = False
-        self._answer: Optional[Answer] = None
-        self._error: Optional[errors.FifobusError] = None
-
-    def succeed(self, answer: Answer) -> None:
-        self._answer = answer
-        self.done = True
-
-    def fail(self, error: errors.FifobusError) -> None:
-        self._error = error
-        self.done = True
-
-    def answer(self) -> Answer:
-        """REQUIRES: done. Raises what it failed with."""
-        if self._error is not None:
-            raise self._error
-        return self._answer  # type: ignore[return-value]
-
-
-@dataclass
-class SubscribeOptions:
-    """How one pattern is subscribed to."""
-
-    # Do not begin with the retained values of matching topics.
-    skip_retained: bool = False
-    # Share the pattern's messages with all who name the same group: one gets each.
-    group: str = ""
-    # Of a group only: messages are to be answered by ack() or retry().
-    acks: Optional[AckOptions] = None
-
-    def frame(self, pattern: str, request_id: int) -> control.Subscribe:
-        acks = None
-        if self.acks is not None:
-            millis = round(self.acks.timeout * 1000)
-            acks = control.Acks(self.acks.unacked_max, millis, self.acks.deliveries_max)
-        return control.Subscribe(
-            request_id, pattern, self.skip_retained, self.group, acks
-        )
-
-
-class _Subscription:
-    def __init__(self, pattern: str, options: SubscribeOptions) -> None:
-        self.pattern = pattern
-        self.options = options
-        self.request: Request[None] = Request()
 
 
 Event = Union[Message, Gap]
@@ -155,7 +87,7 @@ class Core:
         # The broker stops: the Link is to write what it can, and to call leave().
         self.goodbye_received = False
         self._last_id = 0
-        self._subscriptions: Dict[SubscriptionKey, _Subscription] = {}
+        self._subscriptions: Dict[SubscriptionKey, Subscription] = {}
         self._requests: Dict[int, Request[Any]] = {}
         self._confirms: Dict[int, Request[Confirmation]] = {}
         self._replies: Dict[str, Request[Message]] = {}
@@ -305,7 +237,7 @@ class Core:
         key = (pattern, options.group)
         entry = self._subscriptions.get(key)
         if entry is None:
-            entry = self._subscriptions[key] = _Subscription(pattern, options)
+            entry = self._subscriptions[key] = Subscription(pattern, options)
             self._send_subscribe(entry)
         return entry.request
 
@@ -347,7 +279,7 @@ class Core:
         self.out += control.frame_of(frame_of_id(self._last_id))
         return request
 
-    def _send_subscribe(self, entry: _Subscription) -> None:
+    def _send_subscribe(self, entry: Subscription) -> None:
         if self.state == State.FAILED:
             entry.request.fail(self.failure)
         elif self.state == State.OPEN:

@@ -72,10 +72,18 @@ class FrameDecoder:
             if self._frame_bytes < _MEMORY_BYTES or self._frame_bytes == _NEVER:
                 self._change_memory(_MEMORY_BYTES)
         at = self._rest_bytes
-        return self._memory[at : at + max(missing, _READ_BYTES)]
+        size = max(missing, _READ_BYTES)
+        # In a stream of equal large frames reads end where frames do, so that no rest
+        # is to be moved.
+        if self._is_large(self._frame_bytes):
+            if missing > _READ_BYTES // 2:
+                size = missing
+            elif at == 0:
+                size = (_READ_BYTES // self._frame_bytes + 1) * self._frame_bytes
+        return self._memory[at : at + size]
 
     def filled(self, size: int) -> None:
-        """Takes what was read to space(). Raises BadFrame, after which it is useless."""
+        """Takes what was read to space(). After a BadFrame it is useless."""
         memory, end = self._memory, self._rest_bytes + size
         at = 0
         while True:
