@@ -16,11 +16,11 @@ class Terminal:
 
     def __init__(self, columns, rows):
         self._folder = tempfile.mkdtemp(dir="/dev/shm", prefix="fifobus-tmux-")
-        self._environment = dict(os.environ, TMUX_TMPDIR=self._folder, PS1="$ ")
+        self._environment = dict(os.environ, TMUX_TMPDIR=self._folder)
         self._environment.pop("TMUX", None)
         size = ["-x", str(columns), "-y", str(rows)]
         self.tmux("-f", "/dev/null", "new-session", "-d", *size, "/bin/sh")
-        self.wait_for("$ ")
+        await_condition(lambda: any(self.lines()), "the prompt")
 
     def tmux(self, *arguments):
         return subprocess.run(
@@ -87,7 +87,7 @@ class TopTest(unittest.TestCase):
                     terminal.type("Tab")
                     terminal.wait_for("fifobus top: clients", "CLIENT")
                     terminal.type("Tab")
-                    terminal.wait_for("fifobus top: counters", "messages_published")
+                    terminal.wait_for("fifobus top: counters", "frames_refused")
                     terminal.type("q")
                     self.assertTrue(terminal.is_restored())
 
@@ -158,10 +158,9 @@ class TopTest(unittest.TestCase):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             with self.subTest(number=number), Bus(), Terminal(80, 24) as terminal:
                 terminal.top()
-                pane = terminal.tmux("display-message", "-p", "#{pane_pid}").strip()
-                subprocess.run(
-                    ["pkill", f"-{int(number)}", "-P", pane, "fifobus"], check=True
-                )
+                with fifobus.Client() as client:
+                    pids = {s.client_name: s.pid for s in client.stats().sessions}
+                os.kill(pids["fifobus top"], number)
                 self.assertTrue(terminal.is_restored())
 
     def test_it_outlives_the_broker(self):
