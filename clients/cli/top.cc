@@ -42,8 +42,7 @@ struct TopOptions {
 // What the keys change, and what the broker has said last.
 class Top {
  public:
-  Top(Client& client, const TopOptions& options)
-      : client_(client), options_(options) {}
+  explicit Top(Client& client) : client_(client) {}
 
   // Asks the broker.
   void Sample() {
@@ -161,7 +160,6 @@ class Top {
   }
 
   Client& client_;
-  const TopOptions& options_;
   BusView view_;
   std::optional<absl::Time> sampled_;
   std::string trouble_;  // why there is nothing new; empty: there is
@@ -217,7 +215,7 @@ Exit RunTop(const TopOptions& options) {
   auto client = ConnectClient(options.bus, "fifobus top");
   if (!client.ok()) return Fail(client.status());
   const UniqueFd signals = CatchSignals();
-  Top top(**client, options);
+  Top top(**client);
   Run(top, options, signals);
   return kDone;
 }
