@@ -165,7 +165,8 @@ std::string ProcessTrouble(uint32_t pid) {
 
 std::string CountText(uint64_t count, std::string_view what) {
   std::string digits = fmt::format("{}", count);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
+  for (size_t at = digits.size(); at > 3; at -= 3)
+    digits.insert(at - 3, 1, ',');
   return fmt::format("{} {}{}", digits, what, count == 1 ? "" : "s");
 }
 
