@@ -86,11 +86,13 @@ absl::Status Broker::StartWorkers() {
   // A spinning worker needs a core of its own, and one is left to the clients.
   const int spinning =
       std::max(0, static_cast<int>(std::thread::hardware_concurrency()) - 1);
+  const AdaptiveSpin spin = parts_.options.busy_poll > absl::ZeroDuration()
+                                ? AdaptiveSpin::Always(parts_.options.busy_poll)
+                                : AdaptiveSpin(parts_.options.adaptive_spin);
   for (int i = 0; i < count; ++i) {
-    auto worker = Worker::Start(
-        i, parts_.options,
-        i < spinning ? parts_.options.busy_poll : absl::ZeroDuration(),
-        &parts_.pipe_growth);
+    auto worker =
+        Worker::Start(i, parts_.options, i < spinning ? spin : AdaptiveSpin(),
+                      &parts_.pipe_growth);
     if (!worker.ok()) return worker.status();
     parts_.routers.push_back(
         std::make_unique<Router>(parts_.options, parts_.table, parts_.counters,

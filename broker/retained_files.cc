@@ -27,7 +27,7 @@ constexpr std::string_view kLast = ".last";
 absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
     const BusDirectory& bus, RetainedStore& store, const BrokerOptions& options,
     Counters& counters) {
-  auto loop = EventLoop::Create(absl::ZeroDuration());
+  auto loop = EventLoop::Create(AdaptiveSpin());
   if (!loop.ok()) return loop.status();
   auto files = std::unique_ptr<RetainedFiles>(
       new RetainedFiles(bus, store, options, counters, *std::move(loop)));

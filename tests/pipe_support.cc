@@ -90,7 +90,7 @@ bool PipesMayGrow() {
 }
 
 TestWorker::TestWorker(const BrokerOptions& options) {
-  auto worker = Worker::Start(0, options, absl::ZeroDuration(), nullptr);
+  auto worker = Worker::Start(0, options, AdaptiveSpin(), nullptr);
   EXPECT_TRUE(worker.ok()) << worker.status();
   worker_ = *std::move(worker);
 }

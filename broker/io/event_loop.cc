@@ -1,5 +1,6 @@
 #include "broker/io/event_loop.h"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -14,9 +15,6 @@
 
 namespace fifobus {
 namespace {
-
-// Events fetched at once; more come in the next round. Not tuned.
-constexpr size_t kEventsMax = 64;
 
 // The wake-up descriptor's place in epoll; no slot has generation 0.
 constexpr uint64_t kWakeKey = 0;
@@ -48,7 +46,7 @@ EventLoop::Registration RegistrationOf(uint64_t key) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
-    absl::Duration busy_poll) {
+    const AdaptiveSpin& spin) {
   UniqueFd epoll_fd(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_fd.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
   UniqueFd wake_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -61,14 +59,14 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
     return absl::ErrnoToStatus(errno, "epoll_ctl eventfd");
   }
   return std::unique_ptr<EventLoop>(
-      new EventLoop(std::move(epoll_fd), std::move(wake_fd), busy_poll));
+      new EventLoop(std::move(epoll_fd), std::move(wake_fd), spin));
 }
 
 EventLoop::EventLoop(UniqueFd epoll_fd, UniqueFd wake_fd,
-                     absl::Duration busy_poll)
+                     const AdaptiveSpin& spin)
     : epoll_fd_(std::move(epoll_fd)),
       wake_fd_(std::move(wake_fd)),
-      busy_poll_(busy_poll) {}
+      spin_(spin) {}
 
 void EventLoop::Run() {
   while (true) {
@@ -200,29 +198,44 @@ int EventLoop::SleepMillis() {
 }
 
 void EventLoop::Wait() {
-  if (busy_poll_ > absl::ZeroDuration() && ready_.empty()) {
-    const absl::Duration end = MonotonicTime() + busy_poll_;
-    do {
-      if (PollEvents(0) > 0) return;
-      MutexLock lock(mutex_);
-      if (!posted_.empty()) return;
-    } while (MonotonicTime() < end);
+  if (!ready_.empty()) {
+    DeliverEvents(FetchEvents(0));
+    return;
   }
-  PollEvents(SleepMillis());
+  const absl::Duration begin = MonotonicTime();
+  const bool spins = spin_.Pays();
+  int count = spins ? Spin(begin + spin_.limit()) : 0;
+  if (count == 0) count = FetchEvents(SleepMillis());
+  spin_.Came(MonotonicTime() - begin, spins);
+  DeliverEvents(count);
 }
 
-int EventLoop::PollEvents(int timeout_millis) {
-  std::array<epoll_event, kEventsMax> events;
-  const int count = epoll_wait(epoll_fd_.get(), events.data(),
-                               static_cast<int>(events.size()), timeout_millis);
+int EventLoop::Spin(absl::Duration end) {
+  do {
+    const int count = FetchEvents(0);
+    if (count > 0) return count;
+    MutexLock lock(mutex_);
+    if (!posted_.empty()) return 0;
+    sched_yield();  // a client may want this core
+  } while (MonotonicTime() < end);
+  return 0;
+}
+
+int EventLoop::FetchEvents(int timeout_millis) {
+  const int count =
+      epoll_wait(epoll_fd_.get(), events_.data(),
+                 static_cast<int>(events_.size()), timeout_millis);
   FIFOBUS_CHECK(count >= 0 || errno == EINTR);
   ++rounds_;
+  return std::max(count, 0);
+}
+
+void EventLoop::DeliverEvents(int count) {
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 == kWakeKey) continue;
-    Slot* slot = Find(RegistrationOf(events[i].data.u64));
-    if (slot != nullptr) slot->pollable->OnEvents(events[i].events);
+    if (events_[i].data.u64 == kWakeKey) continue;
+    Slot* slot = Find(RegistrationOf(events_[i].data.u64));
+    if (slot != nullptr) slot->pollable->OnEvents(events_[i].events);
   }
-  return count;
 }
 
 EventLoop::Slot* EventLoop::Find(const Registration& registration) {

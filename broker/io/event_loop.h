@@ -1,6 +1,10 @@
 #ifndef FIFOBUS_BROKER_IO_EVENT_LOOP_H_
 #define FIFOBUS_BROKER_IO_EVENT_LOOP_H_
 
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,6 +16,7 @@
 #include "absl/time/time.h"
 #include "broker/base/mutex.h"
 #include "broker/base/unique_fd.h"
+#include "broker/io/adaptive_spin.h"
 
 namespace fifobus {
 
@@ -47,9 +52,9 @@ class EventLoop {
     uint32_t generation = 0;  // 0: not registered
   };
 
-  // Before it sleeps, an idle loop polls for as long as `busy_poll`.
+  // `spin` is what it does before it sleeps.
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create(
-      absl::Duration busy_poll);
+      const AdaptiveSpin& spin);
 
   // Runs until Stop.
   void Run();
@@ -86,27 +91,35 @@ class EventLoop {
   uint64_t rounds() const { return rounds_; }
 
  private:
+  // Fetched at once; more come in the next round. Not tuned.
+  static constexpr size_t kEventsMax = 64;
+
   struct Slot {
     Pollable* pollable = nullptr;
     uint32_t generation = 1;
     bool ready = false;
   };
 
-  EventLoop(UniqueFd epoll_fd, UniqueFd wake_fd, absl::Duration busy_poll);
+  EventLoop(UniqueFd epoll_fd, UniqueFd wake_fd, const AdaptiveSpin& spin);
 
   void RunPosted();
   void RunTimers();
   void RunReady();
   void Wait();
+  // Polls until there is something to do or `end` has come. How many events.
+  int Spin(absl::Duration end);
   // Milliseconds until there is something to do; 0: now; -1: never.
   int SleepMillis();
-  int PollEvents(int timeout_millis);
+  // How many events there are now, waiting for them at most so long.
+  int FetchEvents(int timeout_millis);
+  void DeliverEvents(int count);
   Slot* Find(const Registration& registration);
 
   const UniqueFd epoll_fd_;
   const UniqueFd wake_fd_;
-  const absl::Duration busy_poll_;
+  AdaptiveSpin spin_;
 
+  std::array<epoll_event, kEventsMax> events_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   std::vector<Registration> ready_;

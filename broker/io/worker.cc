@@ -7,9 +7,9 @@
 
 namespace fifobus {
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
-    int index, const BrokerOptions& options, absl::Duration busy_poll,
+    int index, const BrokerOptions& options, const AdaptiveSpin& spin,
     PipeGrowth* growth) {
-  auto loop = EventLoop::Create(busy_poll);
+  auto loop = EventLoop::Create(spin);
   if (!loop.ok()) return loop.status();
   auto staging = StagingPipe::Create(growth);
   if (!staging.ok()) return staging.status();

@@ -23,7 +23,7 @@ class Worker {
   // The thread runs from now on. `growth` must live as long as this; null:
   // staging keeps the size that a pipe has.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(
-      int index, const BrokerOptions& options, absl::Duration busy_poll,
+      int index, const BrokerOptions& options, const AdaptiveSpin& spin,
       PipeGrowth* growth);
 
   // Ends the thread after what is posted.

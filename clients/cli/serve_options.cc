@@ -33,8 +33,12 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
   serve.add_option("--workers", broker.workers, "threads [one for each core]")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
+  AddDuration(serve, "--adaptive-spin", broker.adaptive_spin,
+              "how long an idle worker spins before it sleeps, while messages "
+              "come that fast; 0: not at all [100us]");
   AddDuration(serve, "--busy-poll", broker.busy_poll,
-              "how long an idle worker spins before it sleeps [0s]");
+              "how long an idle worker spins before it sleeps, whatever comes "
+              "[0s]");
   AddDuration(serve, "--stall-timeout", broker.stall_timeout,
               "how long a full subscriber may hold up publishers before its "
               "oldest messages are dropped [1s]");

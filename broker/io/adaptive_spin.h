@@ -1,0 +1,35 @@
+#ifndef FIFOBUS_BROKER_IO_ADAPTIVE_SPIN_H_
+#define FIFOBUS_BROKER_IO_ADAPTIVE_SPIN_H_
+
+#include "absl/time/time.h"
+
+namespace fifobus {
+
+// Whether a loop that has nothing to do polls for a moment before it sleeps:
+// only while what it waits for has come so soon lately. Polling saves waking a
+// core, which takes many times as long as moving a small message.
+class AdaptiveSpin {
+ public:
+  // Never polls.
+  AdaptiveSpin() = default;
+  // Polls for `limit`, while that pays.
+  explicit AdaptiveSpin(absl::Duration limit) : limit_(limit) {}
+  // Polls for `limit` each time.
+  static AdaptiveSpin Always(absl::Duration limit);
+
+  absl::Duration limit() const { return limit_; }
+  bool Pays() const { return always_ || score_ > 0; }
+
+  // Something came `waited` after the loop had nothing to do. `spun`: it began
+  // by polling.
+  void Came(absl::Duration waited, bool spun);
+
+ private:
+  absl::Duration limit_ = absl::ZeroDuration();
+  bool always_ = false;
+  int score_ = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_ADAPTIVE_SPIN_H_
