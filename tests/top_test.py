@@ -20,7 +20,11 @@ class Terminal:
         self._environment.pop("TMUX", None)
         size = ["-x", str(columns), "-y", str(rows)]
         self.tmux("-f", "/dev/null", "new-session", "-d", *size, "/bin/sh")
-        await_condition(lambda: any(self.lines()), "the prompt")
+        try:
+            await_condition(lambda: any(self.lines()), "the prompt")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def tmux(self, *arguments):
         return subprocess.run(
@@ -88,6 +92,10 @@ class TopTest(unittest.TestCase):
                     terminal.wait_for("fifobus top: clients", "CLIENT")
                     terminal.type("Tab")
                     terminal.wait_for("fifobus top: counters", "frames_refused")
+                    terminal.type("h")
+                    terminal.wait_for("sort by another column")
+                    terminal.type("Escape")
+                    terminal.wait_for("frames_refused")
                     terminal.type("q")
                     self.assertTrue(terminal.is_restored())
 
@@ -176,6 +184,17 @@ class TopTest(unittest.TestCase):
             terminal.wait_for("NO BROKER")
             terminal.type("q")
             self.assertTrue(terminal.is_restored())
+
+    def test_an_interval_of_nothing_is_refused(self):
+        for command in ("top", "info", "why", "metrics"):
+            done = subprocess.run(
+                [binary("fifobus"), command, "--interval", "0"],
+                capture_output=True,
+                check=False,
+                text=True,
+            )
+            self.assertEqual(done.returncode, 2, command)
+            self.assertIn('"0" is too short; it is at least 1ms', done.stderr)
 
     def test_without_a_terminal_it_says_so(self):
         with Bus():

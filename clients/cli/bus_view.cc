@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -74,12 +75,14 @@ absl::StatusOr<BusView> ViewBus(Client& client, const std::string& dir,
   auto stats = client.Stats();
   if (!stats.ok()) return stats.status();
   view.before = *std::move(stats);
-  const absl::Time begin = absl::Now();
+  const auto begin = std::chrono::steady_clock::now();
   absl::SleepFor(interval);
   stats = client.Stats();
   if (!stats.ok()) return stats.status();
   view.now = *std::move(stats);
-  view.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  view.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+          .count();
   return view;
 }
 

@@ -28,21 +28,32 @@ Exit Fail(const absl::Status& status) {
 }
 
 CLI::Option* AddDuration(CLI::App& app, const std::string& name,
-                         absl::Duration& duration, const std::string& text) {
+                         absl::Duration& duration, const std::string& text,
+                         absl::Duration least) {
   return app
       .add_option_function<std::string>(
           name,
-          [&duration](const std::string& value) {
+          [&duration, least](const std::string& value) {
             absl::Duration parsed;
             if (!ParseDuration(value, parsed) ||
                 parsed < absl::ZeroDuration()) {
               throw CLI::ValidationError(fmt::format(
                   "\"{}\" is not a duration; examples: 500ms 2s 1.5m", value));
             }
+            if (parsed < least) {
+              throw CLI::ValidationError(
+                  fmt::format("\"{}\" is too short; it is at least {}", value,
+                              absl::FormatDuration(least)));
+            }
             duration = parsed;
           },
           text)
       ->type_name("DURATION");
+}
+
+CLI::Option* AddInterval(CLI::App& app, absl::Duration& interval,
+                         const std::string& text) {
+  return AddDuration(app, "--interval", interval, text, absl::Milliseconds(1));
 }
 
 void BusOptions::AddTo(CLI::App& app) {

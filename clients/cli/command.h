@@ -26,9 +26,14 @@ enum Exit {
 // DeadlineExceeded.
 Exit Fail(const absl::Status& status);
 
-// Adds an option that takes a duration: "1.5s", "200ms", "2m", or seconds.
+// Adds an option that takes a duration: "1.5s", "200ms", "2m", or seconds. A
+// shorter one than `least` is refused.
 CLI::Option* AddDuration(CLI::App& app, const std::string& name,
-                         absl::Duration& duration, const std::string& text);
+                         absl::Duration& duration, const std::string& text,
+                         absl::Duration least = absl::ZeroDuration());
+// How often to do something: at most 1000 times a second.
+CLI::Option* AddInterval(CLI::App& app, absl::Duration& interval,
+                         const std::string& text);
 
 // The options of every command that talks to a broker. Lives as long as the
 // parser.

@@ -256,8 +256,7 @@ void AddInfo(CLI::App& app, Exit& exit) {
                   "a topic, a client's name or its session's number, a tap "
                   "(greetings.out/me), a group")
       ->required();
-  AddDuration(info, "--interval", options->interval,
-              "what rates are measured over [1s]");
+  AddInterval(info, options->interval, "what rates are measured over [1s]");
   info.add_flag("--json", options->json, "one JSON object");
   Explain(
       info,

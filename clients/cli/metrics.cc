@@ -164,8 +164,7 @@ void AddMetrics(CLI::App& app, Exit& exit) {
                       "write this file, again and again, for the textfile "
                       "collector of node_exporter; removed at the end")
           ->type_name("FILE.prom");
-  AddDuration(metrics, "--interval", options->interval,
-              "how often the file is written [15s]")
+  AddInterval(metrics, options->interval, "how often the file is written [15s]")
       ->needs(textfile);
   Explain(metrics,
           "It is a client of the bus, and outlives the broker: fifobus_up says "

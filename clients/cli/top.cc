@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "absl/time/clock.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
 #include "clients/cli/bus_view.h"
@@ -31,8 +33,21 @@ constexpr absl::Duration kAnswerPatience = absl::Milliseconds(300);
 
 constexpr int kEscape = 27;
 
+using Clock = std::chrono::steady_clock;
+
 constexpr char kKeys[] =
-    "tab pane  <> sort  r reverse  / filter  p pause  arrows scroll  q quit";
+    "tab pane  <> sort  r reverse  / filter  p pause  h help  q quit";
+
+// Below the summary, while it is asked for; and in the manual.
+constexpr char kHelp[] =
+    "  tab      the next pane: topics, clients, counters\n"
+    "  < and >  sort by another column, marked by *\n"
+    "  r        sort the other way round\n"
+    "  /        show only rows with this text or pid; esc: all\n"
+    "  p        pause\n"
+    "  arrows   scroll, as do page up and down, and home\n"
+    "  h or ?   show these keys; any key: back\n"
+    "  q        quit";
 
 struct TopOptions {
   BusOptions bus;
@@ -42,12 +57,14 @@ struct TopOptions {
 // What the keys change, and what the broker has said last.
 class Top {
  public:
-  explicit Top(Client& client) : client_(client) {}
+  // `dir` as the options have it.
+  Top(Client& client, std::string dir)
+      : client_(client), dir_option_(std::move(dir)) {}
 
   // Asks the broker.
   void Sample() {
     auto stats = client_.Stats(kAnswerPatience);
-    const absl::Time now = absl::Now();
+    const Clock::time_point now = Clock::now();
     if (!stats.ok()) {
       trouble_ = std::string(stats.status().message());
       return;
@@ -55,7 +72,9 @@ class Top {
     trouble_.clear();
     view_.before = std::move(view_.now);
     view_.now = *std::move(stats);
-    view_.seconds = sampled_ ? absl::ToDoubleSeconds(now - *sampled_) : 0;
+    view_.dir = FindBus(dir_option_).value_or("");
+    view_.seconds =
+        sampled_ ? std::chrono::duration<double>(now - *sampled_).count() : 0;
     sampled_ = now;
   }
 
@@ -73,7 +92,11 @@ class Top {
       contents.footer = fmt::format("filter \"{}\", esc clears it  {}",
                                     choice().filter, kKeys);
     }
-    contents.table = &table;
+    if (helping_) {
+      contents.text = absl::StrSplit(kHelp, '\n');
+    } else {
+      contents.table = &table;
+    }
     contents.sort_column = choice().sort_column;
     contents.first_row = first_row_;
     screen.Draw(contents);
@@ -85,6 +108,7 @@ class Top {
       OnTyped(key);
       return true;
     }
+    if (std::exchange(helping_, false)) return key != 'q';
     switch (key) {
       case 'q':
         return false;
@@ -111,6 +135,10 @@ class Top {
       case 'p':
         paused_ = !paused_;
         break;
+      case 'h':
+      case '?':
+        helping_ = true;
+        break;
       default:
         Scroll(key, page);
     }
@@ -127,6 +155,7 @@ class Top {
                                                            "counters"};
     std::string heading =
         fmt::format("fifobus top: {}", kNames[static_cast<size_t>(pane_)]);
+    if (!view_.dir.empty()) heading += fmt::format(" of {}", view_.dir);
     if (paused_) heading += ", paused";
     if (!trouble_.empty()) {
       heading += fmt::format(", NO BROKER, trying again: {}", trouble_);
@@ -160,8 +189,9 @@ class Top {
   }
 
   Client& client_;
+  const std::string dir_option_;
   BusView view_;
-  std::optional<absl::Time> sampled_;
+  std::optional<Clock::time_point> sampled_;
   std::string trouble_;  // why there is nothing new; empty: there is
   TopPane pane_ = TopPane::kTopics;
   // Topics by rate, clients by what is queued, counters by name.
@@ -171,6 +201,7 @@ class Top {
   size_t first_row_ = 0;
   bool typing_ = false;
   bool paused_ = false;
+  bool helping_ = false;
 };
 
 // Readable when the process is to end.
@@ -186,19 +217,21 @@ UniqueFd CatchSignals() {
 
 void Run(Top& top, const TopOptions& options, const UniqueFd& signals) {
   TopScreen screen;
-  absl::Time next = absl::Now();
+  const auto interval = absl::ToChronoMilliseconds(options.interval);
+  Clock::time_point next = Clock::now();
   while (true) {
-    if (absl::Now() >= next) {
+    if (Clock::now() >= next) {
       if (!top.paused()) top.Sample();
-      next = absl::Now() + options.interval;
+      next = Clock::now() + interval;
     }
     top.Draw(screen);
     std::array<pollfd, 2> fds = {
         {{STDIN_FILENO, POLLIN, 0}, {signals.get(), POLLIN, 0}}};
-    const int millis = static_cast<int>(absl::ToInt64Milliseconds(
-        std::clamp(absl::Ceil(next - absl::Now(), absl::Milliseconds(1)),
-                   absl::ZeroDuration(), absl::Hours(1))));
-    (void)poll(fds.data(), fds.size(), millis);
+    constexpr std::chrono::milliseconds kLongest = std::chrono::hours(1);
+    const auto left = std::clamp(
+        std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()),
+        std::chrono::milliseconds(0), kLongest);
+    (void)poll(fds.data(), fds.size(), static_cast<int>(left.count()));
     // A terminal that is gone is a reason to end as well.
     if (fds[1].revents != 0 || (fds[0].revents & (POLLHUP | POLLERR)) != 0) {
       return;
@@ -215,7 +248,7 @@ Exit RunTop(const TopOptions& options) {
   auto client = ConnectClient(options.bus, "fifobus top");
   if (!client.ok()) return Fail(client.status());
   const UniqueFd signals = CatchSignals();
-  Top top(**client);
+  Top top(**client, options.bus.dir);
   Run(top, options, signals);
   return kDone;
 }
@@ -227,20 +260,13 @@ void AddTop(CLI::App& app, Exit& exit) {
       "top", "watch topics, clients and counters in the terminal");
   auto options = std::make_shared<TopOptions>();
   options->bus.AddTo(top);
-  AddDuration(top, "--interval", options->interval,
-              "how often the broker is asked [1s]");
+  AddInterval(top, options->interval, "how often the broker is asked [1s]");
   Explain(top,
           "Three panes: topics, clients (sessions, taps and groups), and the "
           "broker's counters. Subscribers that are stalled or stuck are bold. "
           "It goes on when the broker is away, and says so.\n\n"
-          "Keys:\n"
-          "  tab      the next pane\n"
-          "  < and >  sort by another column, marked by *\n"
-          "  r        sort the other way round\n"
-          "  /        show only rows with this text; esc: all\n"
-          "  p        pause\n"
-          "  arrows   scroll, as do page up and down, and home\n"
-          "  q        quit");
+          "Keys:\n" +
+              std::string(kHelp));
   top.callback([options, &exit] { exit = RunTop(*options); });
 }
 

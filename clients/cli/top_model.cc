@@ -79,7 +79,7 @@ void AddClient(const BusView& view, std::string name, TopCell pid,
 TopTable Clients(const BusView& view) {
   TopTable table;
   table.columns = {{"CLIENT", kNameWidth, true},
-                   {"PID", 7},
+                   {"PID", 7, false, true},
                    {"STATE", 19, true},
                    {"QUEUED", 8},
                    {"BYTES", 9},
@@ -138,8 +138,9 @@ void Filter(const std::string& wanted, TopTable& table) {
   if (wanted.empty()) return;
   std::erase_if(table.rows, [&](const TopRow& row) {
     for (size_t i = 0; i < row.cells.size(); ++i) {
-      const bool shows = table.columns[i].is_text || i == 1;  // the pid
-      if (shows && row.cells[i].text.find(wanted) != std::string::npos) {
+      const TopColumn& column = table.columns[i];
+      if ((column.is_text || column.is_pid) &&
+          row.cells[i].text.find(wanted) != std::string::npos) {
         return false;
       }
     }

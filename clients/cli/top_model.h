@@ -18,6 +18,7 @@ struct TopColumn {
   std::string title;
   size_t width = 0;      // of the narrowest column that is worth showing
   bool is_text = false;  // left-aligned, and sorted from A on
+  bool is_pid = false;   // a filter finds it as it finds text
 };
 
 struct TopCell {
@@ -39,7 +40,7 @@ struct TopTable {
 struct TopChoice {
   size_t sort_column = 0;
   bool reversed = false;  // the other way round than usual
-  std::string filter;     // rows with this in a text cell; empty: all
+  std::string filter;     // rows with this in a text or pid; empty: all
 };
 
 // The columns of a pane never change.

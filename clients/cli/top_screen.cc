@@ -54,7 +54,7 @@ absl::Status TopScreen::Check() {
   if (!known || cursor_address == nullptr) {
     return absl::FailedPreconditionError(
         "the terminal named by $TERM cannot move its cursor, which top needs; "
-        "there is fifobus ls");
+        "for scripts there is fifobus ls --json");
   }
   return absl::OkStatus();
 }
@@ -79,6 +79,9 @@ void TopScreen::Draw(const Contents& contents) {
   erase();
   Put(0, contents.heading, A_BOLD);
   Put(1, contents.summary);
+  for (size_t i = 0; i < contents.text.size(); ++i) {
+    if (i < RowsOfTable()) Put(2 + static_cast<int>(i), contents.text[i]);
+  }
   if (contents.table != nullptr) {
     const TopTable& table = *contents.table;
     const auto width = static_cast<size_t>(COLS);

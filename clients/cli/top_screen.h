@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "clients/cli/top_model.h"
@@ -26,6 +27,7 @@ class TopScreen {
     std::string heading;
     std::string summary;
     std::string footer;
+    std::vector<std::string> text;  // lines below the summary
     const TopTable* table = nullptr;
     size_t sort_column = 0;
     size_t first_row = 0;

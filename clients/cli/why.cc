@@ -239,8 +239,7 @@ void AddWhy(CLI::App& app, Exit& exit) {
   options->bus.AddTo(why);
   why.add_option("TOPIC", options->topic, "such as sensors/kitchen/temp")
       ->required();
-  AddDuration(why, "--interval", options->interval,
-              "what rates are measured over [1s]");
+  AddInterval(why, options->interval, "what rates are measured over [1s]");
   Explain(why,
           "Examples:\n"
           "  fifobus why sensors/kitchen/temp");
