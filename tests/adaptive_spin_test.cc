@@ -13,19 +13,45 @@ void Wait(AdaptiveSpin& spin, absl::Duration waited, int times = 1) {
   for (int i = 0; i < times; ++i) spin.Came(waited, spin.Pays());
 }
 
-TEST(AdaptiveSpinTest, DoesNotSpinUntilSomethingCameSoon) {
+TEST(AdaptiveSpinTest, DoesNotSpinUntilThingsCameSoon) {
   AdaptiveSpin spin(kLimit);
   EXPECT_FALSE(spin.Pays());
-  Wait(spin, 2 * kLimit);  // of which waking took some
+  Wait(spin, 2 * kLimit, 3);  // of which waking took some
+  EXPECT_FALSE(spin.Pays());
+  Wait(spin, 2 * kLimit);
   EXPECT_TRUE(spin.Pays());
 }
 
 TEST(AdaptiveSpinTest, GoesOnWhileThingsComeInTime) {
   AdaptiveSpin spin(kLimit);
-  for (int i = 0; i < 100; ++i) {
+  int spun = 0;
+  for (int i = 0; i < 10000; ++i) {
+    if (spin.Pays()) ++spun;
     Wait(spin, kLimit);
-    EXPECT_TRUE(spin.Pays());
   }
+  EXPECT_GE(spun, 9800);
+}
+
+TEST(AdaptiveSpinTest, DoesNotSpinWhereSleepingServesAsWell) {
+  AdaptiveSpin spin(kLimit);
+  Wait(spin, absl::Microseconds(5), 1000);
+  EXPECT_FALSE(spin.Pays());
+}
+
+TEST(AdaptiveSpinTest, NoticesThatSleepingServesAsWellByNow) {
+  AdaptiveSpin spin(kLimit);
+  Wait(spin, kLimit, 100);
+  ASSERT_TRUE(spin.Pays());
+  Wait(spin, absl::Microseconds(5), 1000);
+  EXPECT_FALSE(spin.Pays());
+}
+
+TEST(AdaptiveSpinTest, LeavesTheCoreToOthersThatWantIt) {
+  AdaptiveSpin spin(kLimit);
+  Wait(spin, kLimit, 100);
+  ASSERT_TRUE(spin.Pays());
+  for (int i = 0; i < 3; ++i) spin.CoreWasWanted();
+  EXPECT_FALSE(spin.Pays());
 }
 
 TEST(AdaptiveSpinTest, OneLateArrivalAmongManyIsForgiven) {

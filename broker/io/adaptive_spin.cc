@@ -11,7 +11,20 @@ constexpr int kInVain = 4;
 constexpr int kScoreMax = 8;
 constexpr int kScoreMin = -32;
 
+// A sleep that was over so soon did not wake another core, which takes longer:
+// publisher and worker share one, or there was hardly a wait. Then spinning
+// gains nothing, and drives the clients to the other core.
+constexpr absl::Duration kCheapWake = absl::Microseconds(15);
+
+// Of so many waits the first few sleep, to see whether waking is cheap by now.
+constexpr unsigned kWaitsOfARound = 256;
+constexpr unsigned kSleepsOfARound = 4;
+
 }  // namespace
+
+bool AdaptiveSpin::Pays() const {
+  return always_ || (score_ > 0 && waits_ % kWaitsOfARound >= kSleepsOfARound);
+}
 
 AdaptiveSpin AdaptiveSpin::Always(absl::Duration limit) {
   AdaptiveSpin spin(limit);
@@ -20,10 +33,16 @@ AdaptiveSpin AdaptiveSpin::Always(absl::Duration limit) {
 }
 
 void AdaptiveSpin::Came(absl::Duration waited, bool spun) {
+  ++waits_;
   // To be woken from sleep takes about as long again.
-  const bool is_short = waited <= (spun ? limit_ : 2 * limit_);
+  const bool is_short =
+      spun ? waited <= limit_ : kCheapWake < waited && waited <= 2 * limit_;
   score_ = is_short ? std::min(score_ + 1, kScoreMax)
                     : std::max(score_ - kInVain, kScoreMin);
+}
+
+void AdaptiveSpin::CoreWasWanted() {
+  score_ = std::max(score_ - kInVain, kScoreMin);
 }
 
 }  // namespace fifobus

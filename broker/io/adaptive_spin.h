@@ -7,7 +7,8 @@ namespace fifobus {
 
 // Whether a loop that has nothing to do polls for a moment before it sleeps:
 // only while what it waits for has come so soon lately. Polling saves waking a
-// core, which takes many times as long as moving a small message.
+// core, which takes many times as long as moving a small message. Where others
+// want the core, it only takes their time.
 class AdaptiveSpin {
  public:
   // Never polls.
@@ -18,16 +19,19 @@ class AdaptiveSpin {
   static AdaptiveSpin Always(absl::Duration limit);
 
   absl::Duration limit() const { return limit_; }
-  bool Pays() const { return always_ || score_ > 0; }
+  bool Pays() const;
 
   // Something came `waited` after the loop had nothing to do. `spun`: it began
   // by polling.
   void Came(absl::Duration waited, bool spun);
+  // While it polled, somebody else had use for its core: it is to sleep.
+  void CoreWasWanted();
 
  private:
   absl::Duration limit_ = absl::ZeroDuration();
   bool always_ = false;
   int score_ = 0;
+  unsigned waits_ = 0;
 };
 
 }  // namespace fifobus

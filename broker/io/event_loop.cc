@@ -16,6 +16,10 @@
 namespace fifobus {
 namespace {
 
+// A round of polling takes about a microsecond; if it took this long, another
+// thread had the core.
+constexpr absl::Duration kOwnRoundMax = absl::Microseconds(10);
+
 // The wake-up descriptor's place in epoll; no slot has generation 0.
 constexpr uint64_t kWakeKey = 0;
 
@@ -204,20 +208,29 @@ void EventLoop::Wait() {
   }
   const absl::Duration begin = MonotonicTime();
   const bool spins = spin_.Pays();
-  int count = spins ? Spin(begin + spin_.limit()) : 0;
+  int count = spins ? Spin() : 0;
   if (count == 0) count = FetchEvents(SleepMillis());
   spin_.Came(MonotonicTime() - begin, spins);
   DeliverEvents(count);
 }
 
-int EventLoop::Spin(absl::Duration end) {
-  do {
+int EventLoop::Spin() {
+  absl::Duration now = MonotonicTime();
+  const absl::Duration end = now + spin_.limit();
+  while (now < end) {
     const int count = FetchEvents(0);
     if (count > 0) return count;
-    MutexLock lock(mutex_);
-    if (!posted_.empty()) return 0;
-    sched_yield();  // a client may want this core
-  } while (MonotonicTime() < end);
+    {
+      MutexLock lock(mutex_);
+      if (!posted_.empty()) return 0;
+    }
+    sched_yield();
+    const absl::Duration before = std::exchange(now, MonotonicTime());
+    if (now - before > kOwnRoundMax) {
+      spin_.CoreWasWanted();
+      break;
+    }
+  }
   return 0;
 }
 

@@ -106,8 +106,9 @@ class EventLoop {
   void RunTimers();
   void RunReady();
   void Wait();
-  // Polls until there is something to do or `end` has come. How many events.
-  int Spin(absl::Duration end);
+  // Polls until there is something to do, the spin's limit has come, or others
+  // want this core. How many events.
+  int Spin();
   // Milliseconds until there is something to do; 0: now; -1: never.
   int SleepMillis();
   // How many events there are now, waiting for them at most so long.
