@@ -50,7 +50,7 @@ TEST(AdaptiveSpinTest, LeavesTheCoreToOthersThatWantIt) {
   AdaptiveSpin spin(kLimit);
   Wait(spin, kLimit, 100);
   ASSERT_TRUE(spin.Pays());
-  for (int i = 0; i < 3; ++i) spin.CoreWasWanted();
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(spin.GoesOnThoughCoreIsWanted());
   EXPECT_FALSE(spin.Pays());
 }
 
@@ -92,6 +92,7 @@ TEST(AdaptiveSpinTest, AlwaysIsWhateverComes) {
   AdaptiveSpin spin = AdaptiveSpin::Always(kLimit);
   Wait(spin, absl::Seconds(1), 100);
   EXPECT_TRUE(spin.Pays());
+  EXPECT_TRUE(spin.GoesOnThoughCoreIsWanted());
   EXPECT_EQ(spin.limit(), kLimit);
 }
 

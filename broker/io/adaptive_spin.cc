@@ -41,8 +41,9 @@ void AdaptiveSpin::Came(absl::Duration waited, bool spun) {
                     : std::max(score_ - kInVain, kScoreMin);
 }
 
-void AdaptiveSpin::CoreWasWanted() {
+bool AdaptiveSpin::GoesOnThoughCoreIsWanted() {
   score_ = std::max(score_ - kInVain, kScoreMin);
+  return always_;
 }
 
 }  // namespace fifobus

@@ -19,13 +19,15 @@ class AdaptiveSpin {
   static AdaptiveSpin Always(absl::Duration limit);
 
   absl::Duration limit() const { return limit_; }
+  // Whether the next wait is to begin by polling.
   bool Pays() const;
 
   // Something came `waited` after the loop had nothing to do. `spun`: it began
   // by polling.
   void Came(absl::Duration waited, bool spun);
-  // While it polled, somebody else had use for its core: it is to sleep.
-  void CoreWasWanted();
+  // While it polled, somebody else had use for its core. Whether it is to poll
+  // on, and not to sleep.
+  bool GoesOnThoughCoreIsWanted();
 
  private:
   absl::Duration limit_ = absl::ZeroDuration();

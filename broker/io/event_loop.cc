@@ -226,10 +226,8 @@ int EventLoop::Spin() {
     }
     sched_yield();
     const absl::Duration before = std::exchange(now, MonotonicTime());
-    if (now - before > kOwnRoundMax) {
-      spin_.CoreWasWanted();
-      break;
-    }
+    const bool wanted = now - before > kOwnRoundMax;
+    if (wanted && !spin_.GoesOnThoughCoreIsWanted()) break;
   }
   return 0;
 }
