@@ -1,40 +1,8 @@
 #include "broker/core/queue_stats.h"
 
+#include "broker/overflow_frame.h"
+
 namespace fifobus {
-namespace {
-
-pb::Overflow InFrame(Overflow overflow) {
-  switch (overflow) {
-    case Overflow::kDropOldest:
-      return pb::OVERFLOW_DROP_OLDEST;
-    case Overflow::kDropNewest:
-      return pb::OVERFLOW_DROP_NEWEST;
-    case Overflow::kLatest:
-      return pb::OVERFLOW_LATEST;
-    case Overflow::kDisconnect:
-      return pb::OVERFLOW_DISCONNECT;
-    case Overflow::kBlock:
-      return pb::OVERFLOW_BLOCK;
-  }
-  return pb::OVERFLOW_UNSPECIFIED;
-}
-
-}  // namespace
-
-Overflow OverflowOf(pb::Overflow overflow) {
-  switch (overflow) {
-    case pb::OVERFLOW_DROP_NEWEST:
-      return Overflow::kDropNewest;
-    case pb::OVERFLOW_LATEST:
-      return Overflow::kLatest;
-    case pb::OVERFLOW_DISCONNECT:
-      return Overflow::kDisconnect;
-    case pb::OVERFLOW_BLOCK:
-      return Overflow::kBlock;
-    default:
-      return Overflow::kDropOldest;
-  }
-}
 
 pb::StatsReply::Queue QueueStats(const Egress::State& state) {
   pb::StatsReply::Queue queue;
@@ -42,7 +10,7 @@ pb::StatsReply::Queue QueueStats(const Egress::State& state) {
   queue.set_queued_messages(state.queued_messages);
   queue.set_dropped(state.dropped);
   queue.set_stalled(state.stalled);
-  queue.set_overflow(InFrame(state.overflow));
+  queue.set_overflow(OverflowInFrame(state.overflow));
   queue.set_delivered(state.delivered);
   queue.set_delivered_bytes(state.delivered_bytes);
   const auto lost = [&](LossReason reason) {

@@ -4,12 +4,9 @@
 #include "broker/core/egress.h"
 #include "proto/frame.pb.h"
 
-// An egress's policy and queue as frames name them. Thread-safe (no state).
 namespace fifobus {
 
-// OVERFLOW_UNSPECIFIED and values of later versions are kDropOldest.
-Overflow OverflowOf(pb::Overflow overflow);
-
+// An egress's queue as Stats names it. Thread-safe.
 pb::StatsReply::Queue QueueStats(const Egress::State& state);
 
 }  // namespace fifobus

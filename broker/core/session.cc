@@ -9,6 +9,7 @@
 #include "broker/core/group_request.h"
 #include "broker/core/queue_stats.h"
 #include "broker/core/retained_replay.h"
+#include "broker/overflow_frame.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"

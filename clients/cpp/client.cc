@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "broker/overflow_frame.h"
 #include "clients/cpp/connection.h"
 #include "clients/cpp/dialogue.h"
 #include "clients/cpp/inbound.h"
@@ -21,22 +22,6 @@ constexpr absl::Duration kLastFlush = absl::Seconds(1);
 
 // Hello must fit into a pipe that nobody reads yet.
 constexpr size_t kWillBytesMax = size_t{32} << 10;
-
-pb::Overflow OverflowOf(Overflow overflow) {
-  switch (overflow) {
-    case Overflow::kDropOldest:
-      return pb::OVERFLOW_DROP_OLDEST;
-    case Overflow::kDropNewest:
-      return pb::OVERFLOW_DROP_NEWEST;
-    case Overflow::kLatest:
-      return pb::OVERFLOW_LATEST;
-    case Overflow::kDisconnect:
-      return pb::OVERFLOW_DISCONNECT;
-    case Overflow::kBlock:
-      return pb::OVERFLOW_BLOCK;
-  }
-  return pb::OVERFLOW_UNSPECIFIED;
-}
 
 absl::Status CheckWill(const OwnedMessage& will) {
   std::vector<HeaderView> headers;
@@ -62,7 +47,7 @@ absl::Status CheckWill(const OwnedMessage& will) {
 pb::Hello HelloOf(const ClientOptions& options) {
   pb::Hello hello;
   hello.set_client_name(options.client_name);
-  if (options.overflow) hello.set_overflow(OverflowOf(*options.overflow));
+  if (options.overflow) hello.set_overflow(OverflowInFrame(*options.overflow));
   hello.set_queue_bytes_max(options.queue_bytes_max);
   hello.set_queue_messages_max(options.queue_messages_max);
   if (options.will) options.will->CopyTo(*hello.mutable_will());
