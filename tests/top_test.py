@@ -38,6 +38,9 @@ class Terminal:
     def type(self, *keys):
         self.tmux("send-keys", *keys)
 
+    def shows(self, variable):
+        return self.tmux("display-message", "-p", variable).strip()
+
     def lines(self):
         return self.tmux("capture-pane", "-p").splitlines()
 
@@ -56,12 +59,18 @@ class Terminal:
         self.type(f"clear; stty -g > {self._folder}/before", "Enter")
         self.type(f"{binary('fifobus')} top --interval 100ms {options}", "Enter")
         self.wait_for("fifobus top:", "msgs/s")
+        assert self.runs_top(), self.shows("#{pane_current_command}")
+
+    def runs_top(self):
+        return self.shows("#{pane_current_command}") == "fifobus"
 
     def is_restored(self):
         """Whether the shell is back, on its own screen, with its settings."""
+        # What is typed before top has ended is typed into the terminal as top set it.
+        await_condition(lambda: not self.runs_top(), "the shell")
         self.type(f"stty -g | cmp - {self._folder}/before && echo the sa''me", "Enter")
         self.wait_for("the same")
-        return self.tmux("display-message", "-p", "#{alternate_on}").strip() == "0"
+        return self.shows("#{alternate_on}") == "0"
 
     def __enter__(self):
         return self
