@@ -6,6 +6,7 @@
 #include <atomic>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/pipe_support.h"
 
@@ -199,6 +200,23 @@ TEST_F(EventLoopTest, TimersRunInTheirOrderUnlessCancelled) {
   });
   EXPECT_TRUE(WaitUntil([&] { return done.load(); }));
   test_.Do([&] { EXPECT_EQ(ran, (std::vector<int>{1, 2})); });
+}
+
+// How often a loop that only waits for a timer looks for events.
+uint64_t RoundsUntilATimer(const AdaptiveSpin& spin) {
+  auto loop = EventLoop::Create(spin);
+  EXPECT_TRUE(loop.ok()) << loop.status();
+  (*loop)->RunAfter(absl::Milliseconds(150), [&] { (*loop)->Stop(); });
+  (*loop)->Run();
+  return (*loop)->rounds();
+}
+
+TEST(EventLoopSpinTest, ALoopPollsOnlyIfItIsToSpin) {
+  EXPECT_LE(RoundsUntilATimer(AdaptiveSpin()), 3u);
+  EXPECT_LE(RoundsUntilATimer(AdaptiveSpin(absl::Milliseconds(100))), 3u)
+      << "nothing has come soon yet";
+  EXPECT_GT(RoundsUntilATimer(AdaptiveSpin::Always(absl::Milliseconds(100))),
+            10u);
 }
 
 }  // namespace
