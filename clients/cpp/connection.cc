@@ -38,6 +38,12 @@ constexpr absl::Duration kGreetingPatience = absl::Seconds(1);
 // system call for each lone message.
 constexpr size_t kProbablyAllBytes = PIPE_BUF;
 
+// A write of a payload holds the pipe's mutex for all that it copies, and the
+// broker's read spins for it meanwhile. Measured at 1 MiB a message, by writing
+// as much as there is room for: 1.28 times as fast with 128 KiB, 1.2 with 64,
+// and at 256 KiB a message 64 is the faster of the two.
+constexpr size_t kWrittenAtOnce = size_t{64} << 10;
+
 absl::Status AddToEpoll(int epoll_fd, int fd, uint32_t events) {
   epoll_event event = {};
   event.events = events;
@@ -362,9 +368,13 @@ Connection::FlushOutcome Connection::Flush(std::string_view& more) {
   while (unwritten() + more.size() > 0) {
     const std::array<iovec, 2> parts = {{
         {out_.data() + out_written_, unwritten()},
-        {const_cast<char*>(more.data()), more.size()},
+        {const_cast<char*>(more.data()), std::min(more.size(), kWrittenAtOnce)},
     }};
-    const ssize_t bytes = WriteWithoutSignal(pipes_.up(), parts.data(), 2);
+    // The kernel takes a short cut for one part.
+    const ssize_t bytes =
+        unwritten() == 0
+            ? WriteWithoutSignal(pipes_.up(), &parts[1], 1)
+            : WriteWithoutSignal(pipes_.up(), &parts[0], more.empty() ? 1 : 2);
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes < 0 && errno == EAGAIN) return FlushOutcome::kWouldBlock;
     if (bytes < 0) {

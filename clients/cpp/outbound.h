@@ -61,7 +61,7 @@ class Outbound {
 
   Dialogue& dialogue_;
   std::string checked_topic_;
-  absl::Time last_look_ = absl::InfinitePast();
+  absl::Duration last_look_ = -absl::InfiniteDuration();
   uint64_t losses_told_ = 0;
 };
 
