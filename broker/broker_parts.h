@@ -16,6 +16,7 @@
 #include "broker/core/subscription_table.h"
 #include "broker/io/bus_directory.h"
 #include "broker/io/half_received.h"
+#include "broker/io/pipe_allowance.h"
 #include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
@@ -31,7 +32,8 @@ struct BrokerParts {
       : options(broker_options),
         retained(options, counters),
         half_received(options.half_received_bytes_max),
-        pipe_growth(options) {}
+        pipe_growth(options, PipeAllowance(ReadPipeLimits(),
+                                           options.grown_pipes_bytes_max)) {}
 
   const BrokerOptions options;
   Counters counters;

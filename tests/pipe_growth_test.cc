@@ -7,11 +7,15 @@
 namespace fifobus {
 namespace {
 
-BrokerOptions Options(size_t bytes_max) {
+constexpr size_t kIngressBytes = 8192;
+constexpr size_t kEgressBytes = 16384;
+constexpr size_t kLargeBytes = 32768;
+
+BrokerOptions Sizes() {
   BrokerOptions options;
-  options.busy_pipe_bytes = 8192;
-  options.large_pipe_bytes = 16384;
-  options.grown_pipes_bytes_max = bytes_max;
+  options.ingress_pipe_bytes = kIngressBytes;
+  options.egress_pipe_bytes = kEgressBytes;
+  options.large_pipe_bytes = kLargeBytes;
   return options;
 }
 
@@ -23,66 +27,82 @@ class PipeGrowthTest : public testing::Test {
 };
 
 TEST_F(PipeGrowthTest, AFullPipeGrowsOnceForEachSize) {
-  PipeGrowth growth(Options(1 << 20));
-  GrowingPipe growing(&growth);
+  PipeGrowth growth(Sizes(), 1 << 20);
+  GrowingPipe growing(&growth, PipeUse::kIngress);
   const PipeEnds pipe = MakeOnePagePipe();
   growing.OnFull(pipe.writing.get(), 5000);
-  EXPECT_EQ(PipeBytes(pipe.writing.get()), 8192u);
+  EXPECT_EQ(PipeBytes(pipe.writing.get()), kIngressBytes);
   TrySetPipeBytes(pipe.writing.get(), 4096);
-  growing.OnFull(pipe.writing.get(), 8192);
+  growing.OnFull(pipe.writing.get(), kIngressBytes);
   EXPECT_EQ(PipeBytes(pipe.writing.get()), 4096u);
-  growing.OnFull(pipe.writing.get(), 8193);
-  EXPECT_EQ(PipeBytes(pipe.writing.get()), 16384u);
+  growing.OnFull(pipe.writing.get(), kIngressBytes + 1);
+  EXPECT_EQ(PipeBytes(pipe.writing.get()), kLargeBytes);
   growing.OnFull(pipe.writing.get(), 1 << 20);
-  EXPECT_EQ(PipeBytes(pipe.writing.get()), 16384u);
+  EXPECT_EQ(PipeBytes(pipe.writing.get()), kLargeBytes);
+  growing.GiveBack();
+}
+
+TEST_F(PipeGrowthTest, ASubscribersPipeGrowsToASizeOfItsOwn) {
+  PipeGrowth growth(Sizes(), 1 << 20);
+  GrowingPipe growing(&growth, PipeUse::kEgress);
+  const PipeEnds pipe = MakeOnePagePipe();
+  growing.OnFull(pipe.writing.get(), 5000);
+  EXPECT_EQ(PipeBytes(pipe.writing.get()), kEgressBytes);
+  growing.OnFull(pipe.writing.get(), kEgressBytes + 1);
+  EXPECT_EQ(PipeBytes(pipe.writing.get()), kLargeBytes);
   growing.GiveBack();
 }
 
 TEST_F(PipeGrowthTest, WhatAClosedPipeTookIsForOthers) {
-  PipeGrowth growth(Options(2 * 8192 + 4096));
-  GrowingPipe first(&growth);
-  GrowingPipe second(&growth);
-  GrowingPipe third(&growth);
+  PipeGrowth growth(Sizes(), 2 * kIngressBytes + 4096);
+  GrowingPipe first(&growth, PipeUse::kIngress);
+  GrowingPipe second(&growth, PipeUse::kIngress);
+  GrowingPipe third(&growth, PipeUse::kIngress);
   const PipeEnds a = MakeOnePagePipe();
   const PipeEnds b = MakeOnePagePipe();
   const PipeEnds c = MakeOnePagePipe();
   first.OnFull(a.writing.get(), 1);
   second.OnFull(b.writing.get(), 1);
   third.OnFull(c.writing.get(), 1);
-  EXPECT_EQ(PipeBytes(b.writing.get()), 8192u);
+  EXPECT_EQ(PipeBytes(b.writing.get()), kIngressBytes);
   EXPECT_EQ(PipeBytes(c.writing.get()), 4096u) << "too little is left";
   first.GiveBack();
   third.OnFull(c.writing.get(), 1);
-  EXPECT_EQ(PipeBytes(c.writing.get()), 8192u);
+  EXPECT_EQ(PipeBytes(c.writing.get()), kIngressBytes);
   second.GiveBack();
   third.GiveBack();
 }
 
-TEST_F(PipeGrowthTest, HalfIsKeptForTheSmallerSize) {
-  PipeGrowth growth(Options(2 * 16384));
-  GrowingPipe first(&growth);
-  GrowingPipe second(&growth);
-  GrowingPipe third(&growth);
+TEST_F(PipeGrowthTest, HalfIsKeptForTheSmallestSize) {
+  PipeGrowth growth(Sizes(), 2 * (kLargeBytes + kEgressBytes));
+  GrowingPipe first(&growth, PipeUse::kEgress);
+  GrowingPipe second(&growth, PipeUse::kEgress);
+  GrowingPipe third(&growth, PipeUse::kEgress);
   const PipeEnds a = MakeOnePagePipe();
   const PipeEnds b = MakeOnePagePipe();
   const PipeEnds c = MakeOnePagePipe();
-  first.OnFull(a.writing.get(), 10000);
-  EXPECT_EQ(PipeBytes(a.writing.get()), 16384u);
-  second.OnFull(b.writing.get(), 10000);
-  EXPECT_EQ(PipeBytes(b.writing.get()), 8192u) << "better than none";
-  third.OnFull(c.writing.get(), 1);
-  EXPECT_EQ(PipeBytes(c.writing.get()), 8192u);
+  EXPECT_TRUE(growth.IsRoomy());
+  first.OnFull(a.writing.get(), 1 << 20);
+  EXPECT_EQ(PipeBytes(a.writing.get()), kLargeBytes);
+  EXPECT_TRUE(growth.IsRoomy());
+  second.OnFull(b.writing.get(), 1 << 20);
+  EXPECT_EQ(PipeBytes(b.writing.get()), kEgressBytes) << "better than none";
+  EXPECT_FALSE(growth.IsRoomy());
+  third.OnFull(c.writing.get(), 1 << 20);
+  EXPECT_EQ(PipeBytes(c.writing.get()), kIngressBytes);
   first.GiveBack();
-  third.GiveBack();
-  second.OnFull(b.writing.get(), 10000);
-  EXPECT_EQ(PipeBytes(b.writing.get()), 16384u) << "there is room now";
+  EXPECT_TRUE(growth.IsRoomy());
+  second.OnFull(b.writing.get(), 1 << 20);
+  EXPECT_EQ(PipeBytes(b.writing.get()), kLargeBytes) << "there is room now";
   second.GiveBack();
+  third.GiveBack();
 }
 
 TEST_F(PipeGrowthTest, WithoutABudgetNoneGrows) {
-  PipeGrowth growth(Options(0));
-  GrowingPipe growing(&growth);
+  PipeGrowth growth(Sizes(), 0);
+  GrowingPipe growing(&growth, PipeUse::kEgress);
   const PipeEnds pipe = MakeOnePagePipe();
+  EXPECT_FALSE(growth.IsRoomy());
   growing.OnFull(pipe.writing.get(), 5000);
   EXPECT_EQ(PipeBytes(pipe.writing.get()), 4096u);
   growing.GiveBack();

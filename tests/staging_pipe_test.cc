@@ -89,9 +89,8 @@ TEST(StagingPipe, StagesNothingWhereThatWouldBeLittle) {
 
 TEST(StagingPipe, GrowsWithinTheBudgetOfAllPipes) {
   if (!PipesMayGrow()) GTEST_SKIP() << "this user's pipes are at their limit";
-  BrokerOptions options;
-  options.grown_pipes_bytes_max = options.busy_pipe_bytes;
-  PipeGrowth growth(options);
+  const BrokerOptions options;
+  PipeGrowth growth(options, options.ingress_pipe_bytes);
   const std::string text = Numbers(200000);
   {
     const auto staging = Make(&growth);

@@ -78,7 +78,7 @@ BENCHMARK(BM_WriteEach)->Apply(Arguments);
 
 void BM_TeeEach(benchmark::State& state) {
   Pipes pipes(state.range(1));
-  PipeGrowth growth{BrokerOptions()};
+  PipeGrowth growth(BrokerOptions(), size_t{32} << 20);
   const auto staging = StagingPipe::Create(&growth);
   const std::string bytes(static_cast<size_t>(state.range(0)), 'x');
   const Slice slice = {bytes.data(), bytes.size()};

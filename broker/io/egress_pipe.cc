@@ -32,7 +32,7 @@ EgressPipe::EgressPipe(Worker& worker, UniqueFd fd,
     : worker_(worker),
       fd_(std::move(fd)),
       stall_timeout_(options.stall_timeout),
-      growing_(growth) {}
+      growing_(growth, PipeUse::kEgress) {}
 
 EgressPipe::~EgressPipe() { FIFOBUS_CHECK(registration_.generation == 0); }
 

@@ -67,8 +67,10 @@ IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
       feed_(feed),
       half_received_(half_received),
       round_bytes_max_(options.round_bytes_max),
-      growing_(growth),
+      growth_(growth),
+      growing_(growth, PipeUse::kIngress),
       chunk_bytes_(options.chunk_bytes),
+      crowded_chunk_bytes_(options.crowded_chunk_bytes),
       on_closed_(std::move(on_closed)),
       by_level_(gate == Gate::kOpen),
       trigger_(by_level_ ? EventLoop::Trigger::kLevel
@@ -150,8 +152,8 @@ void IngressPipe::Watch(EventLoop::Trigger trigger) {
 IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
   const size_t before = rest_bytes();
   const ChunkRef chunk = ChunkForReading();
-  const ReadResult read =
-      ReadFifo(fd_.get(), chunk->bytes() + before, chunk->capacity() - before);
+  const ReadResult read = ReadFifo(fd_.get(), chunk->bytes() + before,
+                                   RoomForReading(*chunk.get()));
   if (read.outcome != ReadOutcome::kBytes) return OnNothingRead(read.outcome);
   if (read.bytes >= kFullPipeBytes) growing_.OnFull(fd_.get(), wanted_bytes_);
   size_t bytes = before + read.bytes;
@@ -238,6 +240,14 @@ ChunkRef IngressPipe::ChunkForReading() {
     std::memcpy(scratch->bytes(), carry_.data(), carry_.size());
   }
   return scratch;
+}
+
+size_t IngressPipe::RoomForReading(const Chunk& chunk) const {
+  const size_t room = chunk.capacity() - rest_bytes();
+  if (assembly_ || growth_ == nullptr || growth_->IsRoomy()) return room;
+  const size_t usual =
+      crowded_chunk_bytes_ - std::min(crowded_chunk_bytes_, rest_bytes());
+  return std::min(room, std::max(usual, kFullPipeBytes));
 }
 
 void IngressPipe::KeepRest(std::string_view rest, size_t wanted) {

@@ -103,6 +103,8 @@ class IngressPipe : public Valve,
   Step Pass(const ChunkRef& chunk, size_t bytes);
   // A chunk with the rest at its front and room behind it.
   ChunkRef ChunkForReading();
+  // How much of it may be read into.
+  size_t RoomForReading(const Chunk& chunk) const;
   void KeepRest(std::string_view rest, size_t wanted);
   size_t rest_bytes() const { return carry_.size() + assembled_bytes_; }
   std::string_view rest() const;
@@ -113,8 +115,10 @@ class IngressPipe : public Valve,
   Feed& feed_;
   HalfReceived& half_received_;
   const size_t round_bytes_max_;
+  const PipeGrowth* const growth_;
   GrowingPipe growing_;
   const size_t chunk_bytes_;
+  const size_t crowded_chunk_bytes_;
   std::function<void()> on_closed_;
   EventLoop::Registration registration_;
   // False: gated, or was left by its writers once and stays.

@@ -6,15 +6,16 @@
 
 namespace fifobus {
 
-PipeGrowth::PipeGrowth(const BrokerOptions& options)
-    : busy_bytes_(options.busy_pipe_bytes),
+PipeGrowth::PipeGrowth(const BrokerOptions& options, size_t bytes_max)
+    : ingress_bytes_(options.ingress_pipe_bytes),
+      egress_bytes_(options.egress_pipe_bytes),
       large_bytes_(options.large_pipe_bytes),
-      kept_bytes_(options.grown_pipes_bytes_max / 2),
-      left_(options.grown_pipes_bytes_max) {}
+      kept_bytes_(bytes_max / 2),
+      left_(bytes_max) {}
 
 bool PipeGrowth::Take(size_t size, size_t taken) {
   const size_t bytes = size - taken;
-  const size_t kept = size > busy_bytes_ ? kept_bytes_ : 0;
+  const size_t kept = size > ingress_bytes_ ? kept_bytes_ : 0;
   size_t left = left_.load(std::memory_order_relaxed);
   while (left >= bytes + kept) {
     if (left_.compare_exchange_weak(left, left - bytes,
@@ -29,14 +30,17 @@ void PipeGrowth::GiveBack(size_t bytes) {
   left_.fetch_add(bytes, std::memory_order_relaxed);
 }
 
-void GrowingPipe::Grow(int fd, size_t size) {
-  if (!growth_->Take(size, taken_)) {
-    // The smaller size is better than none.
-    size = growth_->SizeFor(0);
-    if (taken_ >= size || !growth_->Take(size, taken_)) return;
+void GrowingPipe::Grow(int fd, size_t bytes) {
+  // A smaller size is better than none.
+  for (const size_t size :
+       {growth_->SizeFor(use_, bytes), growth_->SizeFor(use_, 0),
+        growth_->SizeFor(PipeUse::kIngress, 0)}) {
+    if (size <= taken_) return;
+    if (!growth_->Take(size, taken_)) continue;
+    taken_ = size;
+    TrySetPipeBytes(fd, size);
+    return;
   }
-  taken_ = size;
-  TrySetPipeBytes(fd, size);
 }
 
 void GrowingPipe::GiveBack() {

@@ -8,6 +8,11 @@
 
 namespace fifobus {
 
+enum class PipeUse {
+  kIngress,  // the broker reads from it, or stages in it
+  kEgress,   // the broker writes to it
+};
+
 // What the pipes that have grown may take together. Bounded: once a user's
 // pipes have reached pipe-user-pages-soft, each further pipe of that user, in
 // whatever program, gets two pages only (pipe(7)).
@@ -15,20 +20,30 @@ namespace fifobus {
 // Thread-safe.
 class PipeGrowth {
  public:
-  explicit PipeGrowth(const BrokerOptions& options);
+  // `bytes_max` is for all pipes together. See PipeAllowance.
+  PipeGrowth(const BrokerOptions& options, size_t bytes_max);
 
   // The size for a pipe that was found too small for `bytes`; 0: none grows.
-  size_t SizeFor(size_t bytes) const {
-    return bytes <= busy_bytes_ ? busy_bytes_ : large_bytes_;
+  size_t SizeFor(PipeUse use, size_t bytes) const {
+    const size_t busy =
+        use == PipeUse::kIngress ? ingress_bytes_ : egress_bytes_;
+    return bytes <= busy ? busy : large_bytes_;
   }
 
   // Takes what a pipe needs to become of that size; false: there is not as much
-  // left. The second half is kept for pipes of the smaller size.
+  // left. The second half is kept for pipes of an ingress's size.
   bool Take(size_t size, size_t taken);
   void GiveBack(size_t bytes);
 
+  // Whether another subscriber's pipe may still become larger than an
+  // ingress's.
+  bool IsRoomy() const {
+    return left_.load(std::memory_order_relaxed) >= kept_bytes_ + egress_bytes_;
+  }
+
  private:
-  const size_t busy_bytes_;
+  const size_t ingress_bytes_;
+  const size_t egress_bytes_;
   const size_t large_bytes_;
   const size_t kept_bytes_;
   std::atomic<size_t> left_;
@@ -38,13 +53,13 @@ class PipeGrowth {
 class GrowingPipe {
  public:
   // `growth` must live until GiveBack; null: this pipe does not grow.
-  explicit GrowingPipe(PipeGrowth* growth) : growth_(growth) {}
+  GrowingPipe(PipeGrowth* growth, PipeUse use) : growth_(growth), use_(use) {}
 
   // The pipe was full where `bytes` were to go through it at once. A writer
   // gets the edge of the room that growing makes: fs/pipe.c, pipe_resize_ring.
   void OnFull(int fd, size_t bytes) {
-    if (growth_ != nullptr && taken_ < growth_->SizeFor(bytes)) {
-      Grow(fd, growth_->SizeFor(bytes));
+    if (growth_ != nullptr && taken_ < growth_->SizeFor(use_, bytes)) {
+      Grow(fd, bytes);
     }
   }
 
@@ -52,9 +67,10 @@ class GrowingPipe {
   void GiveBack();
 
  private:
-  void Grow(int fd, size_t size);
+  void Grow(int fd, size_t bytes);
 
   PipeGrowth* const growth_;
+  const PipeUse use_;
   size_t taken_ = 0;  // also where the kernel refused: it is asked once
 };
 

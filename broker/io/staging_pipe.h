@@ -38,7 +38,8 @@ class StagingPipe : public Staging {
   void Unload() override;
 
  private:
-  explicit StagingPipe(PipeGrowth* growth) : growing_(growth) {}
+  explicit StagingPipe(PipeGrowth* growth)
+      : growing_(growth, PipeUse::kIngress) {}
 
   UniqueFd reading_;
   UniqueFd writing_;

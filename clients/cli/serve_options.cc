@@ -71,6 +71,13 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
       ->check(CLI::Range(size_t{1024}, kFrameBytesMaxDefault))
       ->type_name("BYTES");
   serve
+      .add_option("--pipes-bytes", broker.grown_pipes_bytes_max,
+                  "what busy pipes may grow to, all together, within half of "
+                  "what the kernel lets this user have; 0: none grows "
+                  "[268435456]")
+      ->check(CLI::Range(size_t{0}, size_t{1} << 40))
+      ->type_name("BYTES");
+  serve
       .add_option_function<std::vector<std::string>>(
           "--history",
           [&broker](const std::vector<std::string>& rules) {

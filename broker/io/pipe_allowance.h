@@ -1,0 +1,27 @@
+#ifndef FIFOBUS_BROKER_IO_PIPE_ALLOWANCE_H_
+#define FIFOBUS_BROKER_IO_PIPE_ALLOWANCE_H_
+
+#include <cstddef>
+
+namespace fifobus {
+
+// What the kernel lets the pipes of a user have: pipe(7).
+struct PipeLimits {
+  size_t user_bytes = 0;  // pipe-user-pages-soft; 0: not bounded
+  // They do not apply to this process: it has CAP_SYS_RESOURCE or
+  // CAP_SYS_ADMIN. Its pipes are counted for its user all the same.
+  bool exempt = false;
+};
+
+// As this process finds them. What cannot be read is taken for the kernel's
+// default.
+PipeLimits ReadPipeLimits();
+
+// How much of `bytes_max` a broker's grown pipes may take: at most half of what
+// its user may have, the other half being for all other programs, unless it is
+// exempt.
+size_t PipeAllowance(const PipeLimits& limits, size_t bytes_max);
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_IO_PIPE_ALLOWANCE_H_
