@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -141,7 +142,10 @@ SinkResult WriteFifo(int fd, absl::Span<const Slice> slices) {
     }
     parts[0].iov_base = static_cast<char*>(parts[0].iov_base) + skip;
     parts[0].iov_len -= skip;
-    const ssize_t written = writev(fd, parts.data(), static_cast<int>(count));
+    // write(2) costs some 100 ns less, which a lone message notices.
+    const ssize_t written =
+        count == 1 ? write(fd, parts[0].iov_base, parts[0].iov_len)
+                   : writev(fd, parts.data(), static_cast<int>(count));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
       FIFOBUS_CHECK(errno == EAGAIN || errno == EPIPE);
