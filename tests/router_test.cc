@@ -104,6 +104,42 @@ TEST_F(RouterTest, LongBytesForManyAreStagedOnce) {
   EXPECT_EQ(tap.sink->staged_writes, 0);
 }
 
+TEST_F(RouterTest, ARepeatedMessageGoesTheWayOfTheOneBefore) {
+  const Subscriber all = Subscribe("**");
+  const std::string frames = kA1 + kA2 + kA2;
+  chunk_ = ChunkOf(frames);
+  router_.Begin(chunk_, valve_, Publisher());
+  const std::string_view in_chunk(chunk_->bytes(), frames.size());
+  const size_t size = kA1.size();
+  EXPECT_FALSE(router_.AddRepeated(in_chunk.substr(0, size), 1)) << "of none";
+  const FrameView first =
+      ReadFrame(in_chunk.substr(0, size).substr(kFramePrefixBytes));
+  ASSERT_EQ(router_.Add(in_chunk.substr(0, size), ReadMessage(first.member)),
+            Router::Verdict::kRouted);
+  EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(size, size), 1));
+  EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(2 * size, size), 1));
+  router_.Flush();
+  EXPECT_FALSE(router_.AddRepeated(in_chunk.substr(0, size), 1)) << "flushed";
+  EXPECT_EQ(all.sink->written, frames);
+  EXPECT_EQ(all.egress->state().delivered, 3u);
+  EXPECT_EQ(counters_.messages_published.value(), 3u);
+  EXPECT_EQ(router_.CountOf("a").messages, 3u);
+  EXPECT_EQ(router_.CountOf("a").bytes, 3u);
+}
+
+TEST_F(RouterTest, WhatIsRenderedIsNeverTakenForRepeated) {
+  const Subscriber tap = Subscribe("a", EgressFormat::kText);
+  chunk_ = ChunkOf(kA1 + kA2);
+  router_.Begin(chunk_, valve_, Publisher());
+  const std::string_view first(chunk_->bytes(), kA1.size());
+  const FrameView view = ReadFrame(first.substr(kFramePrefixBytes));
+  ASSERT_EQ(router_.Add(first, ReadMessage(view.member)),
+            Router::Verdict::kRouted);
+  EXPECT_FALSE(
+      router_.AddRepeated({chunk_->bytes() + kA1.size(), kA2.size()}, 1));
+  router_.Flush();
+}
+
 TEST_F(RouterTest, WhatWasTakenAtOnceLeavesTheChunkFree) {
   const Subscriber all = Subscribe("**");
   Route({kA1, kA2});

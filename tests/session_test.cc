@@ -213,6 +213,29 @@ TEST_F(SessionTest, WhatWasPublishedBeforeSubscribeDoesNotArrive) {
   EXPECT_FALSE(Answer().has_message());
 }
 
+TEST_F(SessionTest, MessagesThatRepeatTheOneBeforeAreMessagesLikeOthers) {
+  Open();
+  Feed(Subscribe("a") + Subscribe("b"));
+  Answer();
+  Answer();
+  sink_->written.clear();
+  pb::Frame ping;
+  ping.mutable_ping()->set_token(11);
+  const std::string before = MessageFrame("a", "1") + MessageFrame("a", "2") +
+                             MessageFrame("b", "3") + MessageFrame("b", "4") +
+                             MessageFrame("b", "five");
+  const std::string after = MessageFrame("b", "five") + MessageFrame("a", "6");
+  Feed(before + ControlFrame(ping) + after);
+  EXPECT_EQ(sink_->written.substr(0, before.size()), before);
+  sink_->written.erase(0, before.size());
+  EXPECT_EQ(Answer().pong().token(), 11u);
+  EXPECT_EQ(sink_->written, after);
+  EXPECT_EQ(counters_.messages_published.value(), 7u);
+  EXPECT_EQ(router_.CountOf("a").messages, 3u);
+  EXPECT_EQ(router_.CountOf("b").messages, 4u);
+  EXPECT_EQ(router_.CountOf("b").bytes, 10u);
+}
+
 TEST_F(SessionTest, UnsubscribeEndsOnePattern) {
   Open();
   Feed(Subscribe("a") + Subscribe("b"));

@@ -56,17 +56,32 @@ Router::Verdict Router::Add(std::string_view frame,
     LoseExpired(message.topic);
     return Verdict::kRouted;
   }
+  AddToRun(frame, message.expiry_unix_nanos);
+  if (run_route_->has_taps) fan_out_.AddMessage(message, run_route_->targets);
+  return Verdict::kRouted;
+}
+
+bool Router::AddRepeated(std::string_view frame, size_t payload_bytes) {
+  if (run_route_ == nullptr || run_route_->has_taps ||
+      run_route_->history > 0) {
+    return false;
+  }
+  ++run_messages_;
+  run_bytes_ += payload_bytes;
+  AddToRun(frame, /*expiry_unix_nanos=*/0);
+  return true;
+}
+
+void Router::AddToRun(std::string_view frame, uint64_t expiry_unix_nanos) {
   if (run_frames_.bytes + run_frames_.size == frame.data()) {
     run_frames_.size += frame.size();
     run_frames_.expiry_unix_nanos =
-        EarlierExpiry(run_frames_.expiry_unix_nanos, message.expiry_unix_nanos);
+        EarlierExpiry(run_frames_.expiry_unix_nanos, expiry_unix_nanos);
     ++run_frames_.messages;
   } else {
     GatherRun();
-    run_frames_ = {frame.data(), frame.size(), message.expiry_unix_nanos};
+    run_frames_ = {frame.data(), frame.size(), expiry_unix_nanos};
   }
-  if (run_route_->has_taps) fan_out_.AddMessage(message, run_route_->targets);
-  return Verdict::kRouted;
 }
 
 void Router::GatherRun() {

@@ -74,6 +74,11 @@ class Router {
   // `message` what ReadMessage found in it, without fault.
   [[nodiscard]] Verdict Add(std::string_view frame, const MessageView& message);
 
+  // As Add, for a frame that differs from the one that was added last in its
+  // payload's bytes only, and has no fields but topic and payload. False:
+  // nothing was done, Add must be asked.
+  [[nodiscard]] bool AddRepeated(std::string_view frame, size_t payload_bytes);
+
   // What became of the message that was added last, which is passed again.
   // REQUIRES: it was routed, and not flushed yet.
   struct Receivers {
@@ -158,6 +163,7 @@ class Router {
   void Resolve(std::string_view topic, Route& route);
   // Gathers the frames since the last change of topic.
   void EndRun();
+  void AddToRun(std::string_view frame, uint64_t expiry_unix_nanos);
   void GatherRun();
   // The message has expired on its way here: its subscribers are told.
   void LoseExpired(std::string_view topic);

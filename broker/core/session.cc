@@ -90,8 +90,13 @@ FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
   FeedResult result;
   context_.router.Begin(chunk, valve_, {client_uid_, number_});
   taken_messages_ = 0;
+  repeated_.Forget();
   while (result.outcome == FeedOutcome::kContinue) {
     const std::string_view rest = bytes.substr(result.bytes_taken);
+    if (TakeRepeated(rest)) {
+      result.bytes_taken += repeated_.frame_bytes();
+      continue;
+    }
     const FrameExtent extent =
         FindFrame(rest, context_.options.frame_bytes_max);
     if (extent.state == FrameExtent::State::kTooLarge) {
@@ -193,6 +198,16 @@ std::string Session::ClientText() const {
   return fmt::format("{}[{}]", client_name_, client_pid_);
 }
 
+bool Session::TakeRepeated(std::string_view bytes) {
+  if (!repeated_.IsFrontOf(bytes) ||
+      !context_.router.AddRepeated({bytes.data(), repeated_.frame_bytes()},
+                                   repeated_.payload_bytes())) {
+    return false;
+  }
+  ++taken_messages_;
+  return true;
+}
+
 FeedOutcome Session::TakeFrame(std::string_view frame) {
   const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
   if (view.fault != FrameFault::kNone) return RefuseFrame(view.fault);
@@ -221,6 +236,7 @@ FeedOutcome Session::TakeMessage(std::string_view frame,
   }
   if (fault != FrameFault::kNone) return RefuseFrame(fault);
   ++taken_messages_;
+  repeated_.Remember(frame, message);
   if (message.confirm_id != 0) Confirm(message);
   return FeedOutcome::kContinue;
 }

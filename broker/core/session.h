@@ -18,6 +18,7 @@
 #include "broker/core/group_table.h"
 #include "broker/core/memberships.h"
 #include "broker/core/presence.h"
+#include "broker/core/repeated_message.h"
 #include "broker/core/retained_store.h"
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
@@ -104,6 +105,8 @@ class Session : public Feed {
   enum class State { kAwaitingHello, kOpen, kOver };
 
   // Each returns kClose when the session is over.
+  // A message at the front of `bytes`, if it repeats the one before.
+  bool TakeRepeated(std::string_view bytes);
   FeedOutcome TakeFrame(std::string_view frame);
   FeedOutcome TakeMessage(std::string_view frame, std::string_view member);
   FeedOutcome TakeControl(const FrameView& view);
@@ -149,6 +152,7 @@ class Session : public Feed {
   State state_ = State::kAwaitingHello;
   std::string end_reason_;
   uint64_t taken_messages_ = 0;  // since Take began
+  RepeatedMessage repeated_;     // the same
   std::string confirms_;         // frames, to be sent after the next flush
   Will will_;
   uint32_t client_uid_ = 0;
