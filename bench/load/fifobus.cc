@@ -55,9 +55,7 @@ class FifobusSubscriber : public Subscriber {
   bool Receive(const OnPayload& on_payload) override {
     // Not a new deadline, and so a look at the clock, for each message; and
     // none where the bare FIFO's reader has none either.
-    if (wait_ == Wait::kBlocking) {
-      deadline_ = absl::InfiniteFuture();
-    } else if (calls_++ % 256 == 0) {
+    if (wait_ != Wait::kBlocking && calls_++ % 256 == 0) {
       deadline_ = absl::Now() + 2 * absl::Milliseconds(kIdleMillis);
     }
     bool came = false;
@@ -100,7 +98,7 @@ class FifobusSubscriber : public Subscriber {
   const Wait wait_;
   const std::unique_ptr<Client> client_;
   uint64_t calls_ = 0;
-  absl::Time deadline_;
+  absl::Time deadline_ = absl::InfiniteFuture();
 };
 
 }  // namespace

@@ -92,12 +92,10 @@ struct Received {
   // Not defaulted, as MessageView's.
   Received() {}  // NOLINT(modernize-use-equals-default)
   // A message in its frame. `member` is what ReadFrame found in it.
-  Received(std::string_view whole_frame, std::string_view member,
-           const DeliveryView& about = {})
+  Received(std::string_view whole_frame, std::string_view member)
       : outcome(ReceiveOutcome::kMessage),
         message(ReadMessage(member)),
-        frame(whole_frame),
-        delivery(about) {}
+        frame(whole_frame) {}
 
   ReceiveOutcome outcome = ReceiveOutcome::kWouldBlock;
   // If kMessage, or kReply that was answered. Its views are valid until the
