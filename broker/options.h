@@ -148,10 +148,9 @@ struct BrokerOptions {
   // small. 0: never. Measured, by 256 KiB for subscribers too: 64 KiB to each
   // of 10 go at 1.24 times the speed, 4 KiB at 1.17, 64 B at 1.12, a stream of
   // 16 KiB at 1.19; while 512 KiB for publishers too have 0.8 of it with 1 KiB
-  // to each of
-  // 10. With all at 1 MiB a message waits twice to five times as long in full
-  // pipes; with all at 256 KiB, 1 MiB to each of 10 goes at 0.6 times the
-  // speed.
+  // to each of 10. With all at 1 MiB a message waits twice to five times as
+  // long in full pipes; with all at 256 KiB, 1 MiB to each of 10 goes at 0.6
+  // times the speed.
   size_t ingress_pipe_bytes = size_t{256} << 10;
   size_t egress_pipe_bytes = size_t{512} << 10;
   size_t large_pipe_bytes = size_t{1} << 20;

@@ -32,8 +32,9 @@ GapReason ReasonOf(pb::Gap::Reason reason) {
 Received MessageOf(std::string_view frame, std::string_view member,
                    const std::optional<DeliveryView>& delivery) {
   Received got(frame, member);
-  if (delivery) [[unlikely]]
+  if (delivery) [[unlikely]] {
     got.delivery = *delivery;
+  }
   return got;
 }
 
