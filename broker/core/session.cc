@@ -394,7 +394,6 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
     MutexLock lock(mutex_);
     room = patterns_.size() + memberships_->size() <
            context_.options.session_patterns_max;
-    if (room && subscribe.group().empty()) patterns_.insert(pattern);
   }
   if (!room) {
     return AnswerError(pb::Error::CODE_LIMIT,
@@ -408,6 +407,11 @@ FeedOutcome Session::TakeSubscribe(const pb::Subscribe& subscribe) {
     context_.table.Add(pattern, egress_);
   } else {
     SubscribeWithRetained(context_.retained, context_.table, pattern, egress_);
+  }
+  {
+    // Not before: who sees it in Stats may publish and expect it to arrive.
+    MutexLock lock(mutex_);
+    patterns_.insert(pattern);
   }
   // Only now: what is published after this answer was read finds the entry.
   const FeedOutcome outcome = AnswerSubscribed(subscribe.request_id());
