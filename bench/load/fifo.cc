@@ -172,7 +172,7 @@ void RunRelay(const RelayOptions& options) {
   }
   // Large pipes, as fifobus gives itself.
   fcntl(from, F_SETPIPE_SZ, 1 << 18);
-  for (const int fd : to) fcntl(fd, F_SETPIPE_SZ, 1 << 18);
+  for (const int fd : to) fcntl(fd, F_SETPIPE_SZ, 1 << 19);
   if (options.tee) RelayByTee(from, to, options.wait);
   RelayByWrite(from, to, options.wait);
   Die("unreachable");

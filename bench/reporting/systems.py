@@ -150,7 +150,7 @@ class RawRelay(System):
 
     name = "raw relay"
     program = LOADS + "fifo"
-    settings = "read, then write to each subscriber's FIFO; 256 KiB pipes"
+    settings = "read, then write to each subscriber's FIFO; pipes of 256 and 512 KiB"
     waits = ("blocking", "epoll", "sleep", "busy")
     many_publishers = False
     relay_flags = ()
@@ -177,7 +177,8 @@ class RawRelay(System):
 
 class RawTee(RawRelay):
     name = "raw tee"
-    settings = "read, write once, then tee to each subscriber's FIFO; 256 KiB pipes"
+    settings = ("read, write once, then tee to each subscriber's FIFO; pipes of 256 "
+                "and 512 KiB")
     waits = ("blocking",)
     relay_flags = ("--tee",)
 
