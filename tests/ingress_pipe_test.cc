@@ -106,7 +106,7 @@ class IngressPipeTest : public testing::Test {
     writing_ = std::move(ends.writing);
     test_.Do([&] {
       auto pipe = IngressPipe::Open(test_.worker(), std::move(ends.reading),
-                                    gate, feed_, half_received_, nullptr,
+                                    gate, feed_, half_received_, growth_,
                                     options_, [this] { closed_ = true; });
       ASSERT_TRUE(pipe.ok()) << pipe.status();
       pipe_ = *std::move(pipe);
@@ -126,6 +126,7 @@ class IngressPipeTest : public testing::Test {
   }
 
   BrokerOptions options_;
+  PipeGrowth* growth_ = nullptr;
   TestWorker test_;
   RecordFeed feed_;
   HalfReceived half_received_{size_t{64} << 20};
@@ -189,6 +190,25 @@ TEST_F(IngressPipeTest, SizesAroundPagesAndChunksArriveInTheirOrder) {
   EXPECT_TRUE(AwaitRecords(records));
   writer.join();
   test_.Do([&] { EXPECT_TRUE(feed_.taken == expected); });
+}
+
+TEST_F(IngressPipeTest, ChunksAreSmallerWhereSubscribersPipesCannotGrow) {
+  options_.chunk_bytes = size_t{256} << 10;
+  options_.crowded_chunk_bytes = size_t{64} << 10;
+  PipeGrowth spent(options_, 0);
+  growth_ = &spent;
+  PipeEnds ends = MakePipe();
+  TrySetPipeBytes(ends.writing.get(), size_t{256} << 10);
+  if (PipeBytes(ends.writing.get()) < size_t{256} << 10) {
+    GTEST_SKIP() << "this user's pipes are at their limit";
+  }
+  const std::string record = Record(Pattern(1000));
+  std::string all;
+  while (all.size() + record.size() < size_t{200} << 10) all += record;
+  WriteAll(ends.writing.get(), all);
+  Open(std::move(ends));
+  EXPECT_TRUE(AwaitRecords(static_cast<int>(all.size() / record.size())));
+  EXPECT_GE(feed_.chunks, 4) << "of 64 KiB";
 }
 
 TEST_F(IngressPipeTest, APauseIsObeyedUntilAsManyResumes) {

@@ -104,9 +104,9 @@ class Session : public Feed {
  private:
   enum class State { kAwaitingHello, kOpen, kOver };
 
-  // Each returns kClose when the session is over.
   // A message at the front of `bytes`, if it repeats the one before.
   bool TakeRepeated(std::string_view bytes);
+  // Each returns kClose when the session is over.
   FeedOutcome TakeFrame(std::string_view frame);
   FeedOutcome TakeMessage(std::string_view frame, std::string_view member);
   FeedOutcome TakeControl(const FrameView& view);

@@ -67,7 +67,6 @@ IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
       feed_(feed),
       half_received_(half_received),
       round_bytes_max_(options.round_bytes_max),
-      growth_(growth),
       growing_(growth, PipeUse::kIngress),
       chunk_bytes_(options.chunk_bytes),
       crowded_chunk_bytes_(options.crowded_chunk_bytes),
@@ -244,7 +243,7 @@ ChunkRef IngressPipe::ChunkForReading() {
 
 size_t IngressPipe::RoomForReading(const Chunk& chunk) const {
   const size_t room = chunk.capacity() - rest_bytes();
-  if (assembly_ || growth_ == nullptr || growth_->IsRoomy()) return room;
+  if (assembly_ || growing_.IsRoomy()) return room;
   const size_t usual =
       crowded_chunk_bytes_ - std::min(crowded_chunk_bytes_, rest_bytes());
   return std::min(room, std::max(usual, kFullPipeBytes));

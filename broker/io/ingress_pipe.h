@@ -115,7 +115,6 @@ class IngressPipe : public Valve,
   Feed& feed_;
   HalfReceived& half_received_;
   const size_t round_bytes_max_;
-  const PipeGrowth* const growth_;
   GrowingPipe growing_;
   const size_t chunk_bytes_;
   const size_t crowded_chunk_bytes_;

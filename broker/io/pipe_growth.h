@@ -63,6 +63,9 @@ class GrowingPipe {
     }
   }
 
+  // As PipeGrowth::IsRoomy; true where there is no budget.
+  bool IsRoomy() const { return growth_ == nullptr || growth_->IsRoomy(); }
+
   // The pipe is closed.
   void GiveBack();
 
