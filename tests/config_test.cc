@@ -101,7 +101,9 @@ TEST_F(ConfigTest, EveryFaultIsNamedWithItsLine) {
 }
 
 TEST_F(ConfigTest, TheCommandLineWins) {
-  WriteConfig("queue-bytes = 4096\nqueue-messages = 7\nstall-timeout = \"2s\"");
+  WriteConfig(
+      "queue-bytes = 4096\nqueue-messages = 7\nstall-timeout = \"2s\"\n"
+      "pipes-bytes = 0");
   CLI::App app;
   cli::ServeOptions options;
   cli::AddServeOptions(app, options);
@@ -112,6 +114,7 @@ TEST_F(ConfigTest, TheCommandLineWins) {
   EXPECT_EQ(options.broker.egress_queue_bytes_max, 8192u);
   EXPECT_EQ(options.broker.egress_queue_messages_max, 7u);
   EXPECT_EQ(options.broker.stall_timeout, absl::Seconds(2));
+  EXPECT_EQ(options.broker.grown_pipes_bytes_max, 0u);
 }
 
 TEST_F(ConfigTest, TopicsAreMadeWithTheirModes) {
