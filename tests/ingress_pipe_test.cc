@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -105,9 +106,9 @@ class IngressPipeTest : public testing::Test {
   void Open(PipeEnds ends, IngressPipe::Gate gate = IngressPipe::Gate::kOpen) {
     writing_ = std::move(ends.writing);
     test_.Do([&] {
-      auto pipe = IngressPipe::Open(test_.worker(), std::move(ends.reading),
-                                    gate, feed_, half_received_, growth_,
-                                    options_, [this] { closed_ = true; });
+      auto pipe = IngressPipe::Open(
+          test_.worker(), std::move(ends.reading), gate, feed_, half_received_,
+          growth_ ? &*growth_ : nullptr, options_, [this] { closed_ = true; });
       ASSERT_TRUE(pipe.ok()) << pipe.status();
       pipe_ = *std::move(pipe);
     });
@@ -126,7 +127,7 @@ class IngressPipeTest : public testing::Test {
   }
 
   BrokerOptions options_;
-  PipeGrowth* growth_ = nullptr;
+  std::optional<PipeGrowth> growth_;  // none: pipes keep their size
   TestWorker test_;
   RecordFeed feed_;
   HalfReceived half_received_{size_t{64} << 20};
@@ -195,8 +196,7 @@ TEST_F(IngressPipeTest, SizesAroundPagesAndChunksArriveInTheirOrder) {
 TEST_F(IngressPipeTest, ChunksAreSmallerWhereSubscribersPipesCannotGrow) {
   options_.chunk_bytes = size_t{256} << 10;
   options_.crowded_chunk_bytes = size_t{64} << 10;
-  PipeGrowth spent(options_, 0);
-  growth_ = &spent;
+  growth_.emplace(options_, /*bytes_max=*/0);
   PipeEnds ends = MakePipe();
   TrySetPipeBytes(ends.writing.get(), size_t{256} << 10);
   if (PipeBytes(ends.writing.get()) < size_t{256} << 10) {
