@@ -171,10 +171,11 @@ void Router::EndRun() {
 
 void Router::Flush() {
   EndRun();
-  fan_out_.Flush();
-  retaining_.reset();
+  // First: who has a message finds it counted.
   counters_.messages_published.Add(std::exchange(published_, 0));
   counters_.messages_no_subscriber.Add(std::exchange(no_subscriber_, 0));
+  fan_out_.Flush();
+  retaining_.reset();
 }
 
 void Router::PublishOwn(const MessageFields& fields) {

@@ -89,7 +89,6 @@ void Session::SetValve(std::shared_ptr<Valve> valve) {
 FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
   FeedResult result;
   context_.router.Begin(chunk, valve_, {client_uid_, number_});
-  taken_messages_ = 0;
   repeated_.Forget();
   while (result.outcome == FeedOutcome::kContinue) {
     const std::string_view rest = bytes.substr(result.bytes_taken);
@@ -112,8 +111,6 @@ FeedResult Session::Take(const ChunkRef& chunk, std::string_view bytes) {
   if (FlushMessages() == FeedOutcome::kClose) {
     result.outcome = FeedOutcome::kClose;
   }
-  published_.Add(taken_messages_);
-  if (taken_messages_ > 0) published_bytes_.Add(result.bytes_taken);
   return result;
 }
 
@@ -146,8 +143,8 @@ void Session::EndMemberships() { memberships_->End(); }
 void Session::PublishEnd(std::string_view reason) {
   if (!greeted_) return;
   if (!will_.empty()) {
-    will_.Publish(context_.router, valve_, {client_uid_, number_});
     context_.counters.wills_published.Add();
+    will_.Publish(context_.router, valve_, {client_uid_, number_});
   }
   if (reason.empty()) reason = left_ ? "goodbye" : "hang-up";
   PublishDisconnected(Identity(), reason, context_.router);
@@ -205,6 +202,7 @@ bool Session::TakeRepeated(std::string_view bytes) {
     return false;
   }
   ++taken_messages_;
+  taken_bytes_ += repeated_.frame_bytes();
   return true;
 }
 
@@ -236,6 +234,7 @@ FeedOutcome Session::TakeMessage(std::string_view frame,
   }
   if (fault != FrameFault::kNone) return RefuseFrame(fault);
   ++taken_messages_;
+  taken_bytes_ += frame.size();
   repeated_.Remember(frame, message);
   if (message.confirm_id != 0) Confirm(message);
   return FeedOutcome::kContinue;
@@ -254,6 +253,11 @@ void Session::Confirm(const MessageView& message) {
 }
 
 FeedOutcome Session::FlushMessages() {
+  if (taken_messages_ > 0) {
+    // First: who has a message finds it counted.
+    published_.Add(std::exchange(taken_messages_, 0));
+    published_bytes_.Add(std::exchange(taken_bytes_, 0));
+  }
   context_.router.Flush();
   if (confirms_.empty()) return FeedOutcome::kContinue;
   return AnswerBytes(std::exchange(confirms_, {}));

@@ -151,8 +151,9 @@ class Session : public Feed {
   std::shared_ptr<Valve> valve_;
   State state_ = State::kAwaitingHello;
   std::string end_reason_;
-  uint64_t taken_messages_ = 0;  // since Take began
-  RepeatedMessage repeated_;     // the same
+  uint64_t taken_messages_ = 0;  // since the last flush
+  uint64_t taken_bytes_ = 0;     // of their frames
+  RepeatedMessage repeated_;     // since Take began
   std::string confirms_;         // frames, to be sent after the next flush
   Will will_;
   uint32_t client_uid_ = 0;
@@ -161,7 +162,6 @@ class Session : public Feed {
   bool greeted_ = false;  // Hello was accepted
   bool left_ = false;     // the client said Goodbye
   Counter published_;
-  // With the few frames of other kinds that came in the same chunks.
   Counter published_bytes_;
   const uint64_t connected_unix_nanos_ =
       static_cast<uint64_t>(absl::GetCurrentTimeNanos());
