@@ -67,6 +67,24 @@ def read(data):
     return frames.read_control(number, member)
 
 
+def padded_tags(data):
+    """Whether a message's bytes have a tag that is longer than it need be."""
+    at = 0
+    while at < len(data):
+        tag, behind = wire.take_varint(data, at, len(data))
+        if behind - at > len(wire.varint(tag)):
+            return True
+        _, at = wire.take_field(data, at, len(data))
+    return False
+
+
+def padded(body):
+    """The same of a Message's frame, without its prefix."""
+    _, member = frames.read_frame(body)
+    headers = [value for number, _, value in wire.fields_of(member) if number == 7]
+    return any(map(padded_tags, (body, member, *headers)))
+
+
 def parts_of(message):
     return {
         "topic": message.topic,
@@ -220,6 +238,8 @@ class ProtobufTest(unittest.TestCase):
                 continue
             if not isinstance(found, dict):
                 continue  # a control frame: a will in Hello is not looked into
+            if api_implementation.Type() == "python" and padded(bytes(body)):
+                continue  # protobuf in pure Python takes the field for another
             passed += 1
             parsed = pb.Frame()
             parsed.ParseFromString(bytes(body))
