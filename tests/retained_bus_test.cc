@@ -60,7 +60,9 @@ std::vector<std::string> Replayed(const TestBus& bus,
 
 using Lines = std::vector<std::string>;
 
-// Subscribes, reads so many messages and leaves. The first is the retained one.
+// Subscribes, reads so many messages, and Subscribed, and leaves. The first is
+// the retained one. Subscribed may come behind any number of live messages:
+// other workers publish them as soon as the subscription is in the table.
 void CheckOneVisit(const TestBus& bus, std::string_view pattern, int count) {
   RawSession session(bus.dir());
   session.Greet();
@@ -68,7 +70,9 @@ void CheckOneVisit(const TestBus& bus, std::string_view pattern, int count) {
   ASSERT_TRUE(session.Next().delivery().retained());
   int last = -1;
   bool subscribed = false;
-  for (int seen = 0; seen < count;) {
+  const absl::Time deadline = absl::Now() + kHang;
+  for (int seen = 0; seen < count || !subscribed;) {
+    ASSERT_LT(absl::Now(), deadline);
     const pb::Frame frame = session.Next();
     if (frame.has_subscribed()) {
       subscribed = true;
@@ -80,7 +84,6 @@ void CheckOneVisit(const TestBus& bus, std::string_view pattern, int count) {
     last = number;
     ++seen;
   }
-  EXPECT_TRUE(subscribed);
 }
 
 TEST(RetainedBus, EachVisitorSeesTheValueAndThenTheStreamWithoutHole) {
