@@ -8,6 +8,8 @@
 
 #include "broker/io/fifo.h"
 #include "gtest/gtest.h"
+#include "proto/frame.h"
+#include "tests/core_fakes.h"
 #include "tests/pipe_support.h"
 
 namespace fifobus {
@@ -37,6 +39,24 @@ TEST_F(ReceiveBufferTest, TellsBytesEmptinessAndTheEndApart) {
   pipe_.writing.Reset();
   EXPECT_EQ(Fill(buffer), FillOutcome::kEnd);
   EXPECT_EQ(buffer.untaken(), "hello") << "what is there stays";
+}
+
+TEST_F(ReceiveBufferTest, WhatRepeatsIsForgottenWhenItsPlaceIsUsedAgain) {
+  ReceiveBuffer buffer(1 << 20);
+  const std::string first = MessageFrame("t", "x");
+  Write(first);
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  const std::string_view taken = buffer.untaken();
+  buffer.Take(taken.size());
+  const FrameView view = ReadFrame(taken.substr(kFramePrefixBytes));
+  buffer.repeated().Remember(taken, ReadMessage(view.member));
+  EXPECT_TRUE(buffer.repeated().IsFrontOf(first));
+  buffer.Release();
+  const std::string second = MessageFrame("t", "yy");
+  Write(second);
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  ASSERT_EQ(buffer.untaken().data(), taken.data());
+  EXPECT_FALSE(buffer.repeated().IsFrontOf(buffer.untaken()));
 }
 
 TEST_F(ReceiveBufferTest, ScanningLooksAheadOfTaking) {

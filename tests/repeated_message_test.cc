@@ -1,4 +1,4 @@
-#include "broker/core/repeated_message.h"
+#include "proto/repeated_message.h"
 
 #include <string>
 #include <vector>

@@ -18,7 +18,6 @@
 #include "broker/core/group_table.h"
 #include "broker/core/memberships.h"
 #include "broker/core/presence.h"
-#include "broker/core/repeated_message.h"
 #include "broker/core/retained_store.h"
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
@@ -26,6 +25,7 @@
 #include "broker/options.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
+#include "proto/repeated_message.h"
 
 namespace fifobus {
 

@@ -143,10 +143,7 @@ Batch::~Batch() { client_.EndBatch(); }
 
 PublishOutcome Client::Publish(std::string_view topic, std::string_view payload,
                                absl::Time deadline) {
-  MessageFields message;
-  message.topic = topic;
-  message.payload = payload;
-  return outbound_->Publish(message, {mode_, deadline});
+  return outbound_->Publish(topic, payload, {mode_, deadline});
 }
 
 PublishOutcome Client::Publish(const MessageFields& message,

@@ -38,6 +38,17 @@ Received MessageOf(std::string_view frame, std::string_view member,
   return got;
 }
 
+// As MessageOf, without reading what is known of the message before.
+Received RepeatedOf(std::string_view frame, const RepeatedMessage& repeated) {
+  Received got;
+  got.outcome = ReceiveOutcome::kMessage;
+  got.message.fault = FrameFault::kNone;
+  got.message.topic = repeated.Topic(frame);
+  got.message.payload = repeated.Payload(frame);
+  got.frame = frame;
+  return got;
+}
+
 }  // namespace
 
 Received Inbound::Receive(const Patience& patience) {
@@ -140,6 +151,17 @@ Received Inbound::TakeFailure() {
 }
 
 Received Inbound::TakeFrom(ReceiveBuffer& buffer) {
+  const std::string_view bytes = buffer.untaken();
+  const RepeatedMessage& repeated = buffer.repeated();
+  if (!repeated.IsFrontOf(bytes) || dialogue_.requests().begun()) {
+    return TakeFrame(buffer);
+  }
+  const std::string_view frame(bytes.data(), repeated.frame_bytes());
+  buffer.Take(frame.size());
+  return RepeatedOf(frame, repeated);
+}
+
+Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
   std::optional<DeliveryView> delivery;
   while (true) {
     const std::string_view bytes = buffer.untaken();
@@ -162,7 +184,11 @@ Received Inbound::TakeFrom(ReceiveBuffer& buffer) {
     if (view.kind == FrameKind::kMessage) {
       buffer.Take(extent.frame_bytes);
       if (!dialogue_.requests().begun()) {
-        return MessageOf(frame, view.member, delivery);
+        Received got = MessageOf(frame, view.member, delivery);
+        if (got.message.fault == FrameFault::kNone) {
+          buffer.repeated().Remember(frame, got.message);
+        }
+        return got;
       }
       const Received got =
           MessageOf(frame, view.member, std::exchange(delivery, std::nullopt));

@@ -39,6 +39,8 @@ class Inbound {
   // The next event that was read already; kWouldBlock: none.
   Received TakeBuffered();
   Received TakeFrom(ReceiveBuffer& buffer);
+  // The same for a frame that does not repeat the one before.
+  Received TakeFrame(ReceiveBuffer& buffer);
   // The next event that a session's end brought about; kWouldBlock: none.
   Received TakeEnd();
   // A request that is over without an answer; kWouldBlock: none.

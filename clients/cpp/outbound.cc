@@ -39,11 +39,45 @@ absl::Duration CoarseUptime() {
   return absl::DurationFromTimespec(now);
 }
 
+// Whether it has nothing but a topic and a payload.
+bool IsPlain(const MessageFields& message) {
+  return (message.sequence | message.publish_time_unix_nanos |
+          message.reply_topic.size() | message.content_type.size() |
+          message.expiry_unix_nanos | message.headers.size() |
+          uint64_t{message.retain} | message.confirm_id) == 0;
+}
+
 bool IsOver(const Patience& patience) {
   return patience.mode != Mode::kBlocking || absl::Now() >= patience.deadline;
 }
 
 }  // namespace
+
+PublishOutcome Outbound::Publish(std::string_view topic,
+                                 std::string_view payload,
+                                 const Patience& patience) {
+  if (AddRepeated(topic, payload)) return PublishOutcome::kSent;
+  MessageFields message;
+  message.topic = topic;
+  message.payload = payload;
+  return Publish(message, patience);
+}
+
+bool Outbound::AddRepeated(std::string_view topic, std::string_view payload) {
+  if (!repeated_.Fits(topic, payload.size())) return false;
+  Connection& connection = dialogue_.connection();
+  dialogue_.Progress();
+  const size_t unwritten = connection.unwritten();
+  // The first of a batch, and the last, have more to do.
+  if (unwritten == 0 || unwritten >= kBatchBytes || !dialogue_.batching() ||
+      connection.state() != Connection::State::kOpen ||
+      connection.sessions() != repeated_session_ ||
+      connection.publish_losses() != losses_told_) {
+    return false;
+  }
+  connection.out().append(repeated_.bytes()).append(payload);
+  return true;
+}
 
 PublishOutcome Outbound::Send(const MessageFields& message,
                               const Patience& patience) {
@@ -127,7 +161,14 @@ PublishOutcome Outbound::AddToBatch(const MessageFields& message,
     const PublishOutcome outcome = FlushAll(patience);
     if (outcome != PublishOutcome::kSent) return outcome;
   }
-  AppendMessageFrame(message, dialogue_.connection().out());
+  std::string& out = dialogue_.connection().out();
+  const size_t begin = out.size();
+  AppendMessageFrame(message, out);
+  if (IsPlain(message)) {
+    repeated_.Remember(message.topic, message.payload.size(),
+                       std::string_view(out).substr(begin));
+    repeated_session_ = dialogue_.connection().sessions();
+  }
   return PublishOutcome::kSent;
 }
 

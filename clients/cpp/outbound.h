@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "clients/cpp/client_options.h"
 #include "clients/cpp/dialogue.h"
 #include "clients/cpp/received.h"
+#include "clients/cpp/repeated_head.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
@@ -34,6 +36,8 @@ class Outbound {
     const PublishOutcome outcome = Send(message, patience);
     return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
   }
+  PublishOutcome Publish(std::string_view topic, std::string_view payload,
+                         const Patience& patience);
   // As Publish, but never kSentAfterGap, which stays to be told.
   PublishOutcome Send(const MessageFields& message, const Patience& patience);
   PublishOutcome Flush(const Patience& patience);
@@ -50,6 +54,9 @@ class Outbound {
                          const Patience& patience);
   PublishOutcome AddToBatch(const MessageFields& message,
                             const Patience& patience);
+  // Adds a message to a batch without looking at what held for the one before.
+  // False: nothing is done, it needs the whole way.
+  bool AddRepeated(std::string_view topic, std::string_view payload);
   PublishOutcome SentOutcome();
   // Waits until nothing is unwritten. kWouldBlock and kTimedOut leave the rest
   // as it is.
@@ -61,6 +68,8 @@ class Outbound {
 
   Dialogue& dialogue_;
   std::string checked_topic_;
+  RepeatedHead repeated_;          // of what was added to a batch last
+  uint64_t repeated_session_ = 0;  // in which that was
   absl::Duration last_look_ = -absl::InfiniteDuration();
   uint64_t losses_told_ = 0;
 };

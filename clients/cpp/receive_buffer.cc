@@ -21,6 +21,7 @@ constexpr size_t kReadBytesMin = size_t{64} << 10;
 
 ReceiveBuffer::FillOutcome ReceiveBuffer::Fill(int fd) {
   if (full()) return FillOutcome::kFull;
+  repeated_.Forget();  // what is taken may move or go
   MakeRoom();
   while (true) {
     const ssize_t bytes = read(fd, bytes_.get() + end_, capacity_ - end_);
@@ -38,6 +39,7 @@ void ReceiveBuffer::Take(size_t bytes) {
 }
 
 void ReceiveBuffer::Clear() {
+  repeated_.Forget();
   if (released_ < taken_) {
     Retire();
     capacity_ = 0;

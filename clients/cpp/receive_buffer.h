@@ -5,6 +5,8 @@
 #include <memory>
 #include <string_view>
 
+#include "proto/repeated_message.h"
+
 namespace fifobus {
 
 // What was read from `down` and not taken yet, in one piece, so that frames are
@@ -35,6 +37,9 @@ class ReceiveBuffer {
   std::string_view untaken() const { return {at(taken_), end_ - taken_}; }
   std::string_view unscanned() const { return {at(scanned_), end_ - scanned_}; }
   bool IsScanned() const { return scanned_ > taken_; }
+
+  // Of the messages taken since the last Fill.
+  RepeatedMessage& repeated() { return repeated_; }
 
   bool full() const {
     const size_t held = end_ - taken_;
@@ -71,6 +76,7 @@ class ReceiveBuffer {
   size_t scanned_ = 0;
   size_t end_ = 0;
   size_t wanted_ = 0;
+  RepeatedMessage repeated_;
 };
 
 }  // namespace fifobus

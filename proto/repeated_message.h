@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_CORE_REPEATED_MESSAGE_H_
-#define FIFOBUS_BROKER_CORE_REPEATED_MESSAGE_H_
+#ifndef FIFOBUS_PROTO_REPEATED_MESSAGE_H_
+#define FIFOBUS_PROTO_REPEATED_MESSAGE_H_
 
 #include <cstddef>
 #include <cstring>
@@ -33,6 +33,8 @@ class RepeatedMessage {
             kTagAndLengthMax &&
         payload + message.payload.size() == frame.data() + frame.size();
     head_ = frame.data();
+    topic_ = message.topic.data() - frame.data();
+    topic_bytes_ = message.topic.size();
     head_bytes_ = frame.size() - message.payload.size();
     frame_bytes_ = is_plain ? frame.size() : 0;
   }
@@ -45,13 +47,22 @@ class RepeatedMessage {
   // REQUIRES: IsFrontOf(any bytes).
   size_t frame_bytes() const { return frame_bytes_; }
   size_t payload_bytes() const { return frame_bytes_ - head_bytes_; }
+  // What ReadMessage would find in `frame`, which is such a frame and no more.
+  std::string_view Topic(std::string_view frame) const {
+    return {frame.data() + topic_, topic_bytes_};
+  }
+  std::string_view Payload(std::string_view frame) const {
+    return {frame.data() + head_bytes_, payload_bytes()};
+  }
 
  private:
   const char* head_ = nullptr;  // everything up to the payload
   size_t head_bytes_ = 0;
+  ptrdiff_t topic_ = 0;  // from the front of a frame
+  size_t topic_bytes_ = 0;
   size_t frame_bytes_ = 0;  // 0: nothing is remembered
 };
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_CORE_REPEATED_MESSAGE_H_
+#endif  // FIFOBUS_PROTO_REPEATED_MESSAGE_H_
