@@ -1,5 +1,6 @@
 #include "broker/io/ingress_pipe.h"
 
+#include <sched.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -166,11 +167,13 @@ IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
 }
 
 // Several small writes of a publisher that is ahead of this worker then cost
-// each subscriber one write and one wake-up.
+// each subscriber one write and one wake-up. In between others have their turn:
+// a publisher that shares the core writes on, and each read finds more.
 ReadOutcome IngressPipe::Gather(const ChunkRef& chunk, size_t& bytes) {
   --gathering_;
   while (bytes < kGatheredBytesMax &&
          chunk->capacity() - bytes >= kFullPipeBytes) {
+    sched_yield();
     const ReadResult read =
         ReadFifo(fd_.get(), chunk->bytes() + bytes, chunk->capacity() - bytes);
     if (read.outcome != ReadOutcome::kBytes) return read.outcome;
