@@ -11,7 +11,7 @@ import time
 import unittest
 
 import fifobus
-from tests.fifobus_support import HANG_SECONDS, Bus
+from tests.fifobus_support import HANG_SECONDS, Bus, await_condition
 
 # Of 4,000 bytes: more than a pipe, however it grows, and a queue hold together.
 MESSAGES = 400
@@ -209,6 +209,20 @@ class DeliveryTest(unittest.TestCase):
                 slow.receive(HANG_SECONDS)
         code = ended.exception.code
         self.assertEqual(code, fifobus.control.ErrorCode.OVERFLOW)
+
+    def test_who_was_too_slow_to_be_told_so_is_ended_all_the_same(self):
+        slow = self.overflow(fifobus.Overflow.DISCONNECT, name="slow")
+        watcher = self.client()
+        await_condition(
+            lambda: "slow" not in [s.client_name for s in watcher.stats().sessions],
+            "the slow session's end",
+        )
+        with self.assertRaises(fifobus.SessionRefused) as ended:
+            while True:
+                slow.receive(HANG_SECONDS)
+        code = ended.exception.code
+        self.assertEqual(code, fifobus.control.ErrorCode.OVERFLOW)
+        self.assertEqual(self.gaps[-1].reason, fifobus.GapReason.DISCONNECTED)
 
     def test_events_have_gaps_in_line(self):
         slow = self.overflow(fifobus.Overflow.DROP_NEWEST)

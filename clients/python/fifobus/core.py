@@ -117,8 +117,14 @@ class Core:
         except frames.BadFrame as error:
             self.fail(errors.ProtocolError(f"the broker sent a bad frame: {error}"))
 
-    def lose(self, error: errors.FifobusError, again: bool) -> None:
-        """The session is over. `again`: another is to be made."""
+    def lose(
+        self,
+        error: errors.FifobusError,
+        again: bool,
+        reason: GapReason = GapReason.RECONNECTED,
+    ) -> None:
+        """The session is over. `again`: another is to be made. `reason`: of the gap
+        that is told if messages may have been missed."""
         was_open = self.state == State.OPEN
         if was_open:
             self.publish_losses += 1
@@ -126,7 +132,7 @@ class Core:
         if was_open or self.state == State.LEAVING:
             self.receive_losses += 1
             if self._subscriptions:
-                self.events.append(Gap(GapReason.RECONNECTED))
+                self.events.append(Gap(reason))
         self.out.clear()
         self.failure = error
         self.state = State.WAITING if again else State.FAILED
@@ -135,6 +141,21 @@ class Core:
     def fail(self, error: errors.FifobusError) -> None:
         """The session is over, and no other is to be made."""
         self.lose(error, again=False)
+
+    @property
+    def is_ended_for_being_slow(self) -> bool:
+        """Whether a session that ends without a word has most likely ended for that."""
+        asked_for_it = self._hello.overflow == Overflow.DISCONNECT
+        return asked_for_it and not self.goodbye_received
+
+    def end_for_being_slow(self) -> None:
+        """As the broker's own word, which this client was too slow to be told."""
+        text = (
+            "the broker ended the session, because this client was too slow and had "
+            "asked for that"
+        )
+        error = errors.SessionRefused(text, control.ErrorCode.OVERFLOW)
+        self.lose(error, again=False, reason=GapReason.DISCONNECTED)
 
     def leave(self, lost: bool) -> None:
         """The broker said Goodbye; what is not written by now never will be."""

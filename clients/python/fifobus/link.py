@@ -160,11 +160,21 @@ class Link:
         except BlockingIOError:
             return 0
         if size == 0:
-            self._lose("the broker is gone")
+            self._on_down_ended()
             return 0
         self._core.filled(size)
         self._after_feed()
         return size
+
+    def _on_down_ended(self) -> None:
+        """A subscriber that is ended for being slow may have been too slow to be told
+        so: its pipe was full until the broker closed it. A broker that was killed and
+        replaced before this client looked is taken for the same."""
+        if self._core.is_ended_for_being_slow and not bus_fault(self._bus):
+            self._core.end_for_being_slow()
+            self._after_loss()
+        else:
+            self._lose("the broker is gone")
 
     def _after_feed(self) -> None:
         if self._core.state in (State.WAITING, State.FAILED):
