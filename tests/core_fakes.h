@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/base/chunk.h"
-#include "broker/core/feed.h"
-#include "broker/core/sink.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/feed.h"
+#include "broker/seam/sink.h"
 #include "gtest/gtest.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"

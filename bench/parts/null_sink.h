@@ -1,7 +1,7 @@
 #ifndef FIFOBUS_BENCH_PARTS_NULL_SINK_H_
 #define FIFOBUS_BENCH_PARTS_NULL_SINK_H_
 
-#include "broker/core/sink.h"
+#include "broker/seam/sink.h"
 
 namespace fifobus {
 

@@ -10,7 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
-#include "broker/base/chunk.h"
+#include "broker/seam/chunk.h"
 
 namespace fifobus {
 

@@ -9,17 +9,17 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "broker/base/chunk.h"
 #include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/egress_queue.h"
-#include "broker/core/feed.h"
 #include "broker/core/gap_ledger.h"
 #include "broker/core/retained_value.h"
 #include "broker/core/room_listener.h"
-#include "broker/core/sink.h"
 #include "broker/options.h"
 #include "broker/overflow.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/feed.h"
+#include "broker/seam/sink.h"
 
 namespace fifobus {
 

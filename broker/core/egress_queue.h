@@ -9,11 +9,11 @@
 #include <string_view>
 
 #include "absl/types/span.h"
-#include "broker/base/chunk.h"
 #include "broker/core/gap_ledger.h"
 #include "broker/core/message_unit.h"
-#include "broker/core/sink.h"
 #include "broker/overflow.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/sink.h"
 
 namespace fifobus {
 

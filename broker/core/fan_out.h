@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/base/chunk.h"
 #include "broker/core/egress.h"
-#include "broker/core/feed.h"
 #include "broker/core/subscription_table.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/feed.h"
 #include "proto/message_text.h"
 
 namespace fifobus {

@@ -6,7 +6,7 @@
 
 #include "absl/types/span.h"
 #include "broker/base/check.h"
-#include "broker/core/sink.h"
+#include "broker/seam/sink.h"
 #include "proto/frame.h"
 
 namespace fifobus {

@@ -17,8 +17,8 @@
 #include "broker/core/frame_cursor.h"
 #include "broker/core/group_host.h"
 #include "broker/core/group_members.h"
-#include "broker/core/sink.h"
 #include "broker/options.h"
+#include "broker/seam/sink.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "broker/base/chunk.h"
+#include "broker/seam/chunk.h"
 #include "proto/frame.h"
 
 namespace fifobus {

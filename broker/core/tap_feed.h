@@ -10,9 +10,9 @@
 
 #include "absl/time/time.h"
 #include "broker/base/counters.h"
-#include "broker/core/feed.h"
 #include "broker/core/router.h"
 #include "broker/options.h"
+#include "broker/seam/feed.h"
 
 namespace fifobus {
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <memory>
 
-#include "broker/base/chunk.h"
-#include "broker/core/feed.h"
 #include "broker/core/router.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/feed.h"
 #include "broker/topic_rules.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"

@@ -7,11 +7,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
-#include "broker/core/sink.h"
 #include "broker/io/event_loop.h"
 #include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
+#include "broker/seam/sink.h"
 
 namespace fifobus {
 

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "broker/base/unique_fd.h"
-#include "broker/core/sink.h"
+#include "broker/seam/sink.h"
 
 // FIFOs by system calls, with errno turned into what it means for a FIFO:
 // fifo(7), pipe(7). All descriptors are O_NONBLOCK and O_CLOEXEC. Thread-safe.

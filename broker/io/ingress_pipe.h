@@ -9,15 +9,15 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "broker/base/chunk.h"
 #include "broker/base/unique_fd.h"
-#include "broker/core/feed.h"
 #include "broker/io/event_loop.h"
 #include "broker/io/fifo.h"
 #include "broker/io/half_received.h"
 #include "broker/io/pipe_growth.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/feed.h"
 
 namespace fifobus {
 

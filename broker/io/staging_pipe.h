@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "broker/base/unique_fd.h"
-#include "broker/core/sink.h"
 #include "broker/io/pipe_growth.h"
+#include "broker/seam/sink.h"
 
 namespace fifobus {
 

@@ -6,11 +6,11 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
-#include "broker/base/chunk.h"
 #include "broker/io/event_loop.h"
 #include "broker/io/pipe_growth.h"
 #include "broker/io/staging_pipe.h"
 #include "broker/options.h"
+#include "broker/seam/chunk.h"
 
 namespace fifobus {
 

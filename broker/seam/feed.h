@@ -1,10 +1,10 @@
-#ifndef FIFOBUS_BROKER_CORE_FEED_H_
-#define FIFOBUS_BROKER_CORE_FEED_H_
+#ifndef FIFOBUS_BROKER_SEAM_FEED_H_
+#define FIFOBUS_BROKER_SEAM_FEED_H_
 
 #include <cstddef>
 #include <string_view>
 
-#include "broker/base/chunk.h"
+#include "broker/seam/chunk.h"
 
 // The seam between the two halves of the broker, upwards: an ingress pipe reads
 // chunks and passes them to a feed, which knows what the bytes mean; the core
@@ -68,4 +68,4 @@ class Valve {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_CORE_FEED_H_
+#endif  // FIFOBUS_BROKER_SEAM_FEED_H_

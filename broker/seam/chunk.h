@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_BASE_CHUNK_H_
-#define FIFOBUS_BROKER_BASE_CHUNK_H_
+#ifndef FIFOBUS_BROKER_SEAM_CHUNK_H_
+#define FIFOBUS_BROKER_SEAM_CHUNK_H_
 
 #include <atomic>
 #include <cstddef>
@@ -73,4 +73,4 @@ class ChunkRef {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_BASE_CHUNK_H_
+#endif  // FIFOBUS_BROKER_SEAM_CHUNK_H_

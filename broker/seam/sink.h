@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_CORE_SINK_H_
-#define FIFOBUS_BROKER_CORE_SINK_H_
+#ifndef FIFOBUS_BROKER_SEAM_SINK_H_
+#define FIFOBUS_BROKER_SEAM_SINK_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -102,4 +102,4 @@ class Sink {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_CORE_SINK_H_
+#endif  // FIFOBUS_BROKER_SEAM_SINK_H_

@@ -1,4 +1,4 @@
-#include "broker/base/chunk.h"
+#include "broker/seam/chunk.h"
 
 #include <cstdlib>
 #include <cstring>
