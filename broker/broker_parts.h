@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/base/counters.h"
 #include "broker/core/group_host.h"
 #include "broker/core/group_table.h"
 #include "broker/core/id_pool.h"
@@ -14,6 +13,7 @@
 #include "broker/core/router.h"
 #include "broker/core/session.h"
 #include "broker/core/subscription_table.h"
+#include "broker/counters.h"
 #include "broker/io/bus_directory.h"
 #include "broker/io/half_received.h"
 #include "broker/io/pipe_allowance.h"

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "broker/history_rule.h"
 #include "broker/overflow.h"
-#include "broker/topic_rule.h"
+#include "broker/rules/history_rule.h"
+#include "broker/rules/topic_rule.h"
 #include "proto/frame.h"
 
 namespace fifobus {

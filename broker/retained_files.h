@@ -8,9 +8,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/retained_store.h"
+#include "broker/counters.h"
 #include "broker/io/bus_directory.h"
 #include "broker/io/event_loop.h"
 #include "broker/options.h"

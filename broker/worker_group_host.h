@@ -4,9 +4,9 @@
 #include <functional>
 
 #include "absl/time/time.h"
-#include "broker/base/counters.h"
 #include "broker/core/group_host.h"
 #include "broker/core/router.h"
+#include "broker/counters.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
 

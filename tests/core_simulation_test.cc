@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "broker/base/counters.h"
 #include "broker/core/egress.h"
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
+#include "broker/counters.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "proto/topic.h"

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "broker/base/counters.h"
 #include "broker/core/dead_letter.h"
 #include "broker/core/group_host.h"
 #include "broker/core/group_table.h"
@@ -18,6 +17,7 @@
 #include "broker/core/memberships.h"
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
+#include "broker/counters.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/core_fakes.h"

@@ -1,4 +1,4 @@
-#include "broker/history_rule.h"
+#include "broker/rules/history_rule.h"
 
 #include <string>
 

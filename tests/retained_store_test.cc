@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "broker/topic_rules.h"
+#include "broker/rules/topic_rules.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "proto/topic.h"

@@ -1,4 +1,4 @@
-#include "broker/topic_rules.h"
+#include "broker/rules/topic_rules.h"
 
 #include <string>
 #include <utility>

@@ -9,12 +9,12 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/egress_queue.h"
 #include "broker/core/gap_ledger.h"
 #include "broker/core/retained_value.h"
 #include "broker/core/room_listener.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/overflow.h"
 #include "broker/seam/chunk.h"

@@ -10,13 +10,13 @@
 #include <string>
 
 #include "absl/types/span.h"
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/ack_ledger.h"
 #include "broker/core/egress.h"
 #include "broker/core/frame_cursor.h"
 #include "broker/core/group_host.h"
 #include "broker/core/group_members.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/seam/sink.h"
 #include "proto/frame.pb.h"

@@ -9,11 +9,11 @@
 #include <optional>
 #include <vector>
 
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/group.h"
 #include "broker/core/id_pool.h"
 #include "broker/core/subscription_table.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "proto/frame.pb.h"
 

@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/retained_value.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "proto/frame.h"
 

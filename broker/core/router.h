@@ -11,11 +11,11 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/container/node_hash_map.h"
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/fan_out.h"
 #include "broker/core/retained_store.h"
 #include "broker/core/subscription_table.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/seam/chunk.h"
 #include "broker/seam/feed.h"

@@ -11,7 +11,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
-#include "broker/base/counters.h"
 #include "broker/base/mutex.h"
 #include "broker/core/egress.h"
 #include "broker/core/group_table.h"
@@ -21,6 +20,7 @@
 #include "broker/core/router.h"
 #include "broker/core/subscription_table.h"
 #include "broker/core/will.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/seam/feed.h"
 #include "proto/frame.h"

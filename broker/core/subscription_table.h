@@ -12,7 +12,7 @@
 #include "broker/base/mutex.h"
 #include "broker/core/egress.h"
 #include "broker/core/persistent_map.h"
-#include "broker/topic_rules.h"
+#include "broker/rules/topic_rules.h"
 
 namespace fifobus {
 

@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "absl/time/time.h"
-#include "broker/base/counters.h"
 #include "broker/core/router.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/seam/feed.h"
 

@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "broker/core/router.h"
+#include "broker/rules/topic_rules.h"
 #include "broker/seam/chunk.h"
 #include "broker/seam/feed.h"
-#include "broker/topic_rules.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 

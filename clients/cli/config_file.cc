@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "broker/topic_rules.h"
+#include "broker/rules/topic_rules.h"
 #include "clients/cli/user_names.h"
 #include "fmt/format.h"
 #include "toml++/toml.h"

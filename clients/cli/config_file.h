@@ -8,7 +8,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "broker/topic_rule.h"
+#include "broker/rules/topic_rule.h"
 
 namespace fifobus::cli {
 

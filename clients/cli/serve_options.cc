@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "broker/history_rule.h"
 #include "broker/overflow.h"
+#include "broker/rules/history_rule.h"
 #include "clients/cli/command.h"
 
 namespace fifobus::cli {

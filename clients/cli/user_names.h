@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "broker/topic_rule.h"
+#include "broker/rules/topic_rule.h"
 
 namespace fifobus::cli {
 

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_HISTORY_RULE_H_
-#define FIFOBUS_BROKER_HISTORY_RULE_H_
+#ifndef FIFOBUS_BROKER_RULES_HISTORY_RULE_H_
+#define FIFOBUS_BROKER_RULES_HISTORY_RULE_H_
 
 #include <cstddef>
 #include <string>
@@ -29,4 +29,4 @@ absl::StatusOr<HistoryRule> ParseHistoryRule(std::string_view text);
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_HISTORY_RULE_H_
+#endif  // FIFOBUS_BROKER_RULES_HISTORY_RULE_H_

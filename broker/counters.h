@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_BASE_COUNTERS_H_
-#define FIFOBUS_BROKER_BASE_COUNTERS_H_
+#ifndef FIFOBUS_BROKER_COUNTERS_H_
+#define FIFOBUS_BROKER_COUNTERS_H_
 
 #include <atomic>
 #include <cstdint>
@@ -69,4 +69,4 @@ struct Counters {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_BASE_COUNTERS_H_
+#endif  // FIFOBUS_BROKER_COUNTERS_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_TOPIC_RULES_H_
-#define FIFOBUS_BROKER_TOPIC_RULES_H_
+#ifndef FIFOBUS_BROKER_RULES_TOPIC_RULES_H_
+#define FIFOBUS_BROKER_RULES_TOPIC_RULES_H_
 
 #include <sys/types.h>
 
@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "broker/history_rule.h"
 #include "broker/overflow.h"
-#include "broker/topic_rule.h"
+#include "broker/rules/history_rule.h"
+#include "broker/rules/topic_rule.h"
 
 namespace fifobus {
 
@@ -68,4 +68,4 @@ class TopicRules {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_TOPIC_RULES_H_
+#endif  // FIFOBUS_BROKER_RULES_TOPIC_RULES_H_

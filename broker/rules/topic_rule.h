@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_TOPIC_RULE_H_
-#define FIFOBUS_BROKER_TOPIC_RULE_H_
+#ifndef FIFOBUS_BROKER_RULES_TOPIC_RULE_H_
+#define FIFOBUS_BROKER_RULES_TOPIC_RULE_H_
 
 #include <sys/types.h>
 
@@ -51,4 +51,4 @@ struct TopicRule {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_TOPIC_RULE_H_
+#endif  // FIFOBUS_BROKER_RULES_TOPIC_RULE_H_
