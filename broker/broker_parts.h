@@ -6,13 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/core/group_host.h"
-#include "broker/core/group_table.h"
-#include "broker/core/id_pool.h"
-#include "broker/core/retained_store.h"
-#include "broker/core/router.h"
-#include "broker/core/session.h"
-#include "broker/core/subscription_table.h"
+#include "broker/core/delivery/id_pool.h"
+#include "broker/core/groups/group_host.h"
+#include "broker/core/groups/group_table.h"
+#include "broker/core/retained/retained_store.h"
+#include "broker/core/routing/router.h"
+#include "broker/core/routing/subscription_table.h"
+#include "broker/core/sessions/session.h"
 #include "broker/counters.h"
 #include "broker/io/bus_directory.h"
 #include "broker/io/half_received.h"

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "broker/base/mutex.h"
-#include "broker/core/retained_store.h"
+#include "broker/core/retained/retained_store.h"
 #include "broker/counters.h"
 #include "broker/io/bus_directory.h"
 #include "broker/io/event_loop.h"

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "broker/broker_parts.h"
-#include "broker/core/subscription_table.h"
+#include "broker/core/routing/subscription_table.h"
 #include "broker/io/worker.h"
 
 namespace fifobus {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "broker/core/retained_replay.h"
+#include "broker/core/routing/subscribe_with_retained.h"
 #include "broker/io/fifo.h"
 
 namespace fifobus {

@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "broker/base/unique_fd.h"
 #include "broker/broker_parts.h"
-#include "broker/core/egress.h"
-#include "broker/core/tap_feed.h"
+#include "broker/core/delivery/egress.h"
+#include "broker/core/sessions/tap_feed.h"
 #include "broker/io/egress_pipe.h"
 #include "broker/io/ingress_pipe.h"
 

@@ -10,7 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
-#include "broker/core/queue_stats.h"
+#include "broker/core/delivery/queue_stats.h"
 #include "broker/io/fifo.h"
 #include "fmt/format.h"
 #include "proto/topic.h"

@@ -4,8 +4,8 @@
 #include <functional>
 
 #include "absl/time/time.h"
-#include "broker/core/group_host.h"
-#include "broker/core/router.h"
+#include "broker/core/groups/group_host.h"
+#include "broker/core/routing/router.h"
 #include "broker/counters.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"

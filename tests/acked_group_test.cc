@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "broker/core/group.h"
+#include "broker/core/groups/group.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/group_fakes.h"

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "broker/core/egress.h"
-#include "broker/core/router.h"
-#include "broker/core/subscription_table.h"
+#include "broker/core/delivery/egress.h"
+#include "broker/core/routing/router.h"
+#include "broker/core/routing/subscription_table.h"
 #include "broker/counters.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"

@@ -1,4 +1,4 @@
-#include "broker/core/egress_queue.h"
+#include "broker/core/delivery/egress_queue.h"
 
 #include <array>
 #include <string>

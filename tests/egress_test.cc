@@ -1,4 +1,4 @@
-#include "broker/core/egress.h"
+#include "broker/core/delivery/egress.h"
 
 #include <map>
 #include <memory>

@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "broker/core/dead_letter.h"
-#include "broker/core/group_host.h"
-#include "broker/core/group_table.h"
-#include "broker/core/id_pool.h"
-#include "broker/core/memberships.h"
-#include "broker/core/router.h"
-#include "broker/core/subscription_table.h"
+#include "broker/core/delivery/id_pool.h"
+#include "broker/core/groups/dead_letter.h"
+#include "broker/core/groups/group_host.h"
+#include "broker/core/groups/group_table.h"
+#include "broker/core/groups/memberships.h"
+#include "broker/core/routing/router.h"
+#include "broker/core/routing/subscription_table.h"
 #include "broker/counters.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"

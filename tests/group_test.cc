@@ -1,6 +1,6 @@
 // Queue groups without acknowledgements.
 
-#include "broker/core/group.h"
+#include "broker/core/groups/group.h"
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "broker/core/persistent_map.h"
+#include "broker/core/routing/persistent_map.h"
 
 #include <map>
 #include <random>

@@ -1,10 +1,9 @@
-#include "broker/core/retained_replay.h"
-
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "broker/core/router.h"
+#include "broker/core/routing/router.h"
+#include "broker/core/routing/subscribe_with_retained.h"
 #include "gtest/gtest.h"
 #include "tests/core_fakes.h"
 

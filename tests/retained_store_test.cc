@@ -1,4 +1,4 @@
-#include "broker/core/retained_store.h"
+#include "broker/core/retained/retained_store.h"
 
 #include <algorithm>
 #include <random>

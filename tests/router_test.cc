@@ -1,4 +1,4 @@
-#include "broker/core/router.h"
+#include "broker/core/routing/router.h"
 
 #include <memory>
 #include <string>

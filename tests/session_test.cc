@@ -1,4 +1,4 @@
-#include "broker/core/session.h"
+#include "broker/core/sessions/session.h"
 
 #include <functional>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "broker/core/subscription_table.h"
+#include "broker/core/routing/subscription_table.h"
 
 #include <map>
 #include <memory>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/core/persistent_map.h"
+#include "broker/core/routing/persistent_map.h"
 #include "gtest/gtest.h"
 #include "proto/topic.h"
 #include "tests/core_fakes.h"

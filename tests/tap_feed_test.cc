@@ -1,4 +1,4 @@
-#include "broker/core/tap_feed.h"
+#include "broker/core/sessions/tap_feed.h"
 
 #include <memory>
 #include <string>

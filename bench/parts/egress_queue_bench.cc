@@ -4,7 +4,7 @@
 #include <string>
 
 #include "benchmark/benchmark.h"
-#include "broker/core/egress_queue.h"
+#include "broker/core/delivery/egress_queue.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {

@@ -5,8 +5,8 @@
 
 #include "bench/parts/null_sink.h"
 #include "benchmark/benchmark.h"
-#include "broker/core/router.h"
-#include "broker/core/subscription_table.h"
+#include "broker/core/routing/router.h"
+#include "broker/core/routing/subscription_table.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
 

@@ -1,0 +1,230 @@
+#ifndef FIFOBUS_BROKER_CORE_DELIVERY_EGRESS_H_
+#define FIFOBUS_BROKER_CORE_DELIVERY_EGRESS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "broker/base/mutex.h"
+#include "broker/core/delivery/egress_queue.h"
+#include "broker/core/delivery/gap_ledger.h"
+#include "broker/core/delivery/room_listener.h"
+#include "broker/core/retained/retained_value.h"
+#include "broker/counters.h"
+#include "broker/options.h"
+#include "broker/overflow.h"
+#include "broker/seam/chunk.h"
+#include "broker/seam/feed.h"
+#include "broker/seam/sink.h"
+
+namespace fifobus {
+
+// What a subscriber reads.
+enum class EgressFormat {
+  kFrames,  // the publishers' own frames
+  kText,    // payload and newline
+  kJson,    // one JSON object a line
+};
+
+// One subscriber as the core sees it: a bounded queue in front of a sink, and
+// the ingresses that are held back because that queue is full.
+//
+// Any worker offers; the owning worker drains when its sink has room. Both hold
+// the lock `mutex_`, also while they write to the sink, so that bytes keep
+// their order. It is a leaf but for a queue group's egress, whose sink offers
+// to those of the members. Resuming a valve, starting the clock and telling the
+// room listener happen without it.
+//
+// Back-pressure: a queue above its limits pauses the ingress that offered,
+// until it is below half. If that takes longer than the stall timeout, or if
+// the ingress is the subscriber's own, or if nobody reads or nobody has read
+// for so long, the egress is *stalled*: its overflow policy applies instead and
+// it pauses nobody, until its queue is below half. What the policy drops is
+// announced by a gap where it is missing.
+//
+// Invariants: paused_ holds each valve at most once per Pause it is owed; it is
+// empty while stalled, ending, closed, or below half.
+//
+// Thread-safe. Shared by subscription snapshots and routes, which may outlive
+// the sink: after Close an Egress is an empty shell.
+class Egress : public SinkObserver {
+ public:
+  enum class ControlOutcome {
+    kQueued,
+    kFull,    // the reader does not take its answers
+    kClosed,  // too late
+  };
+
+  struct State {
+    size_t queued_bytes = 0;
+    size_t queued_messages = 0;
+    Overflow overflow = Overflow::kDropOldest;
+    uint64_t dropped = 0;
+    LossCounts dropped_by_reason = {};
+    // Messages that the sink has taken: not those that are queued or dropped.
+    uint64_t delivered = 0;
+    uint64_t delivered_bytes = 0;
+    uint64_t stalls = 0;
+    size_t holds_up = 0;  // ingresses that it keeps paused
+    // How long the sink has taken nothing of what is queued.
+    absl::Duration stuck;
+    Sink::Status sink;
+    bool stalled = false;
+    bool reader_gone = false;
+    bool ending = false;  // as kDisconnect has it
+  };
+
+  // `id` is dense and unique among the egresses of a broker that are not
+  // closed. `counters` must live as long as this.
+  Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
+         std::shared_ptr<Sink> sink, Counters& counters);
+
+  uint32_t id() const { return id_; }
+  EgressFormat format() const { return format_; }
+
+  // Says that this is a tap and not a session. Before it is shared.
+  void SetTap() { is_tap_ = true; }
+  bool is_tap() const { return is_tap_; }
+
+  // Names the valve of the same client's ingress, which this egress must never
+  // pause, unless its policy is kBlock. Before the first Offer.
+  void SetOwnValve(std::shared_ptr<Valve> valve);
+
+  // In place of drop_oldest and the limits of the options. Before the first
+  // Offer.
+  void SetPolicy(const OverflowPolicy& policy);
+
+  // Writes or queues slices of `chunk`: whole frames, or for the text formats
+  // one message each. `feeder` is the ingress they came from; null: it cannot
+  // be paused, and a full queue turns away what it brings. `staged`: see
+  // Sink::Write.
+  void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
+             const std::shared_ptr<Valve>& feeder,
+             const Staged* staged = nullptr);
+
+  // Writes or queues what a new subscriber begins with, by reference and within
+  // no limit: it is the store's memory, which has a limit of its own, and who
+  // asks for all of it cannot read before it has asked. The next live message
+  // finds the queue full, as after any burst.
+  void OfferFirst(absl::Span<const RetainedValue> values);
+
+  // A message for this subscriber is lost at this point of its stream.
+  void OfferLoss(LossReason reason, std::string_view topic);
+
+  // Writes or queues whole frames of the broker's own, prefixes included.
+  [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
+
+  // Writes units of a queue group, of which this is a member: only if nothing
+  // waits here, and only what the sink takes at once. Queues nothing but a copy
+  // of the rest of a unit that was begun. `slices` hold whole MessageUnits or
+  // control frames, each of them in one piece.
+  //
+  // Returns the bytes of the units that were taken. If that is less than all,
+  // the room listener is told when there is room again; never, if the reader
+  // has gone.
+  size_t OfferIfRoom(absl::Span<const Slice> slices);
+
+  // Who is told of room after OfferIfRoom found none. Until Close.
+  void SetRoomListener(std::shared_ptr<RoomListener> listener);
+
+  // Nobody reads now: keep and, when full, drop. Until ReaderCame.
+  void ReaderLeft();
+  void ReaderCame();
+
+  // Forgets the queue and the sink, resumes everybody. Nothing is written any
+  // more when this returns.
+  void Close();
+  // The same, and returns how many messages were in the queue.
+  uint64_t Abandon();
+
+  void OnWritable() override;
+  void OnStallTimeout() override;
+
+  State state() const;
+
+ private:
+  // What is left to do without the lock.
+  struct Afterwards {
+    std::vector<std::shared_ptr<Valve>> resume;
+    std::shared_ptr<Sink> start_clock;
+    std::shared_ptr<Sink> end;
+    std::shared_ptr<RoomListener> room;
+    void Run();
+  };
+
+  // Returns the bytes taken, from the front of all slices.
+  size_t WriteNow(absl::Span<const Slice> slices, const Staged* staged)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
+                 size_t written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Queues the rest of the unit that is cut `written` bytes from the front of
+  // all slices. Returns where it ends.
+  size_t FinishUnit(absl::Span<const Slice> slices, size_t written)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drain(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LimitQueue(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PauseFeeder(const std::shared_ptr<Valve>& feeder)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartClock(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the sink has taken nothing for the stall timeout.
+  bool IsStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the queue is full and takes nothing more from there.
+  bool TurnsAway(const std::shared_ptr<Valve>& feeder)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TurnAway(absl::Span<const Slice> slices, LossReason reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Drops queued messages as the policy has it.
+  void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The policy kDisconnect: what is queued is lost, and what comes until that
+  // is announced and the reason said. When both are written, or after another
+  // stall timeout, the sink is ended.
+  void BeginEnd(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GoOnEnding(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PushControl(std::string_view frame, size_t written)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const uint32_t id_;
+  const EgressFormat format_;
+  bool is_tap_ = false;
+  const size_t control_bytes_max_;
+  const size_t copied_rest_bytes_max_;
+  const absl::Duration stall_timeout_;
+  Counters& counters_;
+  std::shared_ptr<Valve> own_valve_;
+
+  mutable Mutex mutex_;
+  std::shared_ptr<Sink> sink_ ABSL_GUARDED_BY(mutex_);  // null: closed
+  OverflowPolicy policy_ ABSL_GUARDED_BY(mutex_);
+  EgressQueue queue_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Valve>> paused_ ABSL_GUARDED_BY(mutex_);
+  bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool reason_said_ ABSL_GUARDED_BY(mutex_) = false;  // why it is ending
+  bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
+  bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t offered_ ABSL_GUARDED_BY(mutex_) = 0;  // messages, lost ones too
+  uint64_t delivered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t stalls_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Since when the sink takes nothing; InfiniteFuture: it takes.
+  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  // A full spell is from the first pause until the queue is below half. The
+  // clock is not stopped at its end; if another spell runs when it fires, it is
+  // started again for that one. So a stall is noticed after one to two
+  // timeouts.
+  bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t spell_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t clock_spell_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_DELIVERY_EGRESS_H_

@@ -1,0 +1,30 @@
+#ifndef FIFOBUS_BROKER_CORE_DELIVERY_MESSAGE_UNIT_H_
+#define FIFOBUS_BROKER_CORE_DELIVERY_MESSAGE_UNIT_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "proto/frame.h"
+
+namespace fifobus {
+
+// One message as it lies in a subscriber's stream: its frame, or a Delivery
+// frame and its frame behind it. It is queued, dropped and written as one.
+// Views into the stream's bytes.
+struct MessageUnit {
+  std::string_view bytes;  // all of it
+  std::string_view frame;  // the Message frame, prefix included
+
+  MessageView Read() const {
+    return ReadMessage(ReadFrame(frame.substr(kFramePrefixBytes)).member);
+  }
+  std::string_view topic() const { return Read().topic; }
+};
+
+// The unit at the front. REQUIRES: `bytes` hold whole units that the broker has
+// checked.
+MessageUnit FirstUnit(std::string_view bytes);
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_DELIVERY_MESSAGE_UNIT_H_

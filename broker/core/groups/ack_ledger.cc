@@ -1,0 +1,164 @@
+#include "broker/core/groups/ack_ledger.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "broker/base/check.h"
+#include "proto/frame_writer.h"
+
+namespace fifobus {
+namespace {
+
+// A Delivery frame at most: prefix, tag and length of the member, an ack id of
+// ten bytes and a count of five, each behind its tag.
+constexpr size_t kDeliveryBytesMax = kFramePrefixBytes + 2 + 11 + 6;
+
+}  // namespace
+
+KeptMessage::KeptMessage(std::string_view frame)
+    : chunk_(Chunk::Make(kDeliveryBytesMax + frame.size())),
+      frame_bytes_(frame.size()),
+      expiry_unix_nanos_(
+          ReadMessage(ReadFrame(frame.substr(kFramePrefixBytes)).member)
+              .expiry_unix_nanos) {
+  std::memcpy(chunk_->bytes() + kDeliveryBytesMax, frame.data(), frame.size());
+}
+
+std::string_view KeptMessage::frame() const {
+  return {chunk_->bytes() + kDeliveryBytesMax, frame_bytes_};
+}
+
+std::string_view KeptMessage::UnitFor(uint64_t ack_id) {
+  DeliveryView delivery;
+  delivery.ack_id = ack_id;
+  delivery.delivery_count = deliveries_ + 1;
+  std::string head;
+  AppendDeliveryFrame(delivery, head);
+  FIFOBUS_CHECK(head.size() <= kDeliveryBytesMax);
+  char* const begin = chunk_->bytes() + kDeliveryBytesMax - head.size();
+  std::memcpy(begin, head.data(), head.size());
+  return {begin, head.size() + frame_bytes_};
+}
+
+void KeptMessage::CountDelivery(uint32_t member) {
+  ++deliveries_;
+  member_ = member;
+}
+
+size_t AckLedger::CapacityOf(uint32_t member) const {
+  const auto held = held_.find(member);
+  if (held == held_.end()) return rule_.unacked_max;
+  if (held->second.bytes >= unacked_bytes_max_) return 0;
+  return rule_.unacked_max - held->second.messages;
+}
+
+void AckLedger::Add(uint64_t ack_id, uint32_t member, KeptMessage message,
+                    absl::Duration now) {
+  message.CountDelivery(member);
+  Held& held = held_[member];
+  ++held.messages;
+  held.bytes += message.frame().size();
+  unacked_.emplace_hint(unacked_.end(), ack_id,
+                        Unacked{std::move(message), now + rule_.timeout});
+}
+
+void AckLedger::Done(uint32_t member, uint64_t ack_id) {
+  const auto at = Find(member, ack_id);
+  if (at != unacked_.end()) Remove(at);
+}
+
+void AckLedger::Retry(uint32_t member, uint64_t ack_id) {
+  const auto at = Find(member, ack_id);
+  if (at == unacked_.end()) return;
+  std::vector<KeptMessage> returned;
+  returned.push_back(Remove(at));
+  Return(std::move(returned));
+}
+
+void AckLedger::TakeBack(uint32_t member) {
+  std::vector<KeptMessage> returned;
+  for (auto at = unacked_.begin(); at != unacked_.end();) {
+    const auto next = std::next(at);
+    if (at->second.message.member() == member) returned.push_back(Remove(at));
+    at = next;
+  }
+  Return(std::move(returned));
+}
+
+void AckLedger::TakeExpired(absl::Duration now) {
+  std::vector<KeptMessage> returned;
+  while (!unacked_.empty() && NextDeadline() <= now) {
+    returned.push_back(Remove(unacked_.begin()));
+  }
+  Return(std::move(returned));
+}
+
+KeptMessage AckLedger::TakeWaiting() {
+  KeptMessage message = std::move(waiting_.front());
+  waiting_.pop_front();
+  return message;
+}
+
+std::vector<KeptMessage> AckLedger::TakeStale(uint64_t now_unix_nanos) {
+  const auto is_stale = [&](const KeptMessage& message) {
+    const uint64_t expiry = message.expiry_unix_nanos();
+    return expiry != 0 && expiry <= now_unix_nanos;
+  };
+  std::vector<KeptMessage> stale;
+  for (const KeptMessage& message : waiting_) {
+    if (is_stale(message)) stale.push_back(message);
+  }
+  if (!stale.empty()) std::erase_if(waiting_, is_stale);
+  return stale;
+}
+
+std::vector<KeptMessage> AckLedger::TakeDead() {
+  return std::exchange(dead_, {});
+}
+
+size_t AckLedger::UnackedOf(uint32_t member) const {
+  const auto held = held_.find(member);
+  return held == held_.end() ? 0 : held->second.messages;
+}
+
+uint64_t AckLedger::Abandon() {
+  const uint64_t messages = unacked_.size() + waiting_.size();
+  unacked_.clear();
+  held_.clear();
+  waiting_.clear();
+  return messages;
+}
+
+AckLedger::UnackedMap::iterator AckLedger::Find(uint32_t member,
+                                                uint64_t ack_id) {
+  const auto at = unacked_.find(ack_id);
+  if (at == unacked_.end() || at->second.message.member() != member) {
+    return unacked_.end();
+  }
+  return at;
+}
+
+KeptMessage AckLedger::Remove(UnackedMap::iterator at) {
+  KeptMessage message = std::move(at->second.message);
+  unacked_.erase(at);
+  const auto held = held_.find(message.member());
+  held->second.bytes -= message.frame().size();
+  if (--held->second.messages == 0) held_.erase(held);
+  return message;
+}
+
+void AckLedger::Return(std::vector<KeptMessage> messages) {
+  size_t waiting = 0;
+  for (KeptMessage& message : messages) {
+    if (message.deliveries() >= rule_.deliveries_max) {
+      dead_.push_back(std::move(message));
+    } else {
+      // At the front, in their order.
+      waiting_.insert(waiting_.begin() + static_cast<ptrdiff_t>(waiting++),
+                      std::move(message));
+    }
+  }
+}
+
+}  // namespace fifobus

@@ -1,0 +1,133 @@
+#ifndef FIFOBUS_BROKER_CORE_GROUPS_ACK_LEDGER_H_
+#define FIFOBUS_BROKER_CORE_GROUPS_ACK_LEDGER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "broker/seam/chunk.h"
+
+namespace fifobus {
+
+// How the members of a group acknowledge.
+struct AckRule {
+  uint32_t unacked_max = 1;  // messages that one member may hold
+  absl::Duration timeout = absl::Seconds(30);
+  uint32_t deliveries_max = 5;
+
+  bool operator==(const AckRule&) const = default;
+};
+
+// A message that a group keeps until it is acknowledged, in a copy of its own.
+class KeptMessage {
+ public:
+  // `frame` is a whole Message frame.
+  explicit KeptMessage(std::string_view frame);
+
+  std::string_view frame() const;
+  // What to write for the next delivery: a Delivery and the frame, in one
+  // piece. Valid until the next call.
+  std::string_view UnitFor(uint64_t ack_id);
+
+  // That was written, to this member.
+  void CountDelivery(uint32_t member);
+  uint32_t deliveries() const { return deliveries_; }
+  uint64_t expiry_unix_nanos() const { return expiry_unix_nanos_; }
+  // Whom it was delivered to last.
+  uint32_t member() const { return member_; }
+
+ private:
+  ChunkRef chunk_;  // room for a Delivery, then the frame
+  size_t frame_bytes_;
+  uint64_t expiry_unix_nanos_;
+  uint32_t deliveries_ = 0;
+  uint32_t member_ = 0;
+};
+
+// What the members of a group have been given and not answered, and what is to
+// be delivered again. Every message that is added leaves it once: by
+// VERDICT_DONE, as a dead letter, expired, or abandoned.
+//
+// Not here: who gets what. Thread-compatible; owned by a Group, under its lock.
+class AckLedger {
+ public:
+  // `unacked_bytes_max`: as rule.unacked_max, in bytes, but for one message.
+  AckLedger(const AckRule& rule, size_t unacked_bytes_max)
+      : rule_(rule), unacked_bytes_max_(unacked_bytes_max) {}
+
+  const AckRule& rule() const { return rule_; }
+
+  // How many more messages the member may hold.
+  size_t CapacityOf(uint32_t member) const;
+
+  // The message was delivered to the member. REQUIRES: ack ids grow from call
+  // to call, and `now` does not fall.
+  void Add(uint64_t ack_id, uint32_t member, KeptMessage message,
+           absl::Duration now);
+
+  // Answers of a member. Nothing, for what it does not hold.
+  void Done(uint32_t member, uint64_t ack_id);
+  void Retry(uint32_t member, uint64_t ack_id);
+
+  // Takes back what the member holds: it is dead.
+  void TakeBack(uint32_t member);
+  // Takes back what has not been answered in time.
+  void TakeExpired(absl::Duration now);
+
+  // What is to be delivered again, oldest first.
+  bool has_waiting() const { return !waiting_.empty(); }
+  KeptMessage& FirstWaiting() { return waiting_.front(); }
+  KeptMessage TakeWaiting();
+
+  // Takes those of them that have expired by now.
+  std::vector<KeptMessage> TakeStale(uint64_t now_unix_nanos);
+
+  // What was delivered too often since the last call.
+  std::vector<KeptMessage> TakeDead();
+
+  size_t unacked() const { return unacked_.size(); }
+  // The same of one member.
+  size_t UnackedOf(uint32_t member) const;
+  // REQUIRES: unacked() > 0.
+  absl::Duration NextDeadline() const {
+    return unacked_.begin()->second.deadline;
+  }
+
+  // Forgets all. Returns how many messages that were.
+  uint64_t Abandon();
+
+ private:
+  struct Unacked {
+    KeptMessage message;
+    absl::Duration deadline;
+  };
+  // By ack id, and so by deadline.
+  using UnackedMap = std::map<uint64_t, Unacked>;
+  struct Held {
+    size_t messages = 0;
+    size_t bytes = 0;
+  };
+
+  // The message if the member holds it, else the end.
+  UnackedMap::iterator Find(uint32_t member, uint64_t ack_id);
+  // No longer the member's.
+  KeptMessage Remove(UnackedMap::iterator at);
+  // Those are to be delivered again, or are dead. In the order of ack ids.
+  void Return(std::vector<KeptMessage> messages);
+
+  const AckRule rule_;
+  const size_t unacked_bytes_max_;
+  UnackedMap unacked_;
+  absl::flat_hash_map<uint32_t, Held> held_;  // of those who hold something
+  std::deque<KeptMessage> waiting_;
+  std::vector<KeptMessage> dead_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_GROUPS_ACK_LEDGER_H_

@@ -1,0 +1,341 @@
+#include "broker/core/groups/group.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/time/clock.h"
+#include "broker/base/log.h"
+#include "broker/core/delivery/message_unit.h"
+#include "broker/core/delivery/queue_stats.h"
+#include "proto/frame.h"
+
+namespace fifobus {
+namespace {
+
+// The rest are gaps of the group's own queue.
+bool IsMessage(std::string_view frame) {
+  return ReadFrame(frame.substr(kFramePrefixBytes)).kind == FrameKind::kMessage;
+}
+
+// Frames to be written together; neighbours become one slice.
+class Run {
+ public:
+  void Add(std::string_view bytes) {
+    if (!slices_.empty() &&
+        slices_.back().bytes + slices_.back().size == bytes.data()) {
+      slices_.back().size += bytes.size();
+    } else {
+      slices_.push_back({bytes.data(), bytes.size()});
+    }
+    bytes_ += bytes.size();
+  }
+  absl::Span<const Slice> slices() const { return slices_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  absl::InlinedVector<Slice, 16> slices_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<Group> Group::Make(Key key, const std::optional<AckRule>& rule,
+                                   uint32_t egress_id, const Context& context) {
+  auto group = std::shared_ptr<Group>(new Group(std::move(key), rule, context));
+  group->egress_ =
+      std::make_shared<Egress>(egress_id, EgressFormat::kFrames,
+                               context.options, group, context.counters);
+  return group;
+}
+
+Group::Group(Key key, const std::optional<AckRule>& rule,
+             const Context& context)
+    : key_(std::move(key)), rule_(rule), context_(context) {
+  if (rule) ledger_.emplace(*rule, context.options.group_unacked_bytes_max);
+}
+
+void Group::Join(const std::shared_ptr<Egress>& member) {
+  MutexLock lock(mutex_);
+  members_.Join(member);
+}
+
+void Group::OnJoined() {
+  Deal();
+  egress_->ReaderCame();
+}
+
+// Somebody may have joined meanwhile, and his OnJoined may have come first.
+void Group::OnDeserted() {
+  egress_->ReaderLeft();
+  if (member_count() > 0) egress_->ReaderCame();
+}
+
+void Group::Leave(uint32_t member) {
+  MutexLock lock(mutex_);
+  members_.Leave(member);
+}
+
+void Group::LeaveDead(uint32_t member) {
+  {
+    MutexLock lock(mutex_);
+    members_.Leave(member);
+    if (ledger_) {
+      ledger_->TakeBack(member);
+      BuryDead();
+    }
+  }
+  Deal();
+}
+
+size_t Group::member_count() const {
+  MutexLock lock(mutex_);
+  return members_.size();
+}
+
+size_t Group::UnackedOf(uint32_t member) const {
+  MutexLock lock(mutex_);
+  return ledger_ ? ledger_->UnackedOf(member) : 0;
+}
+
+void Group::OnRoom(uint32_t member) {
+  {
+    MutexLock lock(mutex_);
+    members_.SetRoom(member);
+  }
+  Deal();
+}
+
+void Group::Deal() {
+  std::vector<KeptMessage> stale;
+  {
+    MutexLock lock(mutex_);
+    if (ledger_ && ledger_->has_waiting()) {
+      stale = ledger_->TakeStale(
+          static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
+      DealWaiting();
+    }
+  }
+  for (const KeptMessage& message : stale) {
+    context_.counters.messages_expired.Add();
+    egress_->OfferLoss(LossReason::kExpired,
+                       FirstUnit(message.frame()).topic());
+  }
+  egress_->OnWritable();
+}
+
+uint64_t Group::Abandon() {
+  const uint64_t queued = egress_->Abandon();
+  MutexLock lock(mutex_);
+  return queued + (ledger_ ? ledger_->Abandon() : 0);
+}
+
+void Group::AppendStats(pb::StatsReply& reply) const {
+  const Egress::State egress = egress_->state();
+  pb::StatsReply::Group& group = *reply.add_groups();
+  group.set_name(key_.name);
+  group.set_pattern(key_.pattern);
+  *group.mutable_queue() = QueueStats(egress);
+  group.set_acked(rule_.has_value());
+  MutexLock lock(mutex_);
+  group.set_members(static_cast<uint32_t>(members_.size()));
+  group.set_unacked(ledger_ ? ledger_->unacked() : 0);
+  group.set_redelivered(redelivered_);
+  group.set_dead_lettered(dead_lettered_);
+}
+
+SinkResult Group::Write(absl::Span<const Slice> slices, const Staged*) {
+  MutexLock lock(mutex_);
+  FrameCursor cursor(slices);
+  if (!ledger_) {
+    DealRuns(cursor);
+  } else {
+    DealWaiting();
+    if (!ledger_->has_waiting()) DealAcked(cursor);
+  }
+  SinkResult result;
+  result.bytes_taken = cursor.bytes_passed();
+  if (!cursor.done()) {
+    result.outcome =
+        members_.empty() ? SinkOutcome::kNoReader : SinkOutcome::kWouldBlock;
+  }
+  return result;
+}
+
+void Group::StartStallClock() {
+  context_.host.RunAfter(context_.options.stall_timeout,
+                         [weak = weak_from_this()] {
+                           const std::shared_ptr<Group> group = weak.lock();
+                           if (group) group->egress_->OnStallTimeout();
+                         });
+}
+
+void Group::AcknowledgeOne(uint32_t member, uint64_t id,
+                           pb::Ack::Verdict verdict) {
+  if (verdict == pb::Ack::VERDICT_RETRY) {
+    ledger_->Retry(member, id);
+  } else {
+    ledger_->Done(member, id);
+  }
+}
+
+void Group::DealRuns(FrameCursor& cursor) {
+  size_t share = ShareOf(cursor);
+  while (!cursor.done()) {
+    Member* const member = members_.Next([](const Member&) { return true; });
+    if (member == nullptr) return;
+    OfferRun(*member, cursor, share);
+    if (!member->has_room) share = ShareOf(cursor);
+  }
+}
+
+void Group::DealAcked(FrameCursor& cursor) {
+  const size_t share = ShareOf(cursor);
+  while (!cursor.done()) {
+    const bool is_message = IsMessage(cursor.frame());
+    Member* const member = members_.Next([&](const Member& candidate) {
+      mutex_.AssertHeld();
+      return !is_message || MayHold(candidate);
+    });
+    if (member == nullptr) return;
+    if (is_message) {
+      OfferKept(*member, cursor, share);
+    } else {
+      OfferRun(*member, cursor, 1);
+    }
+  }
+}
+
+size_t Group::ShareOf(const FrameCursor& cursor) const {
+  const size_t members = std::max<size_t>(1, members_.CountWithRoom());
+  const size_t most = members * context_.options.group_run_messages_max;
+  size_t ahead = 0;
+  for (FrameCursor at = cursor; !at.done() && ahead < most; at.Advance()) {
+    ++ahead;
+  }
+  return (ahead + members - 1) / members;
+}
+
+void Group::OfferRun(Member& member, FrameCursor& cursor, size_t share) {
+  Run run;
+  FrameCursor end = cursor;
+  for (size_t messages = 0; messages < share && !end.done(); ++messages) {
+    const std::string_view frame = end.frame();
+    if (messages > 0 &&
+        run.bytes() + frame.size() > context_.options.group_run_bytes_max) {
+      break;
+    }
+    run.Add(frame);
+    end.Advance();
+  }
+  const size_t taken = member.egress->OfferIfRoom(run.slices());
+  if (taken == run.bytes()) {
+    cursor = end;
+    return;
+  }
+  member.has_room = false;
+  const size_t passed = cursor.bytes_passed() + taken;
+  while (cursor.bytes_passed() < passed) cursor.Advance();
+}
+
+void Group::OfferKept(Member& member, FrameCursor& cursor, size_t share) {
+  struct Dealt {
+    uint64_t ack_id;
+    KeptMessage message;
+    size_t end_bytes;  // of the run
+  };
+  const uint32_t member_id = member.egress->id();
+  const size_t most = std::min(share, ledger_->CapacityOf(member_id));
+  Run run;
+  std::vector<Dealt> dealt;
+  FrameCursor end = cursor;
+  while (dealt.size() < most && !end.done() && IsMessage(end.frame()) &&
+         run.bytes() < context_.options.group_run_bytes_max) {
+    KeptMessage message(end.frame());
+    const uint64_t ack_id = ++context_.ack_ids;
+    run.Add(message.UnitFor(ack_id));
+    dealt.push_back({ack_id, std::move(message), run.bytes()});
+    end.Advance();
+  }
+  const size_t taken = member.egress->OfferIfRoom(run.slices());
+  member.has_room = taken == run.bytes();
+  const absl::Duration now = context_.host.Now();
+  for (Dealt& one : dealt) {
+    if (one.end_bytes > taken) break;
+    ledger_->Add(one.ack_id, member_id, std::move(one.message), now);
+    cursor.Advance();
+  }
+  StartAckClock();
+}
+
+void Group::DealWaiting() {
+  while (ledger_->has_waiting()) {
+    KeptMessage& message = ledger_->FirstWaiting();
+    Member* const member = NextForWaiting(message);
+    if (member == nullptr) return;
+    const uint64_t ack_id = ++context_.ack_ids;
+    const std::string_view unit = message.UnitFor(ack_id);
+    const Slice slice{unit.data(), unit.size()};
+    member->has_room = member->egress->OfferIfRoom({&slice, 1}) == unit.size();
+    if (!member->has_room) continue;
+    ++redelivered_;
+    context_.counters.messages_redelivered.Add();
+    ledger_->Add(ack_id, member->egress->id(), ledger_->TakeWaiting(),
+                 context_.host.Now());
+    StartAckClock();
+  }
+}
+
+Group::Member* Group::NextForWaiting(const KeptMessage& message) {
+  Member* const other = members_.Next([&](const Member& candidate) {
+    mutex_.AssertHeld();
+    return candidate.egress->id() != message.member() && MayHold(candidate);
+  });
+  if (other != nullptr) return other;
+  return members_.Next([&](const Member& candidate) {
+    mutex_.AssertHeld();
+    return MayHold(candidate);
+  });
+}
+
+bool Group::MayHold(const Member& member) const {
+  return ledger_->CapacityOf(member.egress->id()) > 0;
+}
+
+// Not stopped when all is answered: it finds nothing then, and ends.
+void Group::StartAckClock() {
+  if (clock_runs_ || ledger_->unacked() == 0) return;
+  clock_runs_ = true;
+  const absl::Duration delay = ledger_->NextDeadline() - context_.host.Now();
+  context_.host.RunAfter(std::max(delay, absl::ZeroDuration()),
+                         [weak = weak_from_this()] {
+                           const std::shared_ptr<Group> group = weak.lock();
+                           if (group) group->OnAckTimeout();
+                         });
+}
+
+void Group::OnAckTimeout() {
+  {
+    MutexLock lock(mutex_);
+    clock_runs_ = false;
+    ledger_->TakeExpired(context_.host.Now());
+    BuryDead();
+    StartAckClock();
+  }
+  Deal();
+}
+
+void Group::BuryDead() {
+  for (KeptMessage& message : ledger_->TakeDead()) {
+    if (dead_lettered_++ == 0) {
+      LogWarning("group gave up a message, the first of perhaps many",
+                 "group={} pattern={} deliveries={}", key_.name, key_.pattern,
+                 message.deliveries());
+    }
+    context_.counters.messages_dead_lettered.Add();
+    context_.host.Publish({key_.name, std::move(message)});
+  }
+}
+
+}  // namespace fifobus

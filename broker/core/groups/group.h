@@ -1,0 +1,167 @@
+#ifndef FIFOBUS_BROKER_CORE_GROUPS_GROUP_H_
+#define FIFOBUS_BROKER_CORE_GROUPS_GROUP_H_
+
+#include <atomic>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/types/span.h"
+#include "broker/base/mutex.h"
+#include "broker/core/delivery/egress.h"
+#include "broker/core/groups/ack_ledger.h"
+#include "broker/core/groups/frame_cursor.h"
+#include "broker/core/groups/group_host.h"
+#include "broker/core/groups/group_members.h"
+#include "broker/counters.h"
+#include "broker/options.h"
+#include "broker/seam/sink.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus {
+
+// A queue group: subscribers who share one pattern's messages. To the rest of
+// the core it is one subscriber, an Egress with its queue, back-pressure, stall
+// and gaps; this is that egress's sink, which deals what is written to it out
+// to the egresses of the members.
+//
+// Members with room get runs of neighbouring messages in turn. While none has
+// room, messages stay in the group's own queue: a member's queue never holds
+// more of them than the rest of one that was begun. If the group acknowledges,
+// each message is kept in a ledger until it is answered, and what comes back is
+// dealt before anything new.
+//
+// Not here: which groups there are, and when one ends (GroupTable).
+//
+// Thread-safe. The lock `mutex_` lies between those of two egresses: the
+// group's own, which is held while Write is called, and a member's, which
+// OfferIfRoom takes. Nobody who holds mutex_ calls the group's own egress.
+//
+// Invariant of an acknowledging group: each message that was taken by Write is
+// unanswered, or waits for another delivery, or was acknowledged, or is a dead
+// letter, or was abandoned.
+class Group : public Sink, public std::enable_shared_from_this<Group> {
+ public:
+  struct Key {
+    std::string pattern;
+    std::string name;
+
+    auto operator<=>(const Key&) const = default;
+  };
+
+  // What all groups of a broker share. All must live as long as any group.
+  struct Context {
+    const BrokerOptions& options;
+    Counters& counters;
+    GroupHost& host;
+    std::atomic<uint64_t>& ack_ids;  // the last one given
+  };
+
+  // A group whose egress has this id. Without a rule it does not acknowledge.
+  static std::shared_ptr<Group> Make(Key key,
+                                     const std::optional<AckRule>& rule,
+                                     uint32_t egress_id,
+                                     const Context& context);
+
+  const Key& key() const { return key_; }
+  const std::optional<AckRule>& rule() const { return rule_; }
+  const std::shared_ptr<Egress>& egress() const { return egress_; }
+
+  // The member is dealt messages from now on, and after OnJoined what waits.
+  void Join(const std::shared_ptr<Egress>& member);
+  void OnJoined();
+  // Nobody is left: the queue keeps what comes, drops its oldest when it is
+  // full, and pauses nobody.
+  void OnDeserted();
+  // It is dealt nothing more, and may still answer what it has.
+  void Leave(uint32_t member);
+  // The same, and what it has not answered goes to others: its session ends.
+  void LeaveDead(uint32_t member);
+  size_t member_count() const;
+  // What a member has not answered.
+  size_t UnackedOf(uint32_t member) const;
+
+  // A member's answers. Ids of messages that it does not hold are passed over.
+  template <typename AckIds>
+  void Acknowledge(uint32_t member, const AckIds& ids,
+                   pb::Ack::Verdict verdict) {
+    {
+      MutexLock lock(mutex_);
+      if (!ledger_) return;
+      for (const uint64_t id : ids) AcknowledgeOne(member, id, verdict);
+      BuryDead();
+    }
+    Deal();
+  }
+
+  // The member has room again.
+  void OnRoom(uint32_t member);
+
+  // Deals what waits, as far as there is room.
+  void Deal();
+
+  // Ends the group. Returns how many messages it still had.
+  uint64_t Abandon();
+
+  void AppendStats(pb::StatsReply& reply) const;
+
+  SinkResult Write(absl::Span<const Slice> slices,
+                   const Staged* staged) override;
+  void StartStallClock() override;
+  // Not asked for: groups are not ended for being slow.
+  void RequestEnd() override {}
+
+ private:
+  using Member = GroupMembers::Member;
+
+  Group(Key key, const std::optional<AckRule>& rule, const Context& context);
+
+  void AcknowledgeOne(uint32_t member, uint64_t id, pb::Ack::Verdict verdict)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Each deals from the cursor's front until nobody has room, and leaves the
+  // cursor at the first frame that was not taken.
+  void DealRuns(FrameCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DealAcked(FrameCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How many of the frames one member gets in its turn.
+  size_t ShareOf(const FrameCursor& cursor) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Each offers the member up to `share` frames and leaves the cursor behind
+  // what was taken. OfferKept: messages, each behind a Delivery.
+  void OfferRun(Member& member, FrameCursor& cursor, size_t share)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OfferKept(Member& member, FrameCursor& cursor, size_t share)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Delivers again what is to be.
+  void DealWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whose turn it is for the message: another than before, if there is one.
+  Member* NextForWaiting(const KeptMessage& message)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayHold(const Member& member) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void StartAckClock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnAckTimeout();
+  // Publishes what was delivered too often.
+  void BuryDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Key key_;
+  const std::optional<AckRule> rule_;
+  const Context context_;
+  std::shared_ptr<Egress> egress_;  // set once, by Make
+
+  mutable Mutex mutex_;
+  GroupMembers members_ ABSL_GUARDED_BY(mutex_);
+  std::optional<AckLedger> ledger_
+      ABSL_GUARDED_BY(mutex_);  // if it acknowledges
+  bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t redelivered_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t dead_lettered_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_GROUPS_GROUP_H_

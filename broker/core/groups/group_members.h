@@ -1,0 +1,53 @@
+#ifndef FIFOBUS_BROKER_CORE_GROUPS_GROUP_MEMBERS_H_
+#define FIFOBUS_BROKER_CORE_GROUPS_GROUP_MEMBERS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "broker/core/delivery/egress.h"
+
+namespace fifobus {
+
+// Who is in a queue group, and whose turn it is. Thread-compatible; owned by a
+// Group, under its lock. Not a set for thousands: members are searched for one
+// after the other.
+class GroupMembers {
+ public:
+  struct Member {
+    std::shared_ptr<Egress> egress;
+    // No, once it has turned something away, until its OnRoom.
+    bool has_room = true;
+  };
+
+  // Joining twice is joining once.
+  void Join(const std::shared_ptr<Egress>& egress);
+  void Leave(uint32_t egress_id);
+
+  void SetRoom(uint32_t egress_id);
+
+  bool empty() const { return members_.empty(); }
+  size_t size() const { return members_.size(); }
+  size_t CountWithRoom() const;
+
+  // The next in turn of those with room for whom accepts(member) is true; null
+  // if there is none. Valid until the next Join or Leave.
+  template <typename Accepts>
+  Member* Next(const Accepts& accepts) {
+    for (size_t tried = 0; tried < members_.size(); ++tried) {
+      if (next_ >= members_.size()) next_ = 0;
+      Member& member = members_[next_++];
+      if (member.has_room && accepts(member)) return &member;
+    }
+    return nullptr;
+  }
+
+ private:
+  std::vector<Member> members_;
+  size_t next_ = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_GROUPS_GROUP_MEMBERS_H_

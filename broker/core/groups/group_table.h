@@ -1,0 +1,88 @@
+#ifndef FIFOBUS_BROKER_CORE_GROUPS_GROUP_TABLE_H_
+#define FIFOBUS_BROKER_CORE_GROUPS_GROUP_TABLE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "broker/base/mutex.h"
+#include "broker/core/delivery/id_pool.h"
+#include "broker/core/groups/group.h"
+#include "broker/core/routing/subscription_table.h"
+#include "broker/counters.h"
+#include "broker/options.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus {
+
+// The queue groups of a broker, by pattern and name: makes one when its first
+// member joins and ends it when its last has gone. One that acknowledges
+// lingers before it ends, so that its members can be restarted; what a group
+// still has when it ends is counted as abandoned.
+//
+// Thread-safe. The lock is the outermost: a group's and the subscription
+// table's are taken while it is held, so that whoever is told that he has
+// joined finds the group in the table, whoever has made it.
+class GroupTable {
+ public:
+  // All must live as long as this, and this as long as tasks of `host` run.
+  GroupTable(const BrokerOptions& options, SubscriptionTable& table,
+             IdPool& egress_ids, Counters& counters, GroupHost& host);
+  ~GroupTable() { EndAll(); }
+
+  // Null: the group acknowledges in another way. Joining twice changes nothing.
+  // Messages are dealt to the member from now on; Group::OnJoined is to follow.
+  std::shared_ptr<Group> Join(const Group::Key& key,
+                              const std::optional<AckRule>& rule,
+                              const std::shared_ptr<Egress>& member);
+
+  enum class Parting { kUnsubscribed, kDead };
+  // See Group::Leave and LeaveDead.
+  void Leave(const std::shared_ptr<Group>& group, uint32_t member,
+             Parting parting);
+
+  // Ends all groups, whoever is in them: the broker stops.
+  void EndAll();
+
+  // What waits for members who are there, but for groups that acknowledge:
+  // theirs may wait for an answer that nobody reads any more.
+  size_t DrainableBytes() const;
+
+  void AppendStats(pb::StatsReply& reply) const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<Group> group;
+    uint64_t joins = 0;
+    bool lingers = false;  // since the last of them
+  };
+  using Entries = std::map<Group::Key, Entry>;
+
+  // The entry of exactly this group; the end if it has ended.
+  Entries::iterator Find(const Group& group)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Erase(Entries::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Linger(const std::shared_ptr<Group>& group, uint64_t joins);
+  // Unless somebody has joined meanwhile.
+  void EndDeserted(const std::shared_ptr<Group>& group, uint64_t joins);
+  // What is left to do for a group without an entry, without the lock.
+  void End(Group& group);
+
+  const BrokerOptions& options_;
+  SubscriptionTable& table_;
+  IdPool& egress_ids_;
+  Counters& counters_;
+  GroupHost& host_;
+  std::atomic<uint64_t> ack_ids_{0};
+
+  mutable Mutex mutex_;
+  Entries entries_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_GROUPS_GROUP_TABLE_H_

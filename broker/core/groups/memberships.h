@@ -1,0 +1,60 @@
+#ifndef FIFOBUS_BROKER_CORE_GROUPS_MEMBERSHIPS_H_
+#define FIFOBUS_BROKER_CORE_GROUPS_MEMBERSHIPS_H_
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/core/delivery/egress.h"
+#include "broker/core/delivery/room_listener.h"
+#include "broker/core/groups/group.h"
+#include "broker/core/groups/group_table.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus {
+
+// The queue groups that one session is in. Passes its answers on to them, and
+// that its egress has room.
+//
+// Worker-affine. Owned by the Session; also held by its egress, until that is
+// closed.
+class Memberships : public RoomListener,
+                    public std::enable_shared_from_this<Memberships> {
+ public:
+  // `table` must live as long as this.
+  Memberships(GroupTable& table, std::shared_ptr<Egress> egress)
+      : table_(table), egress_(std::move(egress)) {}
+
+  // Null: the group acknowledges in another way.
+  std::shared_ptr<Group> Join(const Group::Key& key,
+                              const std::optional<AckRule>& rule);
+  // Nothing, if it is not in it. What was delivered may still be answered.
+  void Leave(const Group::Key& key);
+  void Acknowledge(const pb::Ack& ack);
+  // Leaves all; what is not answered goes to others.
+  void End();
+
+  // Of the groups that it is in.
+  std::vector<std::string> Patterns() const;
+
+  // Groups that it is in, or of which it still holds messages.
+  size_t size() const { return entries_.size(); }
+
+  void OnRoom() override;
+
+ private:
+  struct Entry {
+    std::shared_ptr<Group> group;
+    bool joined = true;
+  };
+
+  GroupTable& table_;
+  const std::shared_ptr<Egress> egress_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_GROUPS_MEMBERSHIPS_H_

@@ -1,0 +1,121 @@
+#ifndef FIFOBUS_BROKER_CORE_RETAINED_RETAINED_STORE_H_
+#define FIFOBUS_BROKER_CORE_RETAINED_RETAINED_STORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "broker/base/mutex.h"
+#include "broker/core/retained/retained_value.h"
+#include "broker/counters.h"
+#include "broker/options.h"
+#include "proto/frame.h"
+
+namespace fifobus {
+
+// Told of a topic's newest value, under the store's lock: it must take no lock
+// under which the store is used, and must not wait.
+class RetainedObserver {
+ public:
+  virtual ~RetainedObserver() = default;
+  virtual void OnRetained(const std::string& topic,
+                          const RetainedValue& newest) = 0;
+  // The topic has no value any more.
+  virtual void OnForgotten(const std::string& topic) = 0;
+};
+
+// The last message of each topic that was published with `retain`, or the last
+// few of topics that a history rule names, for those who subscribe later. Own
+// copies, bounded in number and bytes: what does not fit is delivered all the
+// same, but not kept, and counted; and since no value is better than an old one
+// that is taken for the newest, the topic's older values make room first.
+//
+// All use goes through a Transaction, which holds the one lock. Who publishes
+// such messages holds it from before subscriptions are looked up until the
+// messages are offered, and who subscribes holds it from before the replay
+// until the subscription is in place. So each message is, for each subscriber,
+// either replayed or live, never both and never neither.
+//
+// The lock is not a leaf: an egress's lock, the subscription table's and the
+// observer's are taken under it, never the other way round.
+//
+// Thread-safe.
+class RetainedStore {
+ public:
+  // Both must live as long as this.
+  RetainedStore(const BrokerOptions& options, Counters& counters);
+
+  // Not while anything else is used. Null: nobody.
+  void SetObserver(RetainedObserver* observer) { observer_ = observer; }
+
+  // Topics with a value.
+  size_t topics() const { return topics_count_.load(); }
+
+  enum class Kept {
+    kRetained,
+    kCleared,  // an empty message with `retain`
+    kRefused,  // no room
+  };
+
+  // Nobody else publishes to the store or subscribes while this lives. Keep it
+  // short: it makes them wait.
+  class Transaction {
+   public:
+    explicit Transaction(RetainedStore& store);
+    ~Transaction();
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+
+    // `frame` is a whole Message frame and `message` what ReadMessage found in
+    // it, without fault. `history`: how many of its topic are kept; 0 is 1.
+    [[nodiscard]] Kept Keep(std::string_view frame, const MessageView& message,
+                            size_t history);
+
+    // Calls visit(topic, value) for what is kept of each topic that the pattern
+    // matches, in the order of topics, oldest first; what has expired is
+    // forgotten instead. `visit` must not use the store.
+    using Visitor =
+        absl::FunctionRef<void(const std::string&, const RetainedValue&)>;
+    void Replay(std::string_view pattern, Visitor visit);
+
+   private:
+    RetainedStore& store_;
+  };
+
+ private:
+  using Values = std::deque<RetainedValue>;
+  using Topics = std::map<std::string, Values, std::less<>>;
+
+  Kept KeepValue(std::string_view frame, const MessageView& message,
+                 size_t history) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Both return the topic behind.
+  Topics::iterator Forget(Topics::iterator topic)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Topics::iterator Visit(Topics::iterator topic, uint64_t now_unix_nanos,
+                         Transaction::Visitor visit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropOldest(Values& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountRefusal(std::string_view topic)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const BrokerOptions& options_;
+  Counters& counters_;
+  RetainedObserver* observer_ = nullptr;
+  const std::string delivery_;  // goes before each kept frame
+  std::atomic<size_t> topics_count_{0};
+
+  Mutex mutex_;
+  Topics topics_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_RETAINED_RETAINED_STORE_H_

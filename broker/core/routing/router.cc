@@ -1,0 +1,247 @@
+#include "broker/core/routing/router.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "broker/base/check.h"
+#include "proto/topic.h"
+
+namespace fifobus {
+namespace {
+
+bool IsPast(uint64_t unix_nanos) {
+  return unix_nanos <= static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+}
+
+}  // namespace
+
+Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
+               Counters& counters, Staging* staging, RetainedStore* store)
+    : options_(options),
+      table_(table),
+      counters_(counters),
+      store_(store),
+      snapshot_(table.snapshot()),
+      fan_out_(options, staging),
+      own_fan_out_(options, nullptr) {}
+
+void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
+                   Publisher publisher) {
+  Refresh();
+  publisher_ = publisher;
+  fan_out_.Begin(chunk, feeder);
+}
+
+void Router::Refresh() {
+  if (snapshot_->generation() == table_.generation()) return;
+  snapshot_ = table_.snapshot();
+}
+
+Router::Verdict Router::Add(std::string_view frame,
+                            const MessageView& message) {
+  if (run_route_ == nullptr || message.topic != run_topic_) {
+    EndRun();
+    if (IsReserved(message.topic)) return Verdict::kReservedTopic;
+    const Verdict verdict = BeginRun(message.topic);
+    if (verdict != Verdict::kRouted) return verdict;
+  }
+  if (message.retain || run_route_->history > 0) [[unlikely]] {
+    const Verdict verdict = Retain(frame, message);
+    if (verdict != Verdict::kRouted) return verdict;
+  }
+  ++run_messages_;
+  run_bytes_ += message.payload.size();
+  if (message.expiry_unix_nanos != 0 && IsPast(message.expiry_unix_nanos)) {
+    LoseExpired(message.topic);
+    return Verdict::kRouted;
+  }
+  AddToRun(frame, message.expiry_unix_nanos);
+  if (run_route_->has_taps) fan_out_.AddMessage(message, run_route_->targets);
+  return Verdict::kRouted;
+}
+
+bool Router::AddRepeated(std::string_view frame, size_t payload_bytes) {
+  if (run_route_ == nullptr || run_route_->has_taps ||
+      run_route_->history > 0) {
+    return false;
+  }
+  ++run_messages_;
+  run_bytes_ += payload_bytes;
+  AddToRun(frame, /*expiry_unix_nanos=*/0);
+  return true;
+}
+
+void Router::AddToRun(std::string_view frame, uint64_t expiry_unix_nanos) {
+  if (run_frames_.bytes + run_frames_.size == frame.data()) {
+    run_frames_.size += frame.size();
+    run_frames_.expiry_unix_nanos =
+        EarlierExpiry(run_frames_.expiry_unix_nanos, expiry_unix_nanos);
+    ++run_frames_.messages;
+  } else {
+    GatherRun();
+    run_frames_ = {frame.data(), frame.size(), expiry_unix_nanos};
+  }
+}
+
+void Router::GatherRun() {
+  if (run_frames_.size == 0) return;
+  fan_out_.AddFrames(run_frames_, run_route_->targets);
+  run_frames_ = Slice();
+}
+
+void Router::LoseExpired(std::string_view topic) {
+  GatherRun();
+  fan_out_.Flush();  // what was published before it goes first
+  for (const std::shared_ptr<Egress>& egress : run_route_->targets) {
+    egress->OfferLoss(LossReason::kExpired, topic);
+  }
+  counters_.messages_expired.Add(run_route_->targets.size());
+}
+
+Router::Verdict Router::BeginRun(std::string_view topic) {
+  Route* const route = FindRoute(topic);
+  if (route == nullptr) return Verdict::kBadTopic;
+  if (route->allowed != nullptr && !route->allowed->Contains(publisher_.uid)) {
+    return Verdict::kDenied;
+  }
+  if (std::find(route->publishers.begin(), route->publishers.end(),
+                publisher_.session) == route->publishers.end()) {
+    NotePublisher(*route);
+  }
+  run_route_ = route;
+  run_topic_ = topic;
+  return Verdict::kRouted;
+}
+
+void Router::NotePublisher(Route& route) {
+  constexpr size_t kPublishersMax = 8;
+  MutexLock lock(routes_mutex_);
+  if (route.publishers.size() < kPublishersMax) {
+    route.publishers.push_back(publisher_.session);
+  } else {
+    route.publishers[route.oldest_publisher++ % kPublishersMax] =
+        publisher_.session;
+  }
+}
+
+Router::Verdict Router::Retain(std::string_view frame,
+                               const MessageView& message) {
+  last_retained_ = false;
+  if (store_ == nullptr) return Verdict::kRouted;
+  if (run_route_->history == 0 && !run_route_->may_retain) {
+    return Verdict::kRouted;
+  }
+  if (!retaining_) {
+    EndRun();
+    retaining_.emplace(*store_);
+    // From here on nobody can subscribe until the Flush. What came before in
+    // this chunk goes to who had subscribed by then.
+    if (snapshot_->generation() != table_.generation()) {
+      fan_out_.Flush();
+      Refresh();
+    }
+    const Verdict verdict = BeginRun(message.topic);
+    if (verdict != Verdict::kRouted) return verdict;  // by newer rules
+  }
+  last_retained_ = retaining_->Keep(frame, message, run_route_->history) !=
+                   RetainedStore::Kept::kRefused;
+  return Verdict::kRouted;
+}
+
+Router::Receivers Router::LastReceivers(const MessageView& message) const {
+  FIFOBUS_CHECK(run_route_ != nullptr);
+  const bool asked = message.retain || run_route_->history > 0;
+  return {run_route_->sessions, run_route_->taps, asked && last_retained_};
+}
+
+void Router::EndRun() {
+  if (run_route_ == nullptr) return;
+  GatherRun();
+  const uint64_t messages = std::exchange(run_messages_, 0);
+  published_ += messages;
+  run_route_->messages.Add(messages);
+  run_route_->bytes.Add(std::exchange(run_bytes_, 0));
+  if (run_route_->targets.empty()) {
+    no_subscriber_ += messages;
+    run_route_->no_subscriber.Add(messages);
+  }
+  run_route_ = nullptr;
+}
+
+void Router::Flush() {
+  EndRun();
+  // First: who has a message finds it counted.
+  counters_.messages_published.Add(std::exchange(published_, 0));
+  counters_.messages_no_subscriber.Add(std::exchange(no_subscriber_, 0));
+  fan_out_.Flush();
+  retaining_.reset();
+}
+
+void Router::PublishOwn(const MessageFields& fields) {
+  Refresh();
+  const FanOut::Egresses targets = snapshot_->Match(fields.topic);
+  if (targets.empty()) return;
+  const size_t frame_bytes = kFramePrefixBytes + MessageBodyBytes(fields);
+  const ChunkRef chunk = Chunk::Make(frame_bytes);
+  WriteMessageFrame(fields, chunk->bytes());
+  const std::string_view frame(chunk->bytes(), frame_bytes);
+  own_fan_out_.Begin(chunk, nobody_);
+  own_fan_out_.AddFrames({frame.data(), frame.size(), fields.expiry_unix_nanos},
+                         targets);
+  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+  own_fan_out_.AddMessage(ReadMessage(view.member), targets);
+  own_fan_out_.Flush();
+}
+
+Router::TopicCount Router::CountOf(std::string_view topic) const {
+  MutexLock lock(routes_mutex_);
+  const auto known =
+      routes_.find(absl::string_view(topic.data(), topic.size()));
+  return known == routes_.end() ? TopicCount() : known->second.Count();
+}
+
+bool Router::HasSubscriber(std::string_view topic) {
+  Refresh();
+  const Route* route = FindRoute(topic);
+  return route != nullptr && !route->targets.empty();
+}
+
+bool Router::HasHistory(std::string_view topic) {
+  const Route* route = FindRoute(topic);
+  return route != nullptr && route->history > 0;
+}
+
+Router::Route* Router::FindRoute(std::string_view topic) {
+  auto known = routes_.find(absl::string_view(topic.data(), topic.size()));
+  if (known == routes_.end()) {
+    if (CheckTopic(topic) != TopicFault::kNone) return nullptr;
+    MutexLock lock(routes_mutex_);
+    if (routes_.size() >= options_.routes_max) routes_.clear();
+    known = routes_.try_emplace(std::string(topic)).first;
+    Resolve(topic, known->second);
+  } else if (known->second.generation != snapshot_->generation()) {
+    Resolve(topic, known->second);
+  }
+  return &known->second;
+}
+
+void Router::Resolve(std::string_view topic, Route& route) {
+  route.generation = snapshot_->generation();
+  const TopicRules& rules = snapshot_->rules();
+  route.history = store_ == nullptr ? 0 : rules.HistoryOf(topic);
+  route.may_retain = rules.MayRetain(topic);
+  route.allowed = rules.PublishersOf(topic);
+  route.targets = snapshot_->Match(topic);
+  route.has_taps =
+      std::any_of(route.targets.begin(), route.targets.end(),
+                  [](const std::shared_ptr<Egress>& egress) {
+                    return egress->format() != EgressFormat::kFrames;
+                  });
+  route.taps = static_cast<uint32_t>(std::count_if(
+      route.targets.begin(), route.targets.end(),
+      [](const std::shared_ptr<Egress>& egress) { return egress->is_tap(); }));
+  route.sessions = static_cast<uint32_t>(route.targets.size()) - route.taps;
+}
+
+}  // namespace fifobus

@@ -1,0 +1,75 @@
+#include "broker/core/routing/subscribe_with_retained.h"
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "proto/message_text.h"
+
+namespace fifobus {
+namespace {
+
+// What is offered in one write. Not tuned.
+constexpr size_t kMessagesAtOnce = 64;
+
+// Offers retained messages to one egress in its format.
+class Replay {
+ public:
+  explicit Replay(Egress& egress) : egress_(egress) {}
+
+  void Add(const RetainedValue& value) {
+    if (egress_.format() != EgressFormat::kFrames) {
+      OfferRendered(value);
+      return;
+    }
+    values_.push_back(value);
+    if (values_.size() == kMessagesAtOnce) Flush();
+  }
+
+  void Flush() {
+    if (!values_.empty()) egress_.OfferFirst(values_);
+    values_.clear();
+  }
+
+ private:
+  void OfferRendered(const RetainedValue& value) {
+    const FrameView frame = ReadFrame(value.frame().substr(kFramePrefixBytes));
+    const MessageView message = ReadMessage(frame.member);
+    DeliveryView delivery;
+    delivery.retained = true;
+    std::string text;
+    if (egress_.format() == EgressFormat::kJson) {
+      AppendJsonLine(message, delivery, text);
+    } else {
+      AppendPlainText(message, text);
+    }
+    const ChunkRef chunk = Chunk::Make(text.size());
+    std::memcpy(chunk->bytes(), text.data(), text.size());
+    const Slice slice{chunk->bytes(), text.size(), value.expiry_unix_nanos};
+    egress_.Offer(chunk, {&slice, 1}, nullptr);
+  }
+
+  Egress& egress_;
+  std::vector<RetainedValue> values_;
+};
+
+}  // namespace
+
+void SubscribeWithRetained(RetainedStore& store, SubscriptionTable& table,
+                           std::string_view pattern,
+                           const std::shared_ptr<Egress>& egress) {
+  RetainedStore::Transaction retained(store);
+  const auto before = table.snapshot();
+  Replay replay(*egress);
+  retained.Replay(pattern,
+                  [&](const std::string& topic, const RetainedValue& value) {
+                    if (!before->Reaches(topic, egress->id()))
+                      replay.Add(value);
+                  });
+  replay.Flush();
+  // Only now: nothing live may come before what is older. What was published
+  // meanwhile without `retain` is from before the subscription.
+  table.Add(pattern, egress);
+}
+
+}  // namespace fifobus

@@ -1,0 +1,99 @@
+#ifndef FIFOBUS_BROKER_CORE_ROUTING_SUBSCRIPTION_TABLE_H_
+#define FIFOBUS_BROKER_CORE_ROUTING_SUBSCRIPTION_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/base/mutex.h"
+#include "broker/core/delivery/egress.h"
+#include "broker/core/routing/persistent_map.h"
+#include "broker/rules/topic_rules.h"
+
+namespace fifobus {
+
+// Who gets which topic, at one moment, and what is settled by topic. A tree of
+// levels, in which the patterns' literal levels, `*` and `**` are separate
+// branches, so that a lookup visits only branches that match so far and its
+// cost does not depend on how many other patterns there are. Immutable, hence
+// Thread-safe.
+class SubscriptionSnapshot {
+ public:
+  using Egresses = std::vector<std::shared_ptr<Egress>>;
+
+  // Each egress that has at least one pattern matching the topic, once, in the
+  // order of ids. REQUIRES: the topic is valid.
+  Egresses Match(std::string_view topic) const;
+
+  // Whether Match would name this egress; costs no more the more others there
+  // are.
+  bool Reaches(std::string_view topic, uint32_t egress_id) const;
+
+  uint64_t generation() const { return generation_; }
+
+  // What was settled by topic then. Lives as long as this.
+  const TopicRules& rules() const { return *rules_; }
+
+ private:
+  friend class SubscriptionTable;
+
+  using Subscribers = PersistentMap<uint32_t, std::shared_ptr<Egress>>;
+  struct Node;
+  using Link = std::shared_ptr<const Node>;
+  struct Node {
+    PersistentMap<std::string, Link> literal;
+    Link any;               // the pattern goes on with `*`
+    Subscribers here;       // the pattern ends here
+    Subscribers from_here;  // the pattern ends with `**` here
+
+    bool empty() const;
+  };
+
+  uint64_t generation_ = 0;
+  std::shared_ptr<const TopicRules> rules_;
+  Link root_;
+};
+
+// The current snapshot, and how it changes. A change copies the nodes on its
+// pattern's path and puts a new snapshot in place; readers keep theirs as long
+// as they like. Thread-safe.
+class SubscriptionTable {
+ public:
+  SubscriptionTable();
+
+  // After this returns every snapshot that is fetched has the subscription.
+  // Adding one that exists changes nothing. REQUIRES: the pattern is valid.
+  void Add(std::string_view pattern, const std::shared_ptr<Egress>& egress);
+
+  // Removes what was added; nothing if it was not.
+  void Remove(std::string_view pattern, uint32_t egress_id);
+
+  // Puts other rules in the place of those that all snapshots had so far. Who
+  // is subscribed stays so.
+  void SetRules(TopicRules rules);
+
+  std::shared_ptr<const SubscriptionSnapshot> snapshot() const;
+
+  // The generation of the newest snapshot, to be compared with one's own
+  // without a lock.
+  uint64_t generation() const {
+    return generation_.load(std::memory_order_acquire);
+  }
+
+ private:
+  void Replace(SubscriptionSnapshot::Link root,
+               std::shared_ptr<const TopicRules> rules)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable Mutex mutex_;
+  std::shared_ptr<const SubscriptionSnapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> generation_{0};
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_ROUTING_SUBSCRIPTION_TABLE_H_

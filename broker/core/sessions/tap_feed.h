@@ -1,0 +1,70 @@
+#ifndef FIFOBUS_BROKER_CORE_SESSIONS_TAP_FEED_H_
+#define FIFOBUS_BROKER_CORE_SESSIONS_TAP_FEED_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/time/time.h"
+#include "broker/core/routing/router.h"
+#include "broker/counters.h"
+#include "broker/options.h"
+#include "broker/seam/feed.h"
+
+namespace fifobus {
+
+// What is written to a topic's `.in`: each line is one message. The broker
+// makes the frames, numbers them and stamps the time, as a publisher would.
+//
+// Lines wait in the pipe, as in a bare FIFO, while the topic has no subscriber
+// and no history;
+// from half full on they are read and counted as undeliverable, so that writers
+// never block for ever. A line longer than tap_line_bytes_max is refused.
+//
+// Worker-affine.
+class TapFeed : public Feed {
+ public:
+  // `before_routing` runs after bytes were read and before they are routed, so
+  // that a subscriber whose FIFO was made before the write is known by then.
+  // `owner` is the user whose FIFO it is: who writes to it is not known.
+  TapFeed(std::string topic, uint32_t owner, const BrokerOptions& options,
+          Router& router, Counters& counters,
+          std::function<void()> before_routing);
+
+  // The valve of `.in`. Before the first Take.
+  void SetValve(std::shared_ptr<Valve> valve) { valve_ = std::move(valve); }
+
+  Admission Admit(size_t unread_bytes, size_t pipe_bytes) override;
+  FeedResult Take(const ChunkRef& chunk, std::string_view bytes) override;
+  // An unterminated rest is a message too. The pipe stays.
+  FeedOutcome OnHangUp(std::string_view rest) override;
+  void OnHalfReceivedLimit() override {}
+
+  const std::string& topic() const { return topic_; }
+
+ private:
+  void PublishLines(std::string_view lines);
+  void AppendLine(std::string_view line, uint64_t now_unix_nanos);
+  void Route();
+  void RefuseLine(std::string_view reason);
+
+  const std::string topic_;
+  const uint32_t owner_;
+  const size_t line_bytes_max_;
+  Router& router_;
+  Counters& counters_;
+  const std::function<void()> before_routing_;
+  std::shared_ptr<Valve> valve_;
+  uint64_t sequence_ = 0;
+  // A line was refused and its end has not come yet.
+  bool skipping_ = false;
+  uint64_t refused_lines_ = 0;
+  std::string frames_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_SESSIONS_TAP_FEED_H_
