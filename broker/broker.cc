@@ -10,8 +10,8 @@
 
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
+#include "broker/bus/worker_group_host.h"
 #include "broker/io/fifo.h"
-#include "broker/worker_group_host.h"
 
 namespace fifobus {
 namespace {

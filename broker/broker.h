@@ -9,12 +9,12 @@
 
 #include "absl/status/statusor.h"
 #include "broker/base/mutex.h"
-#include "broker/broker_parts.h"
-#include "broker/retained_files.h"
-#include "broker/session_door.h"
-#include "broker/session_link.h"
-#include "broker/sys_stats.h"
-#include "broker/tap_tree.h"
+#include "broker/bus/bus_parts.h"
+#include "broker/bus/retained_files.h"
+#include "broker/bus/session_door.h"
+#include "broker/bus/session_link.h"
+#include "broker/bus/sys_stats.h"
+#include "broker/bus/tap_tree.h"
 
 namespace fifobus {
 
@@ -68,7 +68,7 @@ class Broker : public StatsSource {
   Leftover Undelivered() const;
   void LogStop(const Leftover& leftover) const;
 
-  BrokerParts parts_;
+  BusParts parts_;
   std::unique_ptr<RetainedFiles> retained_files_;
   std::unique_ptr<SessionDoor> door_;
   std::unique_ptr<TapTree> taps_;

@@ -1,4 +1,4 @@
-#include "broker/retained_files.h"
+#include "broker/bus/retained_files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/last_file.h"
+#include "broker/bus/last_file.h"
 #include "gtest/gtest.h"
 #include "tests/core_fakes.h"
 #include "tests/pipe_support.h"

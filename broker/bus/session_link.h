@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_SESSION_LINK_H_
-#define FIFOBUS_BROKER_SESSION_LINK_H_
+#ifndef FIFOBUS_BROKER_BUS_SESSION_LINK_H_
+#define FIFOBUS_BROKER_BUS_SESSION_LINK_H_
 
 #include <atomic>
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "broker/base/unique_fd.h"
-#include "broker/broker_parts.h"
+#include "broker/bus/bus_parts.h"
 #include "broker/core/delivery/egress.h"
 #include "broker/core/sessions/session.h"
 #include "broker/io/egress_pipe.h"
@@ -32,7 +32,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
  public:
   // `on_end` runs once, on the worker's thread, when the pipes are closed.
   static absl::StatusOr<std::shared_ptr<SessionLink>> Open(
-      uint64_t number, BrokerParts& parts, Worker& worker, UniqueFd up,
+      uint64_t number, BusParts& parts, Worker& worker, UniqueFd up,
       UniqueFd down, std::function<void(uint64_t number)> on_end);
 
   // Other rules are in force.
@@ -50,14 +50,14 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   size_t queued_bytes() const { return egress_->state().queued_bytes; }
 
  private:
-  SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
-              UniqueFd down, std::function<void(uint64_t)> on_end);
+  SessionLink(uint64_t number, BusParts& parts, Worker& worker, UniqueFd down,
+              std::function<void(uint64_t)> on_end);
 
   void OnUpClosed();
   void OnNoReader();
 
   const uint64_t number_;
-  BrokerParts& parts_;
+  BusParts& parts_;
   Worker& worker_;
   std::function<void(uint64_t)> on_end_;
   const std::shared_ptr<EgressPipe> down_;
@@ -71,4 +71,4 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_SESSION_LINK_H_
+#endif  // FIFOBUS_BROKER_BUS_SESSION_LINK_H_

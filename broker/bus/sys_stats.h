@@ -1,9 +1,9 @@
-#ifndef FIFOBUS_BROKER_SYS_STATS_H_
-#define FIFOBUS_BROKER_SYS_STATS_H_
+#ifndef FIFOBUS_BROKER_BUS_SYS_STATS_H_
+#define FIFOBUS_BROKER_BUS_SYS_STATS_H_
 
 #include <optional>
 
-#include "broker/broker_parts.h"
+#include "broker/bus/bus_parts.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/io/worker.h"
 
@@ -16,7 +16,7 @@ namespace fifobus {
 // Worker-affine. Owned by the Broker; Stop before the loop ends.
 class SysStats {
  public:
-  SysStats(BrokerParts& parts, Worker& worker);
+  SysStats(BusParts& parts, Worker& worker);
 
   // A subscription was added, of whatever pattern.
   void OnSubscribed();
@@ -26,7 +26,7 @@ class SysStats {
   void Tick();
   void Publish();
 
-  BrokerParts& parts_;
+  BusParts& parts_;
   Worker& worker_;
   // Who has got something already.
   SubscriptionSnapshot::Egresses subscribers_;
@@ -35,4 +35,4 @@ class SysStats {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_SYS_STATS_H_
+#endif  // FIFOBUS_BROKER_BUS_SYS_STATS_H_

@@ -1,4 +1,4 @@
-#include "broker/retained_files.h"
+#include "broker/bus/retained_files.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,8 +11,8 @@
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
 #include "broker/base/signals_blocked.h"
+#include "broker/bus/last_file.h"
 #include "broker/io/directory_watch.h"
-#include "broker/last_file.h"
 #include "fmt/format.h"
 #include "proto/frame.h"
 #include "proto/topic.h"

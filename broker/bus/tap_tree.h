@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_TAP_TREE_H_
-#define FIFOBUS_BROKER_TAP_TREE_H_
+#ifndef FIFOBUS_BROKER_BUS_TAP_TREE_H_
+#define FIFOBUS_BROKER_BUS_TAP_TREE_H_
 
 #include <functional>
 #include <map>
@@ -11,9 +11,9 @@
 
 #include "absl/status/status.h"
 #include "broker/base/mutex.h"
-#include "broker/broker_parts.h"
+#include "broker/bus/bus_parts.h"
+#include "broker/bus/tap_ends.h"
 #include "broker/io/directory_watch.h"
-#include "broker/tap_link.h"
 
 namespace fifobus {
 
@@ -33,7 +33,7 @@ namespace fifobus {
 // Worker-affine but for AppendStats.
 class TapTree {
  public:
-  TapTree(BrokerParts& parts, Worker& worker);
+  TapTree(BusParts& parts, Worker& worker);
 
   absl::Status Open();
 
@@ -83,7 +83,7 @@ class TapTree {
   void RetireOutsBelow(const std::string& folder_path);
   std::string FullPath(const std::string& path) const;
 
-  BrokerParts& parts_;
+  BusParts& parts_;
   Worker& worker_;
   std::unique_ptr<DirectoryWatch> watch_;
   bool finishing_ = false;
@@ -103,4 +103,4 @@ class TapTree {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_TAP_TREE_H_
+#endif  // FIFOBUS_BROKER_BUS_TAP_TREE_H_

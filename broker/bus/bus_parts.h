@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_BROKER_PARTS_H_
-#define FIFOBUS_BROKER_BROKER_PARTS_H_
+#ifndef FIFOBUS_BROKER_BUS_BUS_PARTS_H_
+#define FIFOBUS_BROKER_BUS_BUS_PARTS_H_
 
 #include <functional>
 #include <memory>
@@ -27,8 +27,8 @@ namespace fifobus {
 // outlives them; plain data, so that no part needs to know the Broker itself.
 //
 // Thread-safe parts, but for the routers, of which each is its worker's.
-struct BrokerParts {
-  explicit BrokerParts(const BrokerOptions& broker_options)
+struct BusParts {
+  explicit BusParts(const BrokerOptions& broker_options)
       : options(broker_options),
         retained(options, counters),
         half_received(options.half_received_bytes_max),
@@ -70,4 +70,4 @@ struct BrokerParts {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_BROKER_PARTS_H_
+#endif  // FIFOBUS_BROKER_BUS_BUS_PARTS_H_

@@ -1,4 +1,4 @@
-#include "broker/worker_group_host.h"
+#include "broker/bus/worker_group_host.h"
 
 #include <time.h>
 

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_WORKER_GROUP_HOST_H_
-#define FIFOBUS_BROKER_WORKER_GROUP_HOST_H_
+#ifndef FIFOBUS_BROKER_BUS_WORKER_GROUP_HOST_H_
+#define FIFOBUS_BROKER_BUS_WORKER_GROUP_HOST_H_
 
 #include <functional>
 
@@ -33,4 +33,4 @@ class WorkerGroupHost : public GroupHost {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_WORKER_GROUP_HOST_H_
+#endif  // FIFOBUS_BROKER_BUS_WORKER_GROUP_HOST_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_RETAINED_FILES_H_
-#define FIFOBUS_BROKER_RETAINED_FILES_H_
+#ifndef FIFOBUS_BROKER_BUS_RETAINED_FILES_H_
+#define FIFOBUS_BROKER_BUS_RETAINED_FILES_H_
 
 #include <map>
 #include <memory>
@@ -80,4 +80,4 @@ class RetainedFiles : public RetainedObserver {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_RETAINED_FILES_H_
+#endif  // FIFOBUS_BROKER_BUS_RETAINED_FILES_H_

@@ -1,4 +1,4 @@
-#include "broker/tap_link.h"
+#include "broker/bus/tap_ends.h"
 
 #include <utility>
 
@@ -15,7 +15,7 @@ EgressFormat FormatOf(const std::string& name) {
 }
 
 // A tap has one topic: its latest value is its newest line.
-OverflowPolicy PolicyOf(const std::string& topic, const BrokerParts& parts) {
+OverflowPolicy PolicyOf(const std::string& topic, const BusParts& parts) {
   OverflowPolicy policy = parts.table.snapshot()->rules().PolicyOf(
       topic, UsualPolicy(parts.options));
   if (policy.overflow == Overflow::kLatest) {
@@ -28,7 +28,7 @@ OverflowPolicy PolicyOf(const std::string& topic, const BrokerParts& parts) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
-    const std::string& topic, BrokerParts& parts, Worker& worker, UniqueFd fd,
+    const std::string& topic, BusParts& parts, Worker& worker, UniqueFd fd,
     std::function<void()> before_routing) {
   auto tap = std::unique_ptr<TapIn>(new TapIn(
       topic, FifoOwner(fd.get()), parts, worker, std::move(before_routing)));
@@ -41,7 +41,7 @@ absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
   return tap;
 }
 
-TapIn::TapIn(const std::string& topic, uint32_t owner, BrokerParts& parts,
+TapIn::TapIn(const std::string& topic, uint32_t owner, BusParts& parts,
              Worker& worker, std::function<void()> before_routing)
     : feed_(topic, owner, parts.options, parts.RouterOf(worker), parts.counters,
             std::move(before_routing)) {}
@@ -52,7 +52,7 @@ TapIn::~TapIn() {
 
 absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
                                                      const std::string& name,
-                                                     BrokerParts& parts,
+                                                     BusParts& parts,
                                                      Worker& worker,
                                                      UniqueFd fd) {
   auto tap = std::unique_ptr<TapOut>(
@@ -66,7 +66,7 @@ absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
 }
 
 TapOut::TapOut(const std::string& topic, const std::string& name,
-               BrokerParts& parts, Worker& worker, UniqueFd fd)
+               BusParts& parts, Worker& worker, UniqueFd fd)
     : topic_(topic),
       owner_(FifoOwner(fd.get())),
       parts_(parts),

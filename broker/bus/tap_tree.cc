@@ -1,4 +1,4 @@
-#include "broker/tap_tree.h"
+#include "broker/bus/tap_tree.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -45,7 +45,7 @@ std::string BelowTopics(const std::string& path) { return "topics/" + path; }
 
 }  // namespace
 
-TapTree::TapTree(BrokerParts& parts, Worker& worker)
+TapTree::TapTree(BusParts& parts, Worker& worker)
     : parts_(parts), worker_(worker) {}
 
 std::string TapTree::FullPath(const std::string& path) const {

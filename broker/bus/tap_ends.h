@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_TAP_LINK_H_
-#define FIFOBUS_BROKER_TAP_LINK_H_
+#ifndef FIFOBUS_BROKER_BUS_TAP_ENDS_H_
+#define FIFOBUS_BROKER_BUS_TAP_ENDS_H_
 
 #include <cstdint>
 #include <functional>
@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "broker/base/unique_fd.h"
-#include "broker/broker_parts.h"
+#include "broker/bus/bus_parts.h"
 #include "broker/core/delivery/egress.h"
 #include "broker/core/sessions/tap_feed.h"
 #include "broker/io/egress_pipe.h"
@@ -20,7 +20,7 @@ namespace fifobus {
 class TapIn {
  public:
   static absl::StatusOr<std::unique_ptr<TapIn>> Open(
-      const std::string& topic, BrokerParts& parts, Worker& worker, UniqueFd fd,
+      const std::string& topic, BusParts& parts, Worker& worker, UniqueFd fd,
       std::function<void()> before_routing);
   // Not from within the feed: see TapTree.
   ~TapIn();
@@ -34,7 +34,7 @@ class TapIn {
   bool finished() const { return pipe_->closed(); }
 
  private:
-  TapIn(const std::string& topic, uint32_t owner, BrokerParts& parts,
+  TapIn(const std::string& topic, uint32_t owner, BusParts& parts,
         Worker& worker, std::function<void()> before_routing);
 
   TapFeed feed_;
@@ -49,7 +49,7 @@ class TapOut {
   // `name` is the FIFO's path below topics/; its suffix says what is written.
   static absl::StatusOr<std::unique_ptr<TapOut>> Open(const std::string& topic,
                                                       const std::string& name,
-                                                      BrokerParts& parts,
+                                                      BusParts& parts,
                                                       Worker& worker,
                                                       UniqueFd fd);
   ~TapOut();
@@ -63,18 +63,18 @@ class TapOut {
   bool IsAllowed() const;
 
  private:
-  TapOut(const std::string& topic, const std::string& name, BrokerParts& parts,
+  TapOut(const std::string& topic, const std::string& name, BusParts& parts,
          Worker& worker, UniqueFd fd);
 
   void OnNoReader();
 
   const std::string topic_;
   const uint32_t owner_;
-  BrokerParts& parts_;
+  BusParts& parts_;
   const std::shared_ptr<EgressPipe> pipe_;
   const std::shared_ptr<Egress> egress_;
 };
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_TAP_LINK_H_
+#endif  // FIFOBUS_BROKER_BUS_TAP_ENDS_H_

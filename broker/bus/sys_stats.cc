@@ -1,4 +1,4 @@
-#include "broker/sys_stats.h"
+#include "broker/bus/sys_stats.h"
 
 #include <algorithm>
 #include <string>
@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kTopic = "$sys/stats";
 
 // Names of counters need no escaping.
-std::string CountersJson(const BrokerParts& parts) {
+std::string CountersJson(const BusParts& parts) {
   std::string json;
   parts.ForEachCounter([&](std::string_view name, uint64_t value) {
     json += fmt::format("{}\"{}\":{}", json.empty() ? '{' : ',', name, value);
@@ -26,7 +26,7 @@ std::string CountersJson(const BrokerParts& parts) {
 
 }  // namespace
 
-SysStats::SysStats(BrokerParts& parts, Worker& worker)
+SysStats::SysStats(BusParts& parts, Worker& worker)
     : parts_(parts), worker_(worker) {}
 
 void SysStats::OnSubscribed() {

@@ -1,4 +1,4 @@
-#include "broker/session_door.h"
+#include "broker/bus/session_door.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -34,7 +34,7 @@ std::string DownName(const std::string& id) {
 
 }  // namespace
 
-SessionDoor::SessionDoor(BrokerParts& parts, Worker& worker, OnPair on_pair)
+SessionDoor::SessionDoor(BusParts& parts, Worker& worker, OnPair on_pair)
     : parts_(parts),
       worker_(worker),
       on_pair_(std::move(on_pair)),

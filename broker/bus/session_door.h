@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_SESSION_DOOR_H_
-#define FIFOBUS_BROKER_SESSION_DOOR_H_
+#ifndef FIFOBUS_BROKER_BUS_SESSION_DOOR_H_
+#define FIFOBUS_BROKER_BUS_SESSION_DOOR_H_
 
 #include <functional>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
-#include "broker/broker_parts.h"
+#include "broker/bus/bus_parts.h"
 #include "broker/io/descriptor_reserve.h"
 #include "broker/io/directory_watch.h"
 
@@ -25,7 +25,7 @@ class SessionDoor {
  public:
   using OnPair = std::function<void(UniqueFd up, UniqueFd down)>;
 
-  SessionDoor(BrokerParts& parts, Worker& worker, OnPair on_pair);
+  SessionDoor(BusParts& parts, Worker& worker, OnPair on_pair);
 
   // Begins to watch, and takes in who waits already. What a dead broker or dead
   // clients left is removed.
@@ -44,7 +44,7 @@ class SessionDoor {
   void RemovePair(const std::string& id);
   void RemoveIfOld(const std::string& name);
 
-  BrokerParts& parts_;
+  BusParts& parts_;
   Worker& worker_;
   const OnPair on_pair_;
   DescriptorReserve reserve_;
@@ -55,4 +55,4 @@ class SessionDoor {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_SESSION_DOOR_H_
+#endif  // FIFOBUS_BROKER_BUS_SESSION_DOOR_H_

@@ -1,4 +1,4 @@
-#include "broker/session_link.h"
+#include "broker/bus/session_link.h"
 
 #include <utility>
 
@@ -8,7 +8,7 @@
 namespace fifobus {
 
 absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
-    uint64_t number, BrokerParts& parts, Worker& worker, UniqueFd up,
+    uint64_t number, BusParts& parts, Worker& worker, UniqueFd up,
     UniqueFd down, std::function<void(uint64_t)> on_end) {
   const uid_t owner = FifoOwner(up.get());
   auto link = std::shared_ptr<SessionLink>(new SessionLink(
@@ -34,7 +34,7 @@ absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
   return link;
 }
 
-SessionLink::SessionLink(uint64_t number, BrokerParts& parts, Worker& worker,
+SessionLink::SessionLink(uint64_t number, BusParts& parts, Worker& worker,
                          UniqueFd down, std::function<void(uint64_t)> on_end)
     : number_(number),
       parts_(parts),

@@ -1,4 +1,4 @@
-#include "broker/last_file.h"
+#include "broker/bus/last_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_LAST_FILE_H_
-#define FIFOBUS_BROKER_LAST_FILE_H_
+#ifndef FIFOBUS_BROKER_BUS_LAST_FILE_H_
+#define FIFOBUS_BROKER_BUS_LAST_FILE_H_
 
 #include <string>
 #include <string_view>
@@ -37,4 +37,4 @@ absl::StatusOr<std::string> ReadLastFile(int bus_fd, std::string_view topic,
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_LAST_FILE_H_
+#endif  // FIFOBUS_BROKER_BUS_LAST_FILE_H_
