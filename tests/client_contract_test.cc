@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "clients/cpp/ack_ids.h"
 #include "clients/cpp/client.h"
+#include "clients/cpp/internal/ack_ids.h"
 #include "gtest/gtest.h"
 #include "tests/bus_support.h"
 

@@ -1,4 +1,4 @@
-#include "clients/cpp/nosignal_write.h"
+#include "clients/cpp/internal/nosignal_write.h"
 
 #include <pthread.h>
 #include <signal.h>

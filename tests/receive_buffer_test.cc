@@ -1,4 +1,4 @@
-#include "clients/cpp/receive_buffer.h"
+#include "clients/cpp/internal/receive_buffer.h"
 
 #include <fcntl.h>
 #include <unistd.h>

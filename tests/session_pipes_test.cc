@@ -1,4 +1,4 @@
-#include "clients/cpp/session_pipes.h"
+#include "clients/cpp/internal/session_pipes.h"
 
 #include <fcntl.h>
 #include <unistd.h>

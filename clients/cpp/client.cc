@@ -7,11 +7,11 @@
 
 #include "absl/time/clock.h"
 #include "broker/overflow_frame.h"
-#include "clients/cpp/connection.h"
-#include "clients/cpp/dialogue.h"
-#include "clients/cpp/inbound.h"
-#include "clients/cpp/message_check.h"
-#include "clients/cpp/outbound.h"
+#include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/dialogue.h"
+#include "clients/cpp/internal/inbound.h"
+#include "clients/cpp/internal/message_check.h"
+#include "clients/cpp/internal/outbound.h"
 #include "fmt/format.h"
 
 namespace fifobus {

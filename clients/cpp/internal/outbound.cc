@@ -1,12 +1,12 @@
-#include "clients/cpp/outbound.h"
+#include "clients/cpp/internal/outbound.h"
 
 #include <time.h>
 
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "clients/cpp/connection.h"
-#include "clients/cpp/message_check.h"
+#include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/message_check.h"
 #include "fmt/format.h"
 
 namespace fifobus {

@@ -1,4 +1,4 @@
-#include "clients/cpp/requests.h"
+#include "clients/cpp/internal/requests.h"
 
 #include <sys/random.h>
 

@@ -1,4 +1,4 @@
-#include "clients/cpp/message_check.h"
+#include "clients/cpp/internal/message_check.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_NOSIGNAL_WRITE_H_
-#define FIFOBUS_CLIENTS_CPP_NOSIGNAL_WRITE_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_NOSIGNAL_WRITE_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_NOSIGNAL_WRITE_H_
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -19,4 +19,4 @@ ssize_t WriteWithSignalBlocked(int fd, const iovec* parts, int count);
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_NOSIGNAL_WRITE_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_NOSIGNAL_WRITE_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_CONFIRMS_H_
-#define FIFOBUS_CLIENTS_CPP_CONFIRMS_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_CONFIRMS_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_CONFIRMS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -62,4 +62,4 @@ class Confirms {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_CONFIRMS_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_CONFIRMS_H_

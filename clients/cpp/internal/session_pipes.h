@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_SESSION_PIPES_H_
-#define FIFOBUS_CLIENTS_CPP_SESSION_PIPES_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_SESSION_PIPES_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_SESSION_PIPES_H_
 
 #include <string>
 #include <string_view>
@@ -54,4 +54,4 @@ class SessionPipes {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_SESSION_PIPES_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_SESSION_PIPES_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_DIALOGUE_H_
-#define FIFOBUS_CLIENTS_CPP_DIALOGUE_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_DIALOGUE_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_DIALOGUE_H_
 
 #include <cstdint>
 #include <memory>
@@ -11,10 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "clients/cpp/confirms.h"
-#include "clients/cpp/connection.h"
-#include "clients/cpp/requests.h"
-#include "clients/cpp/subscriptions.h"
+#include "clients/cpp/internal/confirms.h"
+#include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/requests.h"
+#include "clients/cpp/internal/subscriptions.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 
@@ -111,4 +111,4 @@ class Dialogue {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_DIALOGUE_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_DIALOGUE_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_ACK_IDS_H_
-#define FIFOBUS_CLIENTS_CPP_ACK_IDS_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_ACK_IDS_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_ACK_IDS_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -42,4 +42,4 @@ class AckIds {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_ACK_IDS_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_ACK_IDS_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_CONNECTION_H_
-#define FIFOBUS_CLIENTS_CPP_CONNECTION_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_CONNECTION_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_CONNECTION_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
-#include "clients/cpp/receive_buffer.h"
-#include "clients/cpp/session_pipes.h"
+#include "clients/cpp/internal/receive_buffer.h"
+#include "clients/cpp/internal/session_pipes.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 
@@ -178,4 +178,4 @@ class Connection {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_CONNECTION_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_CONNECTION_H_

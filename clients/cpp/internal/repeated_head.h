@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_REPEATED_HEAD_H_
-#define FIFOBUS_CLIENTS_CPP_REPEATED_HEAD_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_REPEATED_HEAD_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_REPEATED_HEAD_H_
 
 #include <cstddef>
 #include <string>
@@ -36,4 +36,4 @@ class RepeatedHead {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_REPEATED_HEAD_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_REPEATED_HEAD_H_

@@ -1,4 +1,4 @@
-#include "clients/cpp/session_pipes.h"
+#include "clients/cpp/internal/session_pipes.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "clients/cpp/nosignal_write.h"
+#include "clients/cpp/internal/nosignal_write.h"
 #include "fmt/format.h"
 
 namespace fifobus {

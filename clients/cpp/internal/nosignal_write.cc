@@ -1,4 +1,4 @@
-#include "clients/cpp/nosignal_write.h"
+#include "clients/cpp/internal/nosignal_write.h"
 
 #include <signal.h>
 #include <time.h>

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_MESSAGE_CHECK_H_
-#define FIFOBUS_CLIENTS_CPP_MESSAGE_CHECK_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_MESSAGE_CHECK_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_MESSAGE_CHECK_H_
 
 #include <string_view>
 
@@ -18,4 +18,4 @@ absl::Status CheckMetadata(const MessageFields& message);
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_MESSAGE_CHECK_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_MESSAGE_CHECK_H_

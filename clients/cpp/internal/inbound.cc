@@ -1,10 +1,10 @@
-#include "clients/cpp/inbound.h"
+#include "clients/cpp/internal/inbound.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "clients/cpp/connection.h"
+#include "clients/cpp/internal/connection.h"
 
 namespace fifobus {
 namespace {

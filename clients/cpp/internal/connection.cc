@@ -1,4 +1,4 @@
-#include "clients/cpp/connection.h"
+#include "clients/cpp/internal/connection.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 
 #include "absl/time/clock.h"
 #include "clients/cpp/bus_locator.h"
-#include "clients/cpp/nosignal_write.h"
+#include "clients/cpp/internal/nosignal_write.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 #include "proto/version.h"

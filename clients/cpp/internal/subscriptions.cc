@@ -1,4 +1,4 @@
-#include "clients/cpp/subscriptions.h"
+#include "clients/cpp/internal/subscriptions.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_REQUESTS_H_
-#define FIFOBUS_CLIENTS_CPP_REQUESTS_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_REQUESTS_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_REQUESTS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -96,4 +96,4 @@ class Requests {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_REQUESTS_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_REQUESTS_H_

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_INBOUND_H_
-#define FIFOBUS_CLIENTS_CPP_INBOUND_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_INBOUND_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_INBOUND_H_
 
 #include <cstdint>
 #include <optional>
@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "clients/cpp/ack_ids.h"
-#include "clients/cpp/dialogue.h"
-#include "clients/cpp/outbound.h"
-#include "clients/cpp/receive_buffer.h"
+#include "clients/cpp/internal/ack_ids.h"
+#include "clients/cpp/internal/dialogue.h"
+#include "clients/cpp/internal/outbound.h"
+#include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
 
@@ -68,4 +68,4 @@ class Inbound {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_INBOUND_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_INBOUND_H_

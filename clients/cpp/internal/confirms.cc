@@ -1,4 +1,4 @@
-#include "clients/cpp/confirms.h"
+#include "clients/cpp/internal/confirms.h"
 
 namespace fifobus {
 

@@ -1,9 +1,9 @@
-#include "clients/cpp/dialogue.h"
+#include "clients/cpp/internal/dialogue.h"
 
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "clients/cpp/receive_buffer.h"
+#include "clients/cpp/internal/receive_buffer.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 

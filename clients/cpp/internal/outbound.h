@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_CLIENTS_CPP_OUTBOUND_H_
-#define FIFOBUS_CLIENTS_CPP_OUTBOUND_H_
+#ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_OUTBOUND_H_
+#define FIFOBUS_CLIENTS_CPP_INTERNAL_OUTBOUND_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,9 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "clients/cpp/client_options.h"
-#include "clients/cpp/dialogue.h"
+#include "clients/cpp/internal/dialogue.h"
+#include "clients/cpp/internal/repeated_head.h"
 #include "clients/cpp/received.h"
-#include "clients/cpp/repeated_head.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
@@ -76,4 +76,4 @@ class Outbound {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_CLIENTS_CPP_OUTBOUND_H_
+#endif  // FIFOBUS_CLIENTS_CPP_INTERNAL_OUTBOUND_H_
