@@ -7,8 +7,8 @@
 #include <fstream>
 #include <string>
 
-#include "clients/cli/config_file.h"
-#include "clients/cli/serve_options.h"
+#include "clients/cli/serve/config_file.h"
+#include "clients/cli/serve/serve_options.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/bus_support.h"

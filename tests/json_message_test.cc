@@ -1,4 +1,4 @@
-#include "clients/cli/json_message.h"
+#include "clients/cli/pub/json_message.h"
 
 #include <string>
 #include <string_view>

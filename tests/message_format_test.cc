@@ -1,4 +1,4 @@
-#include "clients/cli/message_format.h"
+#include "clients/cli/sub/message_format.h"
 
 #include <string>
 #include <string_view>

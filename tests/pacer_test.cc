@@ -1,4 +1,4 @@
-#include "clients/cli/pacer.h"
+#include "clients/cli/pub/pacer.h"
 
 #include "gtest/gtest.h"
 

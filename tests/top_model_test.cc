@@ -1,4 +1,4 @@
-#include "clients/cli/top_model.h"
+#include "clients/cli/inspect/top_model.h"
 
 #include <string>
 #include <vector>

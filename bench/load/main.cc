@@ -18,9 +18,9 @@
 
 #include "CLI/CLI.hpp"
 #include "bench/load/transport.h"
-#include "clients/cli/bench_clock.h"
-#include "clients/cli/bench_payload.h"
-#include "clients/cli/bench_tally.h"
+#include "clients/cli/bench/clock.h"
+#include "clients/cli/bench/payload.h"
+#include "clients/cli/bench/tally.h"
 
 namespace fifobus::bench {
 namespace {

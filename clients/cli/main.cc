@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "clients/cli/command.h"
-#include "clients/cli/manual.h"
+#include "clients/cli/help/manual.h"
 #include "fmt/format.h"
 #include "proto/version.h"
 

@@ -6,7 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "clients/cli/command.h"
-#include "clients/cli/manual.h"
+#include "clients/cli/help/manual.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
 #include "proto/topic.h"

@@ -1,0 +1,108 @@
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "clients/cli/bench/bench.h"
+#include "clients/cli/bench/clock.h"
+#include "clients/cli/bench/payload.h"
+#include "clients/cli/help/manual.h"
+
+namespace fifobus::cli {
+namespace {
+
+struct BenchPubOptions {
+  BusOptions bus;
+  ModeOptions mode;
+  std::string topic;
+  uint64_t count = 0;
+  size_t size = kBenchPayloadBytesMin;
+  double rate = 0;  // messages a second; 0: as fast as it goes
+  bool batch = false;
+  uint16_t id = 0;
+};
+
+// Publishes whatever the mode says about waiting: the load is the load.
+absl::Status PublishOne(Client& client, const BenchPubOptions& options,
+                        std::string_view payload) {
+  while (true) {
+    switch (client.Publish(options.topic, payload)) {
+      case PublishOutcome::kSent:
+        return absl::OkStatus();
+      case PublishOutcome::kWouldBlock:
+        if (options.mode.non_blocking) {
+          WaitReadable(client, absl::Now() + absl::Seconds(1));
+          (void)client.Flush();
+        }
+        continue;
+      case PublishOutcome::kSentAfterGap:
+        return absl::UnavailableError("the broker was restarted meanwhile");
+      default:
+        return client.status();
+    }
+  }
+}
+
+Exit BenchPub(const BenchPubOptions& options) {
+  auto client = ConnectClient(options.bus, "fifobus bench pub");
+  if (!client.ok()) return Fail(client.status());
+  (*client)->set_mode(options.mode.mode());
+  std::string payload(options.size, 'x');
+  std::optional<Batch> batch;
+  if (options.batch) batch.emplace(**client);
+  WakePunctually();
+  const int64_t begin = MonotonicNanos();
+  int64_t sent_nanos = begin;
+  for (uint64_t i = 0; i < options.count; ++i) {
+    BenchStamp stamp;
+    stamp.id_and_sequence = uint64_t{options.id} << kBenchIdShift | i;
+    if (options.rate > 0) {
+      // When it is due, not when it is sent: a late sender must not hide that
+      // the messages waited ("coordinated omission").
+      stamp.due_nanos = begin + static_cast<int64_t>(static_cast<double>(i) *
+                                                     1e9 / options.rate);
+      if (MonotonicNanos() < stamp.due_nanos) {
+        if (options.batch) (void)(*client)->Flush();
+        SleepUntil(stamp.due_nanos);
+      }
+    } else {
+      if (i % kBenchStampMessages == 0) sent_nanos = MonotonicNanos();
+      stamp.due_nanos = sent_nanos;
+    }
+    WriteStamp(stamp, payload.data());
+    const absl::Status status = PublishOne(**client, options, payload);
+    if (!status.ok()) return Fail(status);
+  }
+  batch.reset();
+  (*client)->set_mode(Mode::kBlocking);
+  return (*client)->Flush() == PublishOutcome::kSent
+             ? kDone
+             : Fail((*client)->status());
+}
+
+}  // namespace
+
+void AddBenchPub(CLI::App& bench, Exit& exit) {
+  CLI::App& pub = *bench.add_subcommand("pub", "publish a load");
+  auto options = std::make_shared<BenchPubOptions>();
+  options->bus.AddTo(pub);
+  options->mode.AddTo(pub);
+  pub.add_option("TOPIC", options->topic)->required();
+  pub.add_option("--count", options->count, "messages")->required();
+  pub.add_option("--size", options->size, "bytes of each payload [16]")
+      ->check(CLI::Range(kBenchPayloadBytesMin, kFrameBytesMaxDefault))
+      ->type_name("BYTES");
+  pub.add_option("--rate", options->rate,
+                 "messages a second [as fast as it goes]")
+      ->check(CLI::PositiveNumber);
+  pub.add_flag("--batch", options->batch, "many messages in one write");
+  pub.add_option("--id", options->id,
+                 "tells several publishers apart, 0 to 65535 [0]");
+  Explain(pub,
+          "Examples:\n"
+          "  fifobus bench pub load --count 1000 --rate 500");
+  pub.callback([options, &exit] { exit = BenchPub(*options); });
+}
+
+}  // namespace fifobus::cli

@@ -1,0 +1,16 @@
+#ifndef FIFOBUS_CLIENTS_CLI_HELP_COMPLETION_H_
+#define FIFOBUS_CLIENTS_CLI_HELP_COMPLETION_H_
+
+#include <string>
+
+#include "CLI/CLI.hpp"
+
+namespace fifobus::cli {
+
+// A script for bash that completes commands, options, their values and topics.
+// It knows what the parser knew when it was made; topics it asks for.
+std::string BashCompletion(const CLI::App& app);
+
+}  // namespace fifobus::cli
+
+#endif  // FIFOBUS_CLIENTS_CLI_HELP_COMPLETION_H_

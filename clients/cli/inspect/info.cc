@@ -1,0 +1,273 @@
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "clients/cli/command.h"
+#include "clients/cli/help/manual.h"
+#include "clients/cli/inspect/bus_view.h"
+#include "clients/cli/inspect/stats_json.h"
+#include "fmt/format.h"
+#include "proto/frame.pb.h"
+#include "proto/topic.h"
+
+namespace fifobus::cli {
+namespace {
+
+using Queue = pb::StatsReply::Queue;
+
+struct InfoOptions {
+  BusOptions bus;
+  std::string name;
+  absl::Duration interval = absl::Seconds(1);
+  bool json = false;
+};
+
+void Line(std::string_view title, std::string_view text) {
+  fmt::print("  {:<12} {}\n", title, text);
+}
+
+std::string LossText(const Queue& queue) {
+  std::string text = CountText(queue.dropped(), "message");
+  const std::pair<const char*, uint64_t> reasons[] = {
+      {"overflow", queue.dropped_overflow()},
+      {"conflated", queue.dropped_conflated()},
+      {"expired", queue.dropped_expired()},
+      {"disconnected", queue.dropped_disconnected()},
+  };
+  for (const auto& [reason, messages] : reasons) {
+    if (messages > 0) text += fmt::format(", {} {}", messages, reason);
+  }
+  return text;
+}
+
+void PrintQueue(const Queue& queue, double rate) {
+  Line("delivered", fmt::format("{}, {}; now {:.1f}/s",
+                                CountText(queue.delivered(), "message"),
+                                BytesText(queue.delivered_bytes()), rate));
+  Line("queue", fmt::format("{}, {}; when full: {}",
+                            CountText(queue.queued_messages(), "message"),
+                            BytesText(queue.queued_bytes()),
+                            OverflowText(queue.overflow())));
+  if (queue.pipe_bytes() > 0) {
+    Line("pipe", fmt::format("{} of {} unread", BytesText(queue.unread_bytes()),
+                             BytesText(queue.pipe_bytes())));
+  }
+  Line("lost", LossText(queue));
+  Line("state",
+       fmt::format("{}; {}{}", queue.stalled() ? "stalled" : "not stalled",
+                   CountText(queue.stalls(), "stall"),
+                   queue.stuck_millis() > 0 ? "; has read nothing for " +
+                                                  AgeText(queue.stuck_millis())
+                                            : ""));
+  Line("holds up", CountText(queue.holds_up(), "publisher"));
+}
+
+void PrintSession(const BusView& view, const pb::StatsReply::Session& session) {
+  const pb::StatsReply::Session& before = Before(view, session);
+  fmt::print("{}\n", SessionText(session));
+  const absl::Time since =
+      absl::FromUnixNanos(static_cast<int64_t>(session.connected_unix_nanos()));
+  Line("since",
+       absl::FormatTime("%Y-%m-%d %H:%M:%S", since, absl::LocalTimeZone()));
+  Line("process", ProcessTrouble(session.pid()).empty()
+                      ? "runs"
+                      : ProcessTrouble(session.pid()));
+  Line("published",
+       fmt::format("{}, {}; now {:.1f}/s",
+                   CountText(session.published(), "message"),
+                   BytesText(session.published_bytes()),
+                   view.Rate(before.published(), session.published())));
+  for (const std::string& pattern : session.patterns()) {
+    Line("pattern", pattern);
+  }
+  PrintQueue(session.queue(), view.Rate(before.queue().delivered(),
+                                        session.queue().delivered()));
+}
+
+void PrintTap(const BusView& view, const pb::StatsReply::Tap& tap) {
+  fmt::print("tap {} (user {})\n", tap.name(), UserText(tap.uid()));
+  std::string readers;
+  for (const uint32_t pid :
+       ReadersOf(fmt::format("{}/topics/{}", view.dir, tap.name()))) {
+    readers += fmt::format("{}pid {}", readers.empty() ? "" : ", ", pid);
+  }
+  Line("read by", readers.empty() ? "nobody" : readers);
+  uint64_t before = 0;
+  for (const auto& other : view.before.taps()) {
+    if (other.name() == tap.name()) before = other.queue().delivered();
+  }
+  PrintQueue(tap.queue(), view.Rate(before, tap.queue().delivered()));
+}
+
+void PrintGroup(const BusView& view, const pb::StatsReply::Group& group) {
+  fmt::print("group {} of {}\n", group.name(), group.pattern());
+  Line("members", fmt::format("{}", group.members()));
+  if (group.acked()) {
+    Line("unanswered", CountText(group.unacked(), "message"));
+    Line("again", CountText(group.redelivered(), "message"));
+    Line("given up", CountText(group.dead_lettered(), "message"));
+  }
+  uint64_t before = 0;
+  for (const auto& other : view.before.groups()) {
+    if (other.name() == group.name() && other.pattern() == group.pattern()) {
+      before = other.queue().delivered();
+    }
+  }
+  PrintQueue(group.queue(), view.Rate(before, group.queue().delivered()));
+}
+
+std::string PublisherText(const pb::StatsReply& stats, uint64_t number) {
+  if (number == 0) return "its tap";
+  for (const auto& session : stats.sessions()) {
+    if (session.number() == number) return SessionText(session);
+  }
+  return fmt::format("session {}, which has ended", number);
+}
+
+void PrintTopic(const BusView& view, const pb::StatsReply::Topic& topic) {
+  const pb::StatsReply::Topic& before = Before(view, topic);
+  fmt::print("topic {}\n", topic.name());
+  Line("published", fmt::format("{}, {}; now {:.1f}/s, {}/s",
+                                CountText(topic.messages(), "message"),
+                                BytesText(topic.bytes()),
+                                view.Rate(before.messages(), topic.messages()),
+                                BytesText(static_cast<uint64_t>(view.Rate(
+                                    before.bytes(), topic.bytes())))));
+  Line("to nobody", CountText(topic.no_subscriber(), "message"));
+  for (const uint64_t number : topic.publishers()) {
+    Line("publisher", PublisherText(view.now, number));
+  }
+  const Receivers receivers = ReceiversOf(view.now, topic.name());
+  for (const auto& [session, pattern] : receivers.sessions) {
+    Line("subscriber", fmt::format("{} by {}", SessionText(*session), pattern));
+  }
+  for (const auto* group : receivers.groups) {
+    Line("subscriber", fmt::format("group {} of {}, members: {}", group->name(),
+                                   group->pattern(), group->members()));
+  }
+  for (const auto* tap : receivers.taps) {
+    Line("subscriber", fmt::format("tap {}", tap->name()));
+  }
+}
+
+// What a name stands for, all of it.
+struct Found {
+  pb::StatsReply::Topic unseen;  // one that only has subscribers
+  std::vector<const pb::StatsReply::Topic*> topics;
+  std::vector<const pb::StatsReply::Session*> sessions;
+  std::vector<const pb::StatsReply::Tap*> taps;
+  std::vector<const pb::StatsReply::Group*> groups;
+
+  bool empty() const {
+    return topics.empty() && sessions.empty() && taps.empty() && groups.empty();
+  }
+};
+
+void FindIn(const pb::StatsReply& stats, const std::string& name,
+            Found& found) {
+  for (const auto& topic : stats.topics()) {
+    if (topic.name() == name) found.topics.push_back(&topic);
+  }
+  for (const auto& session : stats.sessions()) {
+    if (session.client_name() == name ||
+        fmt::format("{}", session.number()) == name) {
+      found.sessions.push_back(&session);
+    }
+  }
+  for (const auto& tap : stats.taps()) {
+    if (tap.name() == name) found.taps.push_back(&tap);
+  }
+  for (const auto& group : stats.groups()) {
+    if (group.name() == name) found.groups.push_back(&group);
+  }
+  if (found.empty() && CheckTopic(name) == TopicFault::kNone &&
+      ReceiversOf(stats, name).size() > 0) {
+    found.unseen.set_name(name);
+    found.topics.push_back(&found.unseen);
+  }
+}
+
+// As `ls --json`, but only what was found, and with rates.
+Json FoundJson(const BusView& view, const Found& found) {
+  Json json = {{"seconds", view.seconds},
+               {"topics", Json::array()},
+               {"sessions", Json::array()},
+               {"taps", Json::array()},
+               {"groups", Json::array()}};
+  for (const auto* topic : found.topics) {
+    Json one = TopicJson(*topic);
+    const pb::StatsReply::Topic& before = Before(view, *topic);
+    one["messages_per_second"] =
+        view.Rate(before.messages(), topic->messages());
+    one["bytes_per_second"] = view.Rate(before.bytes(), topic->bytes());
+    json["topics"].push_back(std::move(one));
+  }
+  for (const auto* session : found.sessions) {
+    Json one = SessionJson(*session);
+    const pb::StatsReply::Session& before = Before(view, *session);
+    one["published_per_second"] =
+        view.Rate(before.published(), session->published());
+    one["delivered_per_second"] =
+        view.Rate(before.queue().delivered(), session->queue().delivered());
+    json["sessions"].push_back(std::move(one));
+  }
+  for (const auto* tap : found.taps) json["taps"].push_back(TapJson(*tap));
+  for (const auto* group : found.groups) {
+    json["groups"].push_back(GroupJson(*group));
+  }
+  return json;
+}
+
+Exit Info(const InfoOptions& options) {
+  auto client = ConnectClient(options.bus, "fifobus info");
+  if (!client.ok()) return Fail(client.status());
+  auto view = ViewBus(**client, options.bus.dir, options.interval);
+  if (!view.ok()) return Fail(view.status());
+  Found found;
+  FindIn(view->now, options.name, found);
+  if (found.empty()) {
+    return Fail(absl::NotFoundError(fmt::format(
+        "the bus knows no topic, client, tap or group \"{}\"; see fifobus ls",
+        options.name)));
+  }
+  if (options.json) {
+    fmt::print("{}\n", FoundJson(*view, found).dump());
+    return kDone;
+  }
+  for (const auto* topic : found.topics) PrintTopic(*view, *topic);
+  for (const auto* session : found.sessions) PrintSession(*view, *session);
+  for (const auto* tap : found.taps) PrintTap(*view, *tap);
+  for (const auto* group : found.groups) PrintGroup(*view, *group);
+  return kDone;
+}
+
+}  // namespace
+
+void AddInfo(CLI::App& app, Exit& exit) {
+  CLI::App& info = *app.add_subcommand(
+      "info", "all about one topic, client, tap or group, with rates");
+  auto options = std::make_shared<InfoOptions>();
+  options->bus.AddTo(info);
+  info.add_option("NAME", options->name,
+                  "a topic, a client's name or its session's number, a tap "
+                  "(greetings.out/me), a group")
+      ->required();
+  AddInterval(info, options->interval, "what rates are measured over [1s]");
+  info.add_flag("--json", options->json, "one JSON object");
+  Explain(
+      info,
+      "Clients of the same name are all told about. What is below \"state\" "
+      "says whether a subscriber is too slow: for how long it has read "
+      "nothing, and how many publishers wait for it.\n\n"
+      "Examples:\n"
+      "  fifobus info sensors/kitchen/temp\n"
+      "  fifobus info 'fifobus sub' --interval 5s\n"
+      "  fifobus info 'fifobus sub' --json");
+  info.callback([options, &exit] { exit = Info(*options); });
+}
+
+}  // namespace fifobus::cli

@@ -1,0 +1,108 @@
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "clients/cli/command.h"
+#include "clients/cli/help/manual.h"
+#include "clients/cli/inspect/bus_view.h"
+#include "clients/cli/inspect/stats_json.h"
+#include "fmt/format.h"
+#include "proto/frame.pb.h"
+
+namespace fifobus::cli {
+namespace {
+
+// A reader that is shorter behind is only busy.
+constexpr uint64_t kWorthSayingMillis = 1000;
+
+struct LsOptions {
+  BusOptions bus;
+  bool json = false;
+};
+
+// What is wrong with a subscriber, if anything is.
+std::string TroubleText(const pb::StatsReply::Queue& queue) {
+  std::string text = queue.stalled() ? "stalled" : "";
+  if (queue.stuck_millis() >= kWorthSayingMillis) {
+    text += fmt::format("{}stuck {}", text.empty() ? "" : ", ",
+                        AgeText(queue.stuck_millis()));
+  }
+  return text;
+}
+
+std::string QueueText(const pb::StatsReply::Queue& queue) {
+  return fmt::format("{:>8} {:>10} {:>10} {:<11} {:<20}",
+                     queue.queued_messages(), queue.queued_bytes(),
+                     queue.dropped(), OverflowText(queue.overflow()),
+                     TroubleText(queue));
+}
+
+constexpr char kQueueTitles[] =
+    "  QUEUED      BYTES    DROPPED OVERFLOW    STATE               ";
+
+void PrintGroups(const pb::StatsReply& stats) {
+  fmt::print("\n{:<24} {:>7} {:>7} {:>11} {:>5} {} PATTERN\n", "GROUP",
+             "MEMBERS", "UNACKED", "REDELIVERED", "DEAD", kQueueTitles);
+  for (const auto& group : stats.groups()) {
+    fmt::print("{:<24} {:>7} {:>7} {:>11} {:>5} {} {}\n", group.name(),
+               group.members(), group.unacked(), group.redelivered(),
+               group.dead_lettered(), QueueText(group.queue()),
+               group.pattern());
+  }
+}
+
+void PrintTables(const pb::StatsReply& stats) {
+  fmt::print("{:<40} {:>10} {:>12} {:>11} {:>13}\n", "TOPIC", "MESSAGES",
+             "BYTES", "SUBSCRIBERS", "NO_SUBSCRIBER");
+  for (const auto& topic : stats.topics()) {
+    fmt::print("{:<40} {:>10} {:>12} {:>11} {:>13}\n", topic.name(),
+               topic.messages(), topic.bytes(), topic.subscribers(),
+               topic.no_subscriber());
+  }
+  fmt::print("\n{:<8} {:<24} {:>8} {:>10} {} PATTERNS\n", "SESSION", "CLIENT",
+             "PID", "PUBLISHED", kQueueTitles);
+  for (const auto& session : stats.sessions()) {
+    std::string patterns;
+    for (const auto& pattern : session.patterns()) patterns += pattern + " ";
+    fmt::print("{:<8} {:<24} {:>8} {:>10} {} {}\n", session.number(),
+               session.client_name(), session.pid(), session.published(),
+               QueueText(session.queue()), patterns);
+  }
+  if (stats.groups_size() > 0) PrintGroups(stats);
+  fmt::print("\n{:<40} {}\n", "TAP", kQueueTitles);
+  for (const auto& tap : stats.taps()) {
+    fmt::print("{:<40} {}\n", tap.name(), QueueText(tap.queue()));
+  }
+}
+
+Exit Ls(const LsOptions& options) {
+  auto client = ConnectClient(options.bus, "fifobus ls");
+  if (!client.ok()) return Fail(client.status());
+  const auto stats = (*client)->Stats();
+  if (!stats.ok()) return Fail(stats.status());
+  if (options.json) {
+    fmt::print("{}\n", StatsJson(*stats).dump());
+  } else {
+    PrintTables(*stats);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void AddLs(CLI::App& app, Exit& exit) {
+  CLI::App& ls = *app.add_subcommand(
+      "ls",
+      "list topics, sessions, groups and taps with their queues and drops");
+  auto options = std::make_shared<LsOptions>();
+  options->bus.AddTo(ls);
+  ls.add_flag("--json", options->json, "one JSON object, with all counters");
+  Explain(ls,
+          "Examples:\n"
+          "  fifobus ls\n"
+          "  fifobus ls --json | python3 -m json.tool");
+  ls.callback([options, &exit] { exit = Ls(*options); });
+}
+
+}  // namespace fifobus::cli

@@ -1,0 +1,173 @@
+#include "clients/cli/inspect/metric_families.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "fmt/format.h"
+#include "prometheus/client_metric.h"
+#include "prometheus/metric_type.h"
+
+namespace fifobus::cli {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+// Families by name, made when their first value is added.
+class Families {
+ public:
+  void Count(std::string_view name, std::string_view help, Labels labels,
+             uint64_t value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.counter.value = static_cast<double>(value);
+    Add(name, help, MetricType::Counter, std::move(metric));
+  }
+
+  void Gauge(std::string_view name, std::string_view help, Labels labels,
+             uint64_t value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.gauge.value = static_cast<double>(value);
+    Add(name, help, MetricType::Gauge, std::move(metric));
+  }
+
+  std::vector<MetricFamily> Take() {
+    std::vector<MetricFamily> all;
+    for (auto& [name, family] : families_) all.push_back(std::move(family));
+    return all;
+  }
+
+ private:
+  void Add(std::string_view name, std::string_view help, MetricType type,
+           ClientMetric metric) {
+    MetricFamily& family = families_[fmt::format("fifobus_{}", name)];
+    if (family.metric.empty()) {
+      family.name = fmt::format("fifobus_{}", name);
+      family.help = help;
+      family.type = type;
+    }
+    family.metric.push_back(std::move(metric));
+  }
+
+  std::map<std::string, MetricFamily> families_;
+};
+
+struct TopicSum {
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+  uint64_t no_subscriber = 0;
+  uint64_t subscribers = 0;
+};
+
+void AddTopics(const pb::StatsReply& stats, Families& families) {
+  std::map<std::string, TopicSum> sums;
+  for (const auto& topic : stats.topics()) {
+    const bool reply = topic.name().starts_with("_inbox/");
+    TopicSum& sum = sums[reply ? "_inbox" : topic.name()];
+    sum.messages += topic.messages();
+    sum.bytes += topic.bytes();
+    sum.no_subscriber += topic.no_subscriber();
+    sum.subscribers += topic.subscribers();
+  }
+  for (const auto& [name, sum] : sums) {
+    const Labels labels = {{"topic", name}};
+    families.Count("topic_messages_total", "Messages published on the topic.",
+                   labels, sum.messages);
+    families.Count("topic_bytes_total",
+                   "Bytes of payload published on the topic.", labels,
+                   sum.bytes);
+    families.Count("topic_no_subscriber_messages_total",
+                   "Messages that nobody was subscribed to.", labels,
+                   sum.no_subscriber);
+    families.Gauge("topic_subscribers",
+                   "Sessions, groups and taps that get the topic's messages.",
+                   labels, sum.subscribers);
+  }
+}
+
+void AddQueue(const pb::StatsReply::Queue& queue, const Labels& labels,
+              Families& families) {
+  families.Gauge("queue_messages", "Messages that wait for the subscriber.",
+                 labels, queue.queued_messages());
+  families.Gauge("queue_bytes", "Bytes that wait for the subscriber.", labels,
+                 queue.queued_bytes());
+  families.Gauge("queue_stalled",
+                 "1 if the subscriber is too slow and its overflow policy "
+                 "applies.",
+                 labels, queue.stalled() ? 1 : 0);
+  families.Count("queue_dropped_messages_total",
+                 "Messages that the subscriber has lost, for any reason.",
+                 labels, queue.dropped());
+}
+
+void AddSubscribers(const pb::StatsReply& stats, Families& families) {
+  for (const auto& session : stats.sessions()) {
+    const Labels labels = {{"kind", "session"},
+                           {"name", session.client_name()},
+                           {"session", fmt::format("{}", session.number())},
+                           {"pid", fmt::format("{}", session.pid())}};
+    AddQueue(session.queue(), labels, families);
+    families.Count("session_published_messages_total",
+                   "Messages that the session has published.", labels,
+                   session.published());
+  }
+  for (const auto& tap : stats.taps()) {
+    AddQueue(tap.queue(), {{"kind", "tap"}, {"name", tap.name()}}, families);
+  }
+  for (const auto& group : stats.groups()) {
+    const Labels labels = {{"kind", "group"},
+                           {"name", group.name()},
+                           {"pattern", group.pattern()}};
+    AddQueue(group.queue(), labels, families);
+    families.Gauge("group_members", "Sessions in the group.", labels,
+                   group.members());
+    families.Gauge("group_unacked_messages",
+                   "Messages that were delivered and not answered yet.", labels,
+                   group.unacked());
+    families.Count("group_redelivered_messages_total",
+                   "Messages that were delivered once more.", labels,
+                   group.redelivered());
+    families.Count("group_dead_lettered_messages_total",
+                   "Messages that were given up.", labels,
+                   group.dead_lettered());
+  }
+}
+
+// What the broker counts as a whole has its name and no label.
+void AddCounters(const pb::StatsReply& stats, Families& families) {
+  for (const auto& counter : stats.counters()) {
+    if (counter.name() == "topics_retained") {
+      families.Gauge(counter.name(), "Topics with a retained value.", {},
+                     counter.value());
+      continue;
+    }
+    families.Count(counter.name() + "_total",
+                   fmt::format("The broker's counter {}, since its start.",
+                               counter.name()),
+                   {}, counter.value());
+  }
+}
+
+}  // namespace
+
+std::vector<MetricFamily> MetricFamilies(const pb::StatsReply& stats) {
+  Families families;
+  AddTopics(stats, families);
+  AddSubscribers(stats, families);
+  AddCounters(stats, families);
+  return families.Take();
+}
+
+MetricFamily UpFamily(bool up) {
+  Families families;
+  families.Gauge("up", "1 if the broker has answered.", {}, up ? 1 : 0);
+  return std::move(families.Take().front());
+}
+
+}  // namespace fifobus::cli

@@ -1,0 +1,36 @@
+#ifndef FIFOBUS_CLIENTS_CLI_PUB_PACER_H_
+#define FIFOBUS_CLIENTS_CLI_PUB_PACER_H_
+
+#include "absl/time/time.h"
+
+namespace fifobus::cli {
+
+// When messages are due that go out so many times a second.
+//
+// Times are counted from the one before and not from when a message went out,
+// so that what is late by a little does not delay all that follow. Who is late
+// by more than kCatchUp, because of his input or his readers, begins anew
+// instead of sending all that at once. Thread-compatible.
+class Pacer {
+ public:
+  static constexpr absl::Duration kCatchUp = absl::Seconds(1);  // Not tuned.
+
+  // REQUIRES: interval > 0.
+  explicit Pacer(absl::Duration interval) : interval_(interval) {}
+
+  // When the next message is due, which may be past.
+  absl::Time Next(absl::Time now) {
+    if (now - due_ > kCatchUp) due_ = now;
+    const absl::Time due = due_;
+    due_ += interval_;
+    return due;
+  }
+
+ private:
+  const absl::Duration interval_;
+  absl::Time due_ = absl::InfinitePast();
+};
+
+}  // namespace fifobus::cli
+
+#endif  // FIFOBUS_CLIENTS_CLI_PUB_PACER_H_

@@ -1,0 +1,130 @@
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "clients/cli/command.h"
+#include "clients/cli/help/manual.h"
+#include "clients/cli/message_options.h"
+#include "clients/cli/output.h"
+#include "clients/cli/request/reply_headers.h"
+#include "fmt/format.h"
+#include "proto/message_text.h"
+
+namespace fifobus::cli {
+namespace {
+
+struct ReqOptions {
+  BusOptions bus;
+  MessageOptions about;
+  std::string topic;
+  std::optional<std::string> message;
+  absl::Duration timeout = absl::Seconds(5);
+  bool json = false;
+  bool raw = false;
+};
+
+Exit Print(const Received& got, const ReqOptions& options) {
+  Output output;
+  if (options.json) {
+    AppendJsonLine(got.message, got.delivery, output.text());
+  } else {
+    output.text() += got.message.payload;
+    // What a command printed ends with a newline already.
+    if (!options.raw && !got.message.payload.ends_with('\n')) {
+      output.text() += '\n';
+    }
+  }
+  Exit exit = ExitOf(output.Flush(), kDone);
+  HeaderReader headers(got.message);
+  while (const std::optional<HeaderView> header = headers.Next()) {
+    if (header->name == kExitCodeHeader) {
+      exit = Fail(absl::AbortedError(fmt::format(
+          "the responder's command ended with exit code {}", header->value)));
+    } else if (header->name == kErrorHeader) {
+      exit = Fail(absl::AbortedError(
+          fmt::format("the responder failed: {}", header->value)));
+    }
+  }
+  return exit;
+}
+
+Exit OnOver(const Received& got, const ReqOptions& options) {
+  switch (got.reply_outcome) {
+    case ReplyOutcome::kAnswered:
+      return Print(got, options);
+    case ReplyOutcome::kNoResponders:
+      return Fail(absl::NotFoundError(
+          fmt::format("no responders: nobody is subscribed to \"{}\"; start "
+                      "one: fifobus reply {} --exec CMD",
+                      options.topic, options.topic)));
+    case ReplyOutcome::kTimedOut:
+      return Fail(absl::DeadlineExceededError(
+          fmt::format("no reply in {}; the request may still be worked on",
+                      absl::FormatDuration(options.timeout))));
+    case ReplyOutcome::kUnknown:
+      break;
+  }
+  return Fail(absl::UnavailableError(
+      "the broker died: it is not known whether the request was worked on"));
+}
+
+Exit Req(const ReqOptions& options) {
+  auto client = ConnectClient(options.bus, "fifobus req");
+  if (!client.ok()) return Fail(client.status());
+  absl::StatusOr<std::string> payload =
+      options.message ? *options.message : ReadAllInput();
+  if (!payload.ok()) return Fail(payload.status());
+  MessageFields request;
+  std::vector<HeaderView> headers;
+  options.about.Fill(request, headers);
+  request.topic = options.topic;
+  request.payload = *payload;
+  const Client::SentRequest sent = (*client)->SendRequest(
+      request, options.timeout, absl::Now() + options.timeout);
+  if (sent.request_id == 0) {
+    return sent.outcome == PublishOutcome::kTimedOut
+               ? Fail(absl::DeadlineExceededError(
+                     "the broker did not take the request in time"))
+               : Fail((*client)->status());
+  }
+  while (true) {
+    const Received got = (*client)->Receive();
+    if (got.outcome == ReceiveOutcome::kReply) return OnOver(got, options);
+    if (got.outcome == ReceiveOutcome::kDisconnected) {
+      return Fail((*client)->status());
+    }
+  }
+}
+
+}  // namespace
+
+void AddReq(CLI::App& app, Exit& exit) {
+  CLI::App& req = *app.add_subcommand(
+      "req",
+      "send a request and print the reply; exit code 1 when nobody is "
+      "there to answer, 3 when no answer comes in time");
+  auto options = std::make_shared<ReqOptions>();
+  options->bus.AddTo(req);
+  req.add_option("TOPIC", options->topic, "where responders are subscribed")
+      ->required();
+  req.add_option("MESSAGE", options->message,
+                 "the request; without it all of standard input");
+  AddDuration(req, "--timeout", options->timeout,
+              "how long to wait for the reply [5s]");
+  options->about.AddTo(req);
+  CLI::Option* json = req.add_flag("--json", options->json,
+                                   "one JSON object, with all metadata");
+  req.add_flag("--raw", options->raw, "no newline after the reply")
+      ->excludes(json);
+  Explain(req,
+          "Examples:\n"
+          "  fifobus req time now\n"
+          "  echo hello | fifobus req shout --timeout 2s");
+  req.callback([options, &exit] { exit = Req(*options); });
+}
+
+}  // namespace fifobus::cli

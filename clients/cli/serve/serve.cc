@@ -1,0 +1,176 @@
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "broker/base/log.h"
+#include "broker/broker.h"
+#include "clients/cli/command.h"
+#include "clients/cli/help/manual.h"
+#include "clients/cli/serve/config_file.h"
+#include "clients/cli/serve/serve_options.h"
+#include "clients/cpp/bus_locator.h"
+#include "fmt/format.h"
+
+namespace fifobus::cli {
+namespace {
+
+struct ServeCommand {
+  ServeOptions options;
+  std::string config;  // the file's path; empty: none
+  bool check = false;
+};
+
+// These are taken by sigwait; to be blocked before any thread starts, so that
+// all threads inherit it.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Each session takes two descriptors; the usual soft limit of 1024 is for
+// programs that use select(2).
+rlim_t RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+// Chunks are freed and allocated again all the time where subscribers are now
+// and then behind. glibc by default gives such memory back at once, and each
+// page of it is then faulted in anew: up to a fifth of a stream's time.
+void KeepFreedMemory() {
+  // Of each thread that has freed it. A few full queues.
+  constexpr int kKeptBytes = 16 << 20;
+  (void)mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+  // The most there is; chunks of its own mapping are never kept.
+  constexpr int kMappedBytesMin = 32 << 20;
+  (void)mallopt(M_MMAP_THRESHOLD, kMappedBytesMin);
+}
+
+// What the file says, checked as a whole. What the command line says is checked
+// already, and is not repeated here.
+absl::StatusOr<ConfigFile> Load(const std::string& path, CLI::App& serve) {
+  auto file = ReadConfigFile(path);
+  if (!file.ok()) return file.status();
+  const absl::Status status = ApplySettings(*file, serve);
+  if (!status.ok()) return status;
+  return file;
+}
+
+// Reads the file again and puts its topics in force. With a bad file, all stays
+// as it was.
+void Reload(Broker& broker, ConfigFile& in_force) {
+  // The options to check the settings with; nobody uses their values.
+  CLI::App checker;
+  ServeOptions unused;
+  AddServeOptions(checker, unused);
+  auto file = Load(in_force.path, checker);
+  const absl::Status status =
+      file.ok() ? broker.SetTopicRules(file->topics) : file.status();
+  if (!status.ok()) {
+    LogError("the configuration is bad, the old one stays in force",
+             "error=\"{}\"", std::string(status.message()));
+    return;
+  }
+  if (file->settings != in_force.settings) {
+    LogWarning("only topics are taken anew; other settings take a restart",
+               "file={}", in_force.path);
+  }
+  LogInfo("configuration reloaded", "file={} topics={}", in_force.path,
+          file->topics.size());
+  in_force.topics = std::move(file->topics);
+}
+
+// Until a signal to stop; returns it.
+int AwaitStop(const sigset_t& signals, Broker& broker, ConfigFile& file) {
+  while (true) {
+    int received = 0;
+    sigwait(&signals, &received);
+    if (received != SIGHUP || file.path.empty()) return received;
+    Reload(broker, file);
+  }
+}
+
+Exit Serve(const ServeOptions& options, ConfigFile file) {
+  StartLog(options.log_level);
+  const sigset_t signals = BlockSignals();
+  const rlim_t descriptors = RaiseDescriptorLimit();
+  KeepFreedMemory();
+  auto broker = Broker::Start(options.broker);
+  if (!broker.ok()) return Fail(broker.status());
+  LogInfo("ready", "dir={} pid={} descriptors={}", options.broker.dir, getpid(),
+          descriptors);
+  const int received = AwaitStop(signals, **broker, file);
+  // A second signal ends it at once.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  LogInfo("stopping", "signal={}", received);
+  const Broker::Leftover leftover = (*broker)->Stop();
+  return leftover.bytes == 0 ? kDone : kFailed;
+}
+
+Exit RunServe(ServeCommand& command, CLI::App& serve) {
+  ConfigFile file;
+  if (!command.config.empty()) {
+    auto loaded = Load(command.config, serve);
+    if (!loaded.ok()) {
+      (void)Fail(loaded.status());
+      return kUsage;
+    }
+    file = *std::move(loaded);
+    command.options.broker.topics = file.topics;
+  }
+  if (command.check) {
+    fmt::print("{}: good, {} settings, {} topics\n", command.config,
+               file.settings.size(), file.topics.size());
+    return kDone;
+  }
+  BrokerOptions& broker = command.options.broker;
+  broker.dir = BrokerDirectory(broker.dir);
+  return Serve(command.options, std::move(file));
+}
+
+}  // namespace
+
+void AddServe(CLI::App& app, Exit& exit) {
+  CLI::App& serve = *app.add_subcommand(
+      "serve", "run a broker in the foreground, until SIGTERM or SIGINT");
+  auto command = std::make_shared<ServeCommand>();
+  AddServeOptions(serve, command->options);
+  CLI::Option* config =
+      serve
+          .add_option("--config", command->config,
+                      "read settings and topics from this TOML file; the "
+                      "command line wins. SIGHUP reads its topics again")
+          ->type_name("FILE");
+  serve
+      .add_flag("--check", command->check,
+                "only say whether the configuration is good")
+      ->needs(config);
+  Explain(
+      serve,
+      "It logs changes of state to standard error, a line each. Its "
+      "configuration is a TOML file: the options, without their dashes, and "
+      "tables [[topic]]; clients/examples/bus.toml shows all of it.\n\n"
+      "Examples:\n"
+      "  fifobus serve\n"
+      "  fifobus serve --dir ~/bus --history 'sensors/**=100'\n"
+      "  fifobus serve --config bus.toml --check");
+  serve.callback(
+      [command, &serve, &exit] { exit = RunServe(*command, serve); });
+}
+
+}  // namespace fifobus::cli

@@ -1,0 +1,140 @@
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "broker/base/unique_fd.h"
+#include "clients/cli/output.h"
+#include "clients/cli/poll_until.h"
+#include "clients/cli/shell/shell_child.h"
+#include "clients/cli/stop_signals.h"
+#include "clients/cli/sub/sub_output.h"
+#include "fmt/format.h"
+
+namespace fifobus::cli {
+namespace {
+
+// What is gathered before it is written although more is waiting. As Output.
+constexpr size_t kGatheredBytesMax = size_t{64} << 10;
+
+// How long the command may take to finish after its input was ended by a
+// signal. Not tuned; a second signal does not wait.
+constexpr absl::Duration kFinishTime = absl::Seconds(5);
+
+// One command that reads all messages, as in `fifobus sub | command`.
+//
+// States:  running --its end, or nobody reads its input--> over
+// It is never started again: whoever wants that says so, by a loop.
+class Streamer : public SubOutput {
+ public:
+  Streamer(Client& client, const SubOptions& options, absl::Time deadline,
+           UniqueFd signals, std::unique_ptr<ShellChild> child)
+      : client_(client),
+        options_(options),
+        deadline_(deadline),
+        signals_(std::move(signals)),
+        child_(std::move(child)) {}
+
+  void Put(const Received& got) override {
+    AppendMessage(got, options_, text_);
+    acks_.Add(got);
+    if (text_.size() >= kGatheredBytesMax) Write();
+  }
+
+  Received Await(absl::Time deadline) override {
+    Write();
+    if (!over_) AwaitSomething({client_.fd(), POLLIN, 0}, deadline);
+    return {};
+  }
+
+  bool over() const override { return over_; }
+
+  // Its end is waited for, as a shell waits for the end of a pipeline.
+  Exit End(Exit otherwise) override {
+    if (!over_) Write();
+    child_->input().Reset();
+    std::optional<int> exit_code;
+    while (!(exit_code = child_->Reap())) {
+      AwaitSomething({-1, 0, 0}, absl::InfiniteFuture());
+    }
+    if (*exit_code == 0 || StandardOutputIsUnread()) return otherwise;
+    fmt::print(stderr, "fifobus: the command ended with {}\n",
+               ExitText(*exit_code));
+    return kFailed;
+  }
+
+ private:
+  // All that is gathered; waits while the command is busy, until the deadline.
+  void Write() {
+    // Also if there is always another message and nothing to wait for.
+    AwaitSomething({-1, 0, 0}, absl::InfinitePast());
+    size_t written = 0;
+    while (written < text_.size() && !over_) {
+      const ssize_t bytes = write(child_->input().get(), text_.data() + written,
+                                  text_.size() - written);
+      if (bytes >= 0) {
+        written += static_cast<size_t>(bytes);
+      } else if (errno == EAGAIN) {
+        if (absl::Now() >= deadline_) break;
+        AwaitSomething({child_->input().get(), POLLOUT, 0}, deadline_);
+      } else if (errno != EINTR) {
+        over_ = true;  // it does not want the rest
+      }
+    }
+    text_.erase(0, written);
+    if (text_.empty()) acks_.Send(client_);
+  }
+
+  // Until `wanted` or the deadline has come, or the command's end.
+  void AwaitSomething(pollfd wanted, absl::Time deadline) {
+    std::vector<pollfd> polled = {
+        wanted,
+        {signals_.get(), POLLIN, 0},
+        {child_->end().get(), POLLIN, 0},
+        // If it is over, its end is what is waited for.
+        over_ ? pollfd{-1, 0, 0} : StandardOutputWatch()};
+    PollUntil(polled, deadline);
+    if (const int number = TakenSignal(signals_)) EndWithCommand(number);
+    if (polled[2].revents != 0 || polled[3].revents != 0) over_ = true;
+  }
+
+  [[noreturn]] void EndWithCommand(int number) {
+    child_->input().Reset();
+    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0},
+                                  {child_->end().get(), POLLIN, 0}};
+    PollUntil(polled, absl::Now() + kFinishTime);
+    child_.reset();
+    EndBySignal(number);
+  }
+
+  Client& client_;
+  const SubOptions& options_;
+  const absl::Time deadline_;
+  const UniqueFd signals_;
+  std::unique_ptr<ShellChild> child_;
+  std::string text_;
+  PendingAcks acks_;
+  bool over_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SubOutput>> StreamMessages(
+    Client& client, const SubOptions& options, absl::Time deadline) {
+  auto signals = TakeStopSignals();
+  if (!signals.ok()) return signals.status();
+  auto child = ShellChild::Start(options.exec_stream, /*variables=*/{},
+                                 ShellChild::Stdout::kInherited);
+  if (!child.ok()) return child.status();
+  return std::make_unique<Streamer>(client, options, deadline,
+                                    *std::move(signals), *std::move(child));
+}
+
+}  // namespace fifobus::cli
