@@ -2,7 +2,7 @@
 
 Written by hand because it is small: with it the package needs nothing but Python, runs
 at one speed whatever backend of protobuf a machine has, and is never out of step with
-code that some protoc generated. tests/python_codec_test.py holds it against protobuf.
+code that some protoc generated. tests/python/codec_test.py holds it against protobuf.
 """
 
 from __future__ import annotations

@@ -1,0 +1,289 @@
+#include "broker/core/routing/router.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "tests/support/core_fakes.h"
+
+namespace fifobus {
+namespace {
+
+class RouterTest : public testing::Test {
+ protected:
+  struct Subscriber {
+    std::shared_ptr<FakeSink> sink = std::make_shared<FakeSink>();
+    std::shared_ptr<Egress> egress;
+  };
+
+  Subscriber Subscribe(const std::string& pattern,
+                       EgressFormat format = EgressFormat::kFrames) {
+    Subscriber subscriber;
+    subscriber.egress = std::make_shared<Egress>(next_id_++, format, options_,
+                                                 subscriber.sink, counters_);
+    table_.Add(pattern, subscriber.egress);
+    return subscriber;
+  }
+
+  // Routes the frames as one chunk, as an ingress would bring them.
+  Router::Verdict Route(const std::vector<std::string>& frames) {
+    std::string all;
+    for (const std::string& frame : frames) all += frame;
+    chunk_ = ChunkOf(all);
+    router_.Begin(chunk_, valve_, Publisher());
+    std::string_view rest(chunk_->bytes(), all.size());
+    Router::Verdict verdict = Router::Verdict::kRouted;
+    for (const std::string& frame : frames) {
+      const std::string_view in_chunk = rest.substr(0, frame.size());
+      rest.remove_prefix(frame.size());
+      const FrameView view = ReadFrame(in_chunk.substr(kFramePrefixBytes));
+      verdict = router_.Add(in_chunk, ReadMessage(view.member));
+      if (verdict != Router::Verdict::kRouted) break;
+    }
+    router_.Flush();
+    return verdict;
+  }
+
+  BrokerOptions options_;
+  Counters counters_;
+  SubscriptionTable table_;
+  uint32_t next_id_ = 0;
+  FakeStaging staging_;
+  Router router_{options_, table_, counters_, &staging_};
+  ChunkRef chunk_;
+  std::shared_ptr<Valve> valve_;
+};
+
+const std::string kA1 = MessageFrame("a", "1");
+const std::string kA2 = MessageFrame("a", "2");
+const std::string kB1 = MessageFrame("b", "1");
+
+TEST_F(RouterTest, SubscribersGetThePublishersOwnBytes) {
+  const Subscriber all = Subscribe("**");
+  const Subscriber a = Subscribe("a");
+  Route({kA1, kB1, kA2});
+  EXPECT_EQ(all.sink->written, kA1 + kB1 + kA2);
+  EXPECT_EQ(a.sink->written, kA1 + kA2);
+}
+
+TEST_F(RouterTest, OneWritePerSubscriberAndChunk) {
+  const Subscriber all = Subscribe("**");
+  const Subscriber a = Subscribe("a");
+  const Subscriber other = Subscribe("other");
+  std::vector<std::string> frames;
+  for (int i = 0; i < 100; ++i) frames.push_back(i % 2 == 0 ? kA1 : kB1);
+  Route(frames);
+  EXPECT_EQ(all.sink->writes, 1);
+  EXPECT_EQ(a.sink->writes, 1);
+  EXPECT_EQ(other.sink->writes, 0);
+}
+
+TEST_F(RouterTest, LongBytesForManyAreStagedOnce) {
+  options_.staged_bytes_min = 1000;
+  options_.staged_total_bytes_min = 12000;
+  const std::string large = MessageFrame("a", std::string(2000, 'x'));
+  const Subscriber tap = Subscribe("a", EgressFormat::kText);
+  std::vector<Subscriber> of_a;
+  for (int i = 0; i < 2; ++i) of_a.push_back(Subscribe("a"));
+  Route({large});
+  EXPECT_TRUE(staging_.loads.empty()) << "two are too few";
+  of_a.push_back(Subscribe("a"));
+  const Subscriber all = Subscribe("**");
+  Route({kA1});
+  EXPECT_TRUE(staging_.loads.empty()) << "that is too short";
+  Route({large, kB1, large});
+  EXPECT_EQ(staging_.loads, std::vector<std::string>{large + large});
+  EXPECT_FALSE(staging_.loaded);
+  for (const Subscriber& subscriber : of_a) {
+    EXPECT_EQ(subscriber.sink->staged_writes, 1);
+  }
+  EXPECT_EQ(all.sink->staged_writes, 0) << "it gets other bytes";
+  EXPECT_EQ(all.sink->written, kA1 + large + kB1 + large);
+  EXPECT_EQ(tap.sink->staged_writes, 0);
+}
+
+TEST_F(RouterTest, ARepeatedMessageGoesTheWayOfTheOneBefore) {
+  const Subscriber all = Subscribe("**");
+  const std::string frames = kA1 + kA2 + kA2;
+  chunk_ = ChunkOf(frames);
+  router_.Begin(chunk_, valve_, Publisher());
+  const std::string_view in_chunk(chunk_->bytes(), frames.size());
+  const size_t size = kA1.size();
+  EXPECT_FALSE(router_.AddRepeated(in_chunk.substr(0, size), 1)) << "of none";
+  const FrameView first =
+      ReadFrame(in_chunk.substr(0, size).substr(kFramePrefixBytes));
+  ASSERT_EQ(router_.Add(in_chunk.substr(0, size), ReadMessage(first.member)),
+            Router::Verdict::kRouted);
+  EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(size, size), 1));
+  EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(2 * size, size), 1));
+  router_.Flush();
+  EXPECT_FALSE(router_.AddRepeated(in_chunk.substr(0, size), 1)) << "flushed";
+  EXPECT_EQ(all.sink->written, frames);
+  EXPECT_EQ(all.egress->state().delivered, 3u);
+  EXPECT_EQ(counters_.messages_published.value(), 3u);
+  EXPECT_EQ(router_.CountOf("a").messages, 3u);
+  EXPECT_EQ(router_.CountOf("a").bytes, 3u);
+}
+
+TEST_F(RouterTest, WhatIsRenderedIsNeverTakenForRepeated) {
+  const Subscriber tap = Subscribe("a", EgressFormat::kText);
+  chunk_ = ChunkOf(kA1 + kA2);
+  router_.Begin(chunk_, valve_, Publisher());
+  const std::string_view first(chunk_->bytes(), kA1.size());
+  const FrameView view = ReadFrame(first.substr(kFramePrefixBytes));
+  ASSERT_EQ(router_.Add(first, ReadMessage(view.member)),
+            Router::Verdict::kRouted);
+  EXPECT_FALSE(
+      router_.AddRepeated({chunk_->bytes() + kA1.size(), kA2.size()}, 1));
+  router_.Flush();
+}
+
+TEST_F(RouterTest, WhatWasTakenAtOnceLeavesTheChunkFree) {
+  const Subscriber all = Subscribe("**");
+  Route({kA1, kA2});
+  EXPECT_TRUE(chunk_.unique());
+}
+
+TEST_F(RouterTest, ASubscriptionCountsFromTheNextChunk) {
+  Route({kA1});
+  const Subscriber a = Subscribe("a");
+  Route({kA2});
+  EXPECT_EQ(a.sink->written, kA2);
+  table_.Remove("a", a.egress->id());
+  Route({kA1});
+  EXPECT_EQ(a.sink->written, kA2);
+}
+
+TEST_F(RouterTest, CountsByTopicAndWhatNobodyGets) {
+  const Subscriber a = Subscribe("a");
+  Route({kA1, kB1, kA2});
+  EXPECT_EQ(counters_.messages_published.value(), 3u);
+  EXPECT_EQ(counters_.messages_no_subscriber.value(), 1u);
+  router_.CollectTopics(
+      [](const std::string& topic, const Router::TopicCount& count) {
+        EXPECT_EQ(count.messages, topic == "a" ? 2u : 1u);
+        EXPECT_EQ(count.bytes, count.messages);
+        EXPECT_EQ(count.no_subscriber, topic == "a" ? 0u : 1u);
+      });
+}
+
+TEST_F(RouterTest, RefusesInvalidAndReservedTopics) {
+  const Subscriber all = Subscribe("**");
+  EXPECT_EQ(Route({MessageFrame("a//b", "")}), Router::Verdict::kBadTopic);
+  EXPECT_EQ(Route({MessageFrame("", "")}), Router::Verdict::kBadTopic);
+  EXPECT_EQ(Route({MessageFrame("$sys/x", "")}),
+            Router::Verdict::kReservedTopic);
+  EXPECT_EQ(all.sink->written, "");
+}
+
+TEST_F(RouterTest, GoodFramesBeforeABadOneAreDelivered) {
+  const Subscriber all = Subscribe("**");
+  EXPECT_EQ(Route({kA1, MessageFrame("bad topic", "")}),
+            Router::Verdict::kBadTopic);
+  EXPECT_EQ(all.sink->written, kA1);
+}
+
+TEST_F(RouterTest, TapsGetTextAndJson) {
+  const Subscriber text = Subscribe("a", EgressFormat::kText);
+  const Subscriber json = Subscribe("**", EgressFormat::kJson);
+  const Subscriber frames = Subscribe("a");
+  Route({kA1, kB1, kA2});
+  EXPECT_EQ(text.sink->written, "1\n2\n");
+  EXPECT_EQ(json.sink->written,
+            "{\"topic\":\"a\",\"payload\":\"1\"}\n"
+            "{\"topic\":\"b\",\"payload\":\"1\"}\n"
+            "{\"topic\":\"a\",\"payload\":\"2\"}\n");
+  EXPECT_EQ(frames.sink->written, kA1 + kA2);
+  EXPECT_EQ(text.sink->writes, 1);
+}
+
+TEST_F(RouterTest, ForgettingRoutesLosesNothing) {
+  options_.routes_max = 4;
+  const Subscriber all = Subscribe("**");
+  std::string expected;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      const std::string frame = MessageFrame("t" + std::to_string(i), "x");
+      Route({frame});
+      expected += frame;
+    }
+  }
+  EXPECT_EQ(all.sink->written, expected);
+}
+
+TEST_F(RouterTest, AFullSubscriberPausesTheFeeder) {
+  const auto valve = std::make_shared<FakeValve>();
+  valve_ = valve;
+  const Subscriber a = Subscribe("a");
+  a.sink->room = 0;
+  const std::string big = MessageFrame("a", std::string(400'000, 'x'));
+  Route({big, big, big});
+  EXPECT_EQ(valve->pauses, 1);
+}
+
+std::string FrameThatExpires(const std::string& payload, absl::Time expiry) {
+  MessageFields fields;
+  fields.topic = "a";
+  fields.payload = payload;
+  fields.expiry_unix_nanos = static_cast<uint64_t>(absl::ToUnixNanos(expiry));
+  std::string frame;
+  AppendMessageFrame(fields, frame);
+  return frame;
+}
+
+TEST_F(RouterTest, WhatExpiredOnItsWayIsAnnouncedAndNotDelivered) {
+  const Subscriber a = Subscribe("a");
+  const Subscriber b = Subscribe("b");
+  const std::string late = FrameThatExpires("late", absl::FromUnixSeconds(1));
+  const std::string good =
+      FrameThatExpires("good", absl::Now() + absl::Hours(1));
+  EXPECT_EQ(Route({kA1, late, kA2, kB1, good}), Router::Verdict::kRouted);
+  const SplitFrames split = Split(a.sink->written);
+  ASSERT_EQ(split.frames.size(), 4u);
+  EXPECT_EQ(split.frames[0], kA1);
+  EXPECT_EQ(Parse(split.frames[1]).gap().reason(), pb::Gap::REASON_EXPIRED);
+  EXPECT_EQ(Parse(split.frames[1]).gap().messages(), 1u);
+  EXPECT_EQ(split.frames[2], kA2);
+  EXPECT_EQ(split.frames[3], good);
+  EXPECT_EQ(b.sink->written, kB1);
+  EXPECT_EQ(counters_.messages_expired.value(), 1u);
+  EXPECT_EQ(counters_.messages_published.value(), 5u);
+}
+
+TEST_F(RouterTest, WhatExpiresInAQueueIsAnnouncedAndNotDelivered) {
+  const Subscriber a = Subscribe("a");
+  const Subscriber json = Subscribe("a", EgressFormat::kJson);
+  a.sink->room = 0;
+  json.sink->room = 0;
+  // Not expired when it is routed, and expired when it is looked at again.
+  const std::string soon =
+      FrameThatExpires("soon", absl::Now() + absl::Milliseconds(20));
+  Route({kA1, soon, kA2});
+  while (absl::Now() < absl::FromUnixNanos(static_cast<int64_t>(
+                           Parse(soon).message().expiry_unix_nanos()))) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  for (const Subscriber* subscriber : {&a, &json}) {
+    subscriber->sink->room = SIZE_MAX;
+    subscriber->egress->OnWritable();
+    EXPECT_EQ(subscriber->egress->state().dropped, 1u);
+    EXPECT_EQ(subscriber->sink->written.find("soon"), std::string::npos);
+  }
+  const SplitFrames split = Split(a.sink->written);
+  ASSERT_EQ(split.frames.size(), 3u);
+  EXPECT_EQ(Parse(split.frames[1]).gap().reason(), pb::Gap::REASON_EXPIRED);
+  EXPECT_EQ(split.frames[2], kA2);
+}
+
+TEST_F(RouterTest, HasSubscriberFollowsTheTable) {
+  EXPECT_FALSE(router_.HasSubscriber("a"));
+  const Subscriber a = Subscribe("*");
+  EXPECT_TRUE(router_.HasSubscriber("a"));
+  table_.Remove("*", a.egress->id());
+  EXPECT_FALSE(router_.HasSubscriber("a"));
+}
+
+}  // namespace
+}  // namespace fifobus

@@ -1,0 +1,79 @@
+"""Every client meets every requirement, and the test that says so can fail."""
+
+import json
+import re
+import subprocess
+import unittest
+
+from tests.support.client_programs import SESSION_CLIENTS, TAP_CLIENTS
+from tests.support.fifobus_support import binary
+
+
+def conformance(*arguments):
+    """The exit code, and per requirement why it is not met ("" if it is)."""
+    run = subprocess.run(
+        [binary("fifobus"), "conformance", "--json", *arguments],
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    return run.returncode, {line["name"]: line.get("why", "") for line in lines}
+
+
+def listed(*arguments):
+    output = subprocess.check_output(
+        [binary("fifobus"), "conformance", "--list", *arguments], text=True
+    )
+    return [line.split()[0] for line in output.splitlines()]
+
+
+class ConformanceTest(unittest.TestCase):
+    def check(self, clients, requirements, *arguments):
+        for name, command in clients.items():
+            with self.subTest(name):
+                code, found = conformance(*arguments, "--", *command)
+                self.assertEqual(found, {name: "" for name in requirements})
+                self.assertEqual(code, 0)
+
+    def test_clients_with_sessions_meet_all_requirements(self):
+        self.check(SESSION_CLIENTS, listed())
+
+    def test_clients_of_taps_meet_all_requirements(self):
+        self.check(TAP_CLIENTS, listed("--taps"), "--taps")
+
+    def test_a_client_that_does_nothing_meets_none(self):
+        code, found = conformance("--only", "H1,S2,P3", "--", "sleep", "0")
+        self.assertEqual(code, 1)
+        self.assertEqual(set(found), {"H1", "S2", "P3"})
+        self.assertTrue(all(found.values()), found)
+
+    def test_a_client_that_tears_frames_is_found_out(self):
+        script = (
+            "import os, sys, fifobus.pipes as pipes\n"
+            "def tear(fd, parts):\n"
+            "    return os.write(fd, b''.join(bytes(p) for p in parts) + b'?')\n"
+            "import fifobus.link\n"
+            "fifobus.link.write_without_signal = tear\n"
+            "from fifobus.__main__ import main\n"
+            "sys.exit(main(sys.argv[1:]))\n"
+        )
+        python = SESSION_CLIENTS["python"][0]
+        code, found = conformance("--only", "P1,P3", "--", python, "-c", script)
+        self.assertEqual(code, 1)
+        self.assertTrue(found["P1"], found)
+
+    def test_the_specification_names_what_is_tested(self):
+        with open("proto/PROTOCOL.md", encoding="utf-8") as file:
+            named = set(re.findall(r"\[([HSPT][0-9]+)\]", file.read()))
+        self.assertEqual(named, set(listed()) | set(listed("--taps")))
+
+    def test_wrong_use_is_said(self):
+        run = subprocess.run(
+            [binary("fifobus"), "conformance"], stderr=subprocess.PIPE, check=False
+        )
+        self.assertEqual(run.returncode, 2)
+        self.assertIn(b"CLIENT", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,97 @@
+#include "proto/message_text.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+#include "proto/frame_writer.h"
+#include "proto/json_text.h"
+#include "tests/support/core_fakes.h"
+
+namespace fifobus {
+namespace {
+
+std::string Json(const MessageFields& fields, DeliveryView delivery = {}) {
+  std::string frame;
+  AppendMessageFrame(fields, frame);
+  std::string text;
+  AppendJsonLine(
+      ReadMessage(ReadFrame(std::string_view(frame).substr(4)).member),
+      delivery, text);
+  return text;
+}
+
+TEST(PlainText, IsThePayloadAndANewline) {
+  MessageView message;
+  message.payload = std::string_view("a\0b", 3);
+  std::string text = "before ";
+  AppendPlainText(message, text);
+  EXPECT_EQ(text, std::string("before a\0b\n", 11));
+}
+
+TEST(JsonLine, LeavesOutWhatIsAbsent) {
+  MessageFields fields;
+  fields.topic = "a/b";
+  EXPECT_EQ(Json(fields), "{\"topic\":\"a/b\",\"payload\":\"\"}\n");
+}
+
+TEST(JsonLine, HasAllMetadata) {
+  const HeaderView headers[] = {{"k", "v"}, {"b", "\xff"}};
+  MessageFields fields;
+  fields.topic = "a";
+  fields.payload = "Hi";
+  fields.sequence = 5;
+  fields.publish_time_unix_nanos = 1'000'000'001'000'000'002;
+  fields.reply_topic = "r";
+  fields.content_type = "text/plain";
+  fields.headers = headers;
+  EXPECT_EQ(Json(fields),
+            "{\"topic\":\"a\",\"payload\":\"Hi\",\"sequence\":5,"
+            "\"time\":\"2001-09-09T01:46:41.000000002Z\","
+            "\"reply_topic\":\"r\",\"content_type\":\"text/plain\","
+            "\"headers\":{\"k\":\"v\",\"b\":{\"base64\":\"/w==\"}}}\n");
+}
+
+TEST(JsonLine, HasWhatTheBrokerSaysAboutTheDelivery) {
+  MessageFields fields;
+  fields.topic = "a";
+  DeliveryView delivery;
+  delivery.retained = true;
+  delivery.ack_id = 7;
+  delivery.delivery_count = 2;
+  EXPECT_EQ(Json(fields, delivery),
+            "{\"topic\":\"a\",\"payload\":\"\",\"retained\":true,"
+            "\"ack_id\":7,\"delivery_count\":2}\n");
+}
+
+TEST(JsonLine, EscapesWhatJsonRequires) {
+  MessageFields fields;
+  fields.topic = "a";
+  fields.payload = "\"\\\n\r\t\x01\xc3\xa4";
+  EXPECT_EQ(Json(fields),
+            "{\"topic\":\"a\",\"payload\":\"\\\"\\\\\\n\\r\\t\\u0001\xc3\xa4"
+            "\"}\n");
+}
+
+TEST(JsonLine, GivesBytesThatAreNoTextAsBase64) {
+  MessageFields fields;
+  fields.topic = "a";
+  fields.payload = "\xff\xfe";
+  EXPECT_EQ(Json(fields), "{\"topic\":\"a\",\"payload_base64\":\"//4=\"}\n");
+}
+
+TEST(IsUtf8, FollowsTheUnicodeTable) {
+  for (const char* good :
+       {"", "abc", "\xc2\x80", "\xe0\xa0\x80", "\xed\x9f\xbf",
+        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(IsUtf8(good)) << good;
+  }
+  for (const char* bad :
+       {"\x80", "\xc1\x80", "\xc2", "\xe0\x9f\x80", "\xed\xa0\x80",
+        "\xf0\x8f\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe1\x80",
+        "\xe1\x80\x7f", "\xf1\x80\x80\xc0"}) {
+    EXPECT_FALSE(IsUtf8(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace fifobus

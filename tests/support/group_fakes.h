@@ -1,0 +1,207 @@
+#ifndef FIFOBUS_TESTS_SUPPORT_GROUP_FAKES_H_
+#define FIFOBUS_TESTS_SUPPORT_GROUP_FAKES_H_
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/core/delivery/id_pool.h"
+#include "broker/core/groups/dead_letter.h"
+#include "broker/core/groups/group_host.h"
+#include "broker/core/groups/group_table.h"
+#include "broker/core/groups/memberships.h"
+#include "broker/core/routing/router.h"
+#include "broker/core/routing/subscription_table.h"
+#include "broker/counters.h"
+#include "fmt/format.h"
+#include "gtest/gtest.h"
+#include "tests/support/core_fakes.h"
+
+// Queue groups without an operating system: time that a test moves, and a core
+// around them.
+namespace fifobus {
+
+class FakeGroupHost : public GroupHost {
+ public:
+  absl::Duration Now() const override { return now_; }
+  void RunAfter(absl::Duration delay, std::function<void()> task) override {
+    tasks_.emplace(now_ + delay, std::move(task));
+  }
+  void Publish(DeadLetter letter) override {
+    letters.push_back(std::move(letter));
+  }
+
+  // Lets time pass, and runs what is due.
+  void Advance(absl::Duration duration) {
+    const absl::Duration end = now_ + duration;
+    while (!tasks_.empty() && tasks_.begin()->first <= end) {
+      auto task = tasks_.extract(tasks_.begin());
+      now_ = std::max(now_, task.key());
+      task.mapped()();
+    }
+    now_ = end;
+  }
+  size_t timers() const { return tasks_.size(); }
+
+  std::vector<DeadLetter> letters;
+
+ private:
+  absl::Duration now_ = absl::Seconds(1000);
+  std::multimap<absl::Duration, std::function<void()>> tasks_;
+};
+
+// A core with groups.
+struct FakeCore {
+  // Publishes in one chunk.
+  void Publish(const std::vector<std::string>& payloads,
+               const std::string& topic = "t") {
+    std::vector<std::string> frames;
+    for (const std::string& payload : payloads) {
+      frames.push_back(MessageFrame(topic, payload));
+    }
+    PublishFrames(frames);
+  }
+  void PublishFrames(const std::vector<std::string>& frames) {
+    std::string bytes;
+    for (const std::string& frame : frames) bytes += frame;
+    const ChunkRef chunk = ChunkOf(bytes);
+    router.Begin(chunk, feeder, Publisher());
+    size_t offset = 0;
+    for (const std::string& frame : frames) {
+      const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
+      const FrameView view = ReadFrame(in_chunk.substr(kFramePrefixBytes));
+      ASSERT_EQ(router.Add(in_chunk, ReadMessage(view.member)),
+                Router::Verdict::kRouted);
+      offset += frame.size();
+    }
+    router.Flush();
+  }
+
+  // Publishes the dead letters that are due.
+  void PublishDead() {
+    for (const DeadLetter& letter : std::exchange(host.letters, {})) {
+      ASSERT_EQ(PublishDeadLetter(letter, options.frame_bytes_max, router),
+                DeadLetterOutcome::kPublished);
+    }
+  }
+
+  pb::StatsReply Stats() const {
+    pb::StatsReply reply;
+    groups.AppendStats(reply);
+    return reply;
+  }
+
+  BrokerOptions options;
+  Counters counters;
+  SubscriptionTable table;
+  IdPool ids;
+  Router router{options, table, counters};
+  FakeGroupHost host;
+  GroupTable groups{options, table, ids, counters, host};
+  const std::shared_ptr<FakeValve> valve = std::make_shared<FakeValve>();
+  const std::shared_ptr<Valve> feeder = valve;
+};
+
+// A session, as far as groups see it.
+class FakeMember {
+ public:
+  explicit FakeMember(FakeCore& core) : core_(core) {}
+  FakeMember(FakeCore& core, const std::string& group,
+             const std::optional<AckRule>& rule = {})
+      : FakeMember(core) {
+    EXPECT_TRUE(Join(group, rule));
+  }
+  ~FakeMember() { Die(); }
+
+  bool Join(const std::string& group, const std::optional<AckRule>& rule = {},
+            const std::string& pattern = "t") {
+    group_ = memberships_->Join({pattern, group}, rule);
+    if (group_) group_->OnJoined();
+    return group_ != nullptr;
+  }
+  // What it has not answered of the group that it joined last.
+  size_t unacked() const { return group_->UnackedOf(egress_->id()); }
+  void Leave(const std::string& group) { memberships_->Leave({"t", group}); }
+  void Die() {
+    if (dead_) return;
+    dead_ = true;
+    memberships_->End();
+    egress_->Close();
+    core_.ids.GiveBack(egress_->id());
+  }
+  // Its pipe takes so many bytes more.
+  void MakeRoom(size_t bytes) {
+    sink_->room =
+        bytes > SIZE_MAX - sink_->room ? SIZE_MAX : sink_->room + bytes;
+    egress_->OnWritable();
+  }
+  void SetRoom(size_t bytes) { sink_->room = bytes; }
+
+  struct Delivered {
+    uint64_t ack_id = 0;
+    uint32_t count = 0;
+    std::string payload;  // "(gap N)" for a gap
+  };
+  // What was written since the last call, as far as it is whole.
+  std::vector<Delivered> Take() {
+    const SplitFrames split = Split(sink_->written);
+    std::vector<Delivered> taken;
+    std::string begun;  // a Delivery whose message is not whole yet
+    Delivered next;
+    for (const std::string& frame : split.frames) {
+      const pb::Frame parsed = Parse(frame);
+      if (parsed.has_delivery()) {
+        EXPECT_TRUE(begun.empty()) << "a Delivery without its Message";
+        begun = frame;
+        next.ack_id = parsed.delivery().ack_id();
+        next.count = parsed.delivery().delivery_count();
+        continue;
+      }
+      EXPECT_TRUE(begun.empty() || parsed.has_message());
+      next.payload = parsed.has_gap()
+                         ? fmt::format("(gap {})", parsed.gap().messages())
+                         : parsed.message().payload();
+      taken.push_back(std::exchange(next, {}));
+      begun.clear();
+    }
+    sink_->written = begun + split.rest;
+    return taken;
+  }
+  std::vector<std::string> TakePayloads() {
+    std::vector<std::string> payloads;
+    for (Delivered& one : Take()) payloads.push_back(std::move(one.payload));
+    return payloads;
+  }
+
+  void Answer(const std::vector<uint64_t>& ids,
+              pb::Ack::Verdict verdict = pb::Ack::VERDICT_DONE) {
+    pb::Ack ack;
+    ack.set_verdict(verdict);
+    for (const uint64_t id : ids) ack.add_ack_ids(id);
+    memberships_->Acknowledge(ack);
+  }
+
+  FakeSink& sink() { return *sink_; }
+  Egress& egress() { return *egress_; }
+  const std::shared_ptr<Egress>& shared_egress() const { return egress_; }
+
+ private:
+  FakeCore& core_;
+  bool dead_ = false;
+  std::shared_ptr<Group> group_;
+  const std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
+  const std::shared_ptr<Egress> egress_ =
+      std::make_shared<Egress>(core_.ids.Take(), EgressFormat::kFrames,
+                               core_.options, sink_, core_.counters);
+  const std::shared_ptr<Memberships> memberships_ =
+      std::make_shared<Memberships>(core_.groups, egress_);
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_TESTS_SUPPORT_GROUP_FAKES_H_
