@@ -32,12 +32,14 @@ class Measuring:
         if cell.system is systems.Nng:
             return self.pilot_count(cell)  # it drops what is faster than it is
         if cell not in self.counts:
-            pilot = running.run(cell.system(), count=self.pilot_count(cell),
-                                **cell.arguments())
+            pilot = running.run(
+                cell.system(), count=self.pilot_count(cell), **cell.arguments()
+            )
             each = pilot["deliveries_per_s"] / cell.subscribers / cell.publishers
             most = min(COUNT_MAX, DELIVERIES_MAX // cell.subscribers)
-            self.counts[cell] = max(self.pilot_count(cell),
-                                    int(min(most, each * self.seconds)))
+            self.counts[cell] = max(
+                self.pilot_count(cell), int(min(most, each * self.seconds))
+            )
         return self.counts[cell]
 
     def measure(self, cell, repetition):
@@ -48,9 +50,15 @@ class Measuring:
             self.broken[cell] = str(broken)
             print(f"\n  {cell.system.name}: {broken}", file=sys.stderr)
             return
-        self.records.append({
-            "system": cell.system.name, **cell.shape(), "count": count,
-            "repetition": repetition, "result": result})
+        self.records.append(
+            {
+                "system": cell.system.name,
+                **cell.shape(),
+                "count": count,
+                "repetition": repetition,
+                "result": result,
+            }
+        )
 
     def run(self, cells, repetitions):
         """All cells once, then all again: what disturbs the machine for a while
@@ -72,8 +80,10 @@ class Measuring:
 
 def show_progress(done, total, begin, cell):
     passed = time.monotonic() - begin
-    line = (f"[{done}/{total}] {passed:3.0f} s  {cell.figure}: {cell.system.name}, "
-            f"{cell.size} B")
+    line = (
+        f"[{done}/{total}] {passed:3.0f} s  {cell.figure}: {cell.system.name}, "
+        f"{cell.size} B"
+    )
     if sys.stderr.isatty():
         print(f"\r{line:<76}", end="", file=sys.stderr, flush=True)
     elif done % 20 == 0 or done == total:

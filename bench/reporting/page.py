@@ -49,17 +49,24 @@ def html_table(table):
     head = "".join(f"<th>{html.escape(h)}</th>" for h in table.header)
     rows = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>\n"
-        for row in table.rows)
-    return (f"<h3>{html.escape(table.title)}</h3>\n<div class=wide><table>"
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
-            f"<p class=note>{html.escape(table.note)}</p>\n")
+        for row in table.rows
+    )
+    return (
+        f"<h3>{html.escape(table.title)}</h3>\n<div class=wide><table>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
+        f"<p class=note>{html.escape(table.note)}</p>\n"
+    )
 
 
 def markdown_table(table):
     if not table.rows:
         return ""
-    lines = [f"### {table.title}", "", "| " + " | ".join(table.header) + " |",
-             "|" + "---|" * len(table.header)]
+    lines = [
+        f"### {table.title}",
+        "",
+        "| " + " | ".join(table.header) + " |",
+        "|" + "---|" * len(table.header),
+    ]
     lines += ["| " + " | ".join(str(c) for c in row) + " |" for row in table.rows]
     if table.note:
         lines += ["", table.note]
@@ -73,36 +80,61 @@ def machine_table(sign):
 def systems_table(sign):
     rows = [[s["name"], s["version"], s["settings"]] for s in sign["systems"]]
     rows += [[name, "not measured", why] for name, why in sign["skipped"].items()]
-    return tables.Table("Versions and settings", ["system", "version", "settings"], rows)
+    return tables.Table(
+        "Versions and settings", ["system", "version", "settings"], rows
+    )
 
 
 def sections(results, sign):
     """(heading, paragraph, titles of plots, tables), in the order of the page."""
     return [
-        ("How should a reader wait?", WAITING,
-         ["Latency by how the reader waits", "Round trip by how both ends wait"],
-         [tables.advice(results)]),
-        ("How does fifobus compare?", READING,
-         ["Latency of all systems", "Throughput over size", "Fan-out over subscribers"],
-         [tables.goals(results), tables.losses(results), *tables.latencies(results),
-          *tables.streams(results), *tables.fans(results)]),
+        (
+            "How should a reader wait?",
+            WAITING,
+            ["Latency by how the reader waits", "Round trip by how both ends wait"],
+            [tables.advice(results)],
+        ),
+        (
+            "How does fifobus compare?",
+            READING,
+            [
+                "Latency of all systems",
+                "Throughput over size",
+                "Fan-out over subscribers",
+            ],
+            [
+                tables.goals(results),
+                tables.losses(results),
+                *tables.latencies(results),
+                *tables.streams(results),
+                *tables.fans(results),
+            ],
+        ),
         ("How does it scale?", "", ["As the bus fills"], tables.scaling(results)),
         ("What would be faster?", LIMITS, [], []),
-        ("What was measured, and on what?", "", [],
-         [machine_table(sign), systems_table(sign), tables.matrix(results)]),
+        (
+            "What was measured, and on what?",
+            "",
+            [],
+            [machine_table(sign), systems_table(sign), tables.matrix(results)],
+        ),
     ]
 
 
 def html_page(results, sign):
-    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8>",
-             "<title>fifobus: measured</title>", f"<style>{STYLE}</style></head><body>",
-             f"<h1>fifobus, measured</h1><p class=note>{html.escape(sign['title'])}</p>"]
+    parts = [
+        "<!DOCTYPE html><html lang=en><head><meta charset=utf-8>",
+        "<title>fifobus: measured</title>",
+        f"<style>{STYLE}</style></head><body>",
+        f"<h1>fifobus, measured</h1><p class=note>{html.escape(sign['title'])}</p>",
+    ]
     drawn = dict(plots.all_plots(results))
     for heading, paragraph, titles, some_tables in sections(results, sign):
         parts.append(f"<h2>{heading}</h2><p>{html.escape(paragraph)}</p>")
         for title in titles:
-            parts.append(f"<figure><figcaption>{title}</figcaption>{drawn[title]}"
-                         "</figure>")
+            parts.append(
+                f"<figure><figcaption>{title}</figcaption>{drawn[title]}" "</figure>"
+            )
         parts += [html_table(table) for table in some_tables]
     return "\n".join(parts) + "</body></html>\n"
 
@@ -120,8 +152,9 @@ def write(records, sign, folder):
     os.makedirs(folder, exist_ok=True)
     results = Results(records, sign)
     for name, content in (
-            ("report.json", json.dumps({"sign": sign, "records": records}) + "\n"),
-            ("report.md", markdown_page(results, sign)),
-            ("report.html", html_page(results, sign))):
+        ("report.json", json.dumps({"sign": sign, "records": records}) + "\n"),
+        ("report.md", markdown_page(results, sign)),
+        ("report.html", html_page(results, sign)),
+    ):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
             out.write(content)

@@ -36,13 +36,20 @@ class Results:
         self.peers = sign["peers"]  # names of the peers that were measured
 
     def select(self, figure, **shape):
-        return [r for r in self.records if r["figure"] == figure and
-                all(r[name] == value for name, value in shape.items())]
+        return [
+            r
+            for r in self.records
+            if r["figure"] == figure
+            and all(r[name] == value for name, value in shape.items())
+        ]
 
     def value(self, system, pick, figure, **shape):
         """The Value of pick(result), or None if it was not measured."""
-        samples = [pick(r["result"]) for r in self.select(figure, **shape)
-                   if r["system"] == system]
+        samples = [
+            pick(r["result"])
+            for r in self.select(figure, **shape)
+            if r["system"] == system
+        ]
         return Value(samples) if samples else None
 
     def ratio(self, pick, upper, lower, figure, **shape):

@@ -38,8 +38,12 @@ class Child:
     def __init__(self, command):
         self.command = command
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def await_ready(self):
         if self.process.stdout.readline().strip() != "ready":
@@ -49,7 +53,8 @@ class Child:
         """Waits for the end and returns what was printed."""
         try:
             out, errors = self.process.communicate(
-                timeout=max(0.1, deadline - time.monotonic()))
+                timeout=max(0.1, deadline - time.monotonic())
+            )
         except subprocess.TimeoutExpired:
             raise Broken("it hung: " + " ".join(self.command)) from None
         if self.process.returncode != 0:
@@ -68,14 +73,36 @@ def crowd(system, sessions, patterns):
     while sessions > 0:
         part = min(sessions, 3000)
         sessions -= part
-        children.append(Child([LOADS + "crowd", system.dir, "--sessions", str(part),
-                               "--patterns", str(patterns)]))
+        children.append(
+            Child(
+                [
+                    LOADS + "crowd",
+                    system.dir,
+                    "--sessions",
+                    str(part),
+                    "--patterns",
+                    str(patterns),
+                ]
+            )
+        )
         children[-1].await_ready()
     return children
 
 
-def run(system, *, size, count, subscribers=1, publishers=1, rate=0, batch=True,
-        wait="blocking", spin=False, ping=False, idle=(0, 0)):
+def run(
+    system,
+    *,
+    size,
+    count,
+    subscribers=1,
+    publishers=1,
+    rate=0,
+    batch=True,
+    wait="blocking",
+    spin=False,
+    ping=False,
+    idle=(0, 0),
+):
     """Runs one load and returns its result, or raises Broken.
 
     `idle`: so many idle sessions with so many patterns each (fifobus only). The
@@ -91,26 +118,59 @@ def run(system, *, size, count, subscribers=1, publishers=1, rate=0, batch=True,
         after = memory_bytes(system.process.pid) if system.process else 0
         shape = ["--size", str(size), "--wait", wait]
         if ping:
-            subs = [Child([system.program, "ping", system.ping_address(),
-                           "--count", str(count), *shape])]
+            subs = [
+                Child(
+                    [
+                        system.program,
+                        "ping",
+                        system.ping_address(),
+                        "--count",
+                        str(count),
+                        *shape,
+                    ]
+                )
+            ]
             pubs = []
             children += subs
             subs[0].await_ready()
             broker_cpu = cpu_seconds(system.process)
         else:
-            subs = [Child([system.program, "sub", system.subscriber_address(i),
-                           "--count", str(count * publishers), *shape])
-                    for i in range(subscribers)]
+            subs = [
+                Child(
+                    [
+                        system.program,
+                        "sub",
+                        system.subscriber_address(i),
+                        "--count",
+                        str(count * publishers),
+                        *shape,
+                    ]
+                )
+                for i in range(subscribers)
+            ]
             children += subs
             for sub in subs:
                 sub.await_ready()
             time.sleep(SETTLE_SECONDS)
             broker_cpu = cpu_seconds(system.process)
-            pubs = [Child([system.program, "pub", system.publisher_address(),
-                           "--size", str(size), "--count", str(count), "--id", str(i),
-                           *(["--rate", str(rate)] if rate else []),
-                           *(["--batch"] if batch else [])])
-                    for i in range(publishers)]
+            pubs = [
+                Child(
+                    [
+                        system.program,
+                        "pub",
+                        system.publisher_address(),
+                        "--size",
+                        str(size),
+                        "--count",
+                        str(count),
+                        "--id",
+                        str(i),
+                        *(["--rate", str(rate)] if rate else []),
+                        *(["--batch"] if batch else []),
+                    ]
+                )
+                for i in range(publishers)
+            ]
             children += pubs
         deadline = time.monotonic() + RUN_SECONDS
         outs = [json.loads(sub.finish(deadline)) for sub in subs]

@@ -31,7 +31,10 @@ def version_of(*command):
 def package_version(package):
     out = subprocess.run(
         ["dpkg-query", "-W", "-f", "${Version}", package],
-        capture_output=True, text=True, check=False)
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return out.stdout.strip()
 
 
@@ -80,7 +83,8 @@ class System:
         log = open(os.path.join(self.dir, "log"), "wb")
         with log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         if ready:
             wait_for_path(ready, self.process)
 
@@ -119,8 +123,9 @@ class Fifobus(System):
 
     def open(self, spin):
         busy = ["--busy-poll", "1s"] if spin else []
-        self.launch(FIFOBUS, "serve", "--dir", self.dir, *busy,
-                    ready=self.file("alive"))
+        self.launch(
+            FIFOBUS, "serve", "--dir", self.dir, *busy, ready=self.file("alive")
+        )
 
     def publisher_address(self):
         return self.dir
@@ -162,8 +167,15 @@ class RawRelay(System):
         outs = [self.file(f"out{i}") for i in range(self.subscribers)]
         for path in [self.file("in"), *outs]:
             os.mkfifo(path)
-        self.launch(self.program, "relay", self.file("in"), ",".join(outs),
-                    "--wait", "busy" if spin else "blocking", *self.relay_flags)
+        self.launch(
+            self.program,
+            "relay",
+            self.file("in"),
+            ",".join(outs),
+            "--wait",
+            "busy" if spin else "blocking",
+            *self.relay_flags,
+        )
 
     def publisher_address(self):
         return self.file("in")
@@ -177,8 +189,10 @@ class RawRelay(System):
 
 class RawTee(RawRelay):
     name = "raw tee"
-    settings = ("read, write once, then tee to each subscriber's FIFO; pipes of 256 "
-                "and 512 KiB")
+    settings = (
+        "read, write once, then tee to each subscriber's FIFO; pipes of 256 "
+        "and 512 KiB"
+    )
     waits = ("blocking",)
     relay_flags = ("--tee",)
 
@@ -190,8 +204,13 @@ class ZeroMq(System):
     settings = "XSUB/XPUB proxy over ipc; XPUB_NODROP; queues of 64 MiB"
 
     def open(self, spin):
-        self.launch(self.program, "relay", self.url("in"), self.url("out"),
-                    ready=self.file("out"))
+        self.launch(
+            self.program,
+            "relay",
+            self.url("in"),
+            self.url("out"),
+            ready=self.file("out"),
+        )
 
     def url(self, name):
         return "ipc://" + self.file(name)
@@ -214,14 +233,28 @@ class Redis(System):
     name = "Redis"
     program = LOADS + "redis"
     needs = ("redis-server", "libhiredis-dev")
-    settings = ("pub/sub over a unix socket; no persistence; no limit on output "
-                "buffers; PUBLISH pipelined 64 KiB at a time")
+    settings = (
+        "pub/sub over a unix socket; no persistence; no limit on output "
+        "buffers; PUBLISH pipelined 64 KiB at a time"
+    )
 
     def open(self, spin):
-        self.launch("redis-server", "--port", "0", "--unixsocket", self.file("socket"),
-                    "--save", "", "--appendonly", "no", "--dir", self.dir,
-                    "--client-output-buffer-limit", "pubsub 0 0 0",
-                    ready=self.file("socket"))
+        self.launch(
+            "redis-server",
+            "--port",
+            "0",
+            "--unixsocket",
+            self.file("socket"),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            self.dir,
+            "--client-output-buffer-limit",
+            "pubsub 0 0 0",
+            ready=self.file("socket"),
+        )
 
     def publisher_address(self):
         return self.file("socket")
@@ -236,8 +269,10 @@ class Nats(System):
     def open(self, spin):
         config = self.file("config")
         with open(config, "w", encoding="utf-8") as out:
-            out.write('listen: "127.0.0.1:-1"\nmax_payload: 64MB\nmax_pending: 1GB\n'
-                      f'ports_file_dir: "{self.dir}"\n')
+            out.write(
+                'listen: "127.0.0.1:-1"\nmax_payload: 64MB\nmax_pending: 1GB\n'
+                f'ports_file_dir: "{self.dir}"\n'
+            )
         self.launch("nats-server", "--config", config)
         ports = self.file(f"nats-server_{self.process.pid}.ports")
         wait_for_path(ports, self.process)
@@ -260,8 +295,10 @@ class Mosquitto(System):
     def open(self, spin):
         config = self.file("config")
         with open(config, "w", encoding="utf-8") as out:
-            out.write(f"listener 0 {self.file('socket')}\nallow_anonymous true\n"
-                      "max_queued_messages 0\nset_tcp_nodelay true\nuser root\n")
+            out.write(
+                f"listener 0 {self.file('socket')}\nallow_anonymous true\n"
+                "max_queued_messages 0\nset_tcp_nodelay true\nuser root\n"
+            )
         self.launch("mosquitto", "-c", config, ready=self.file("socket"))
 
     def publisher_address(self):

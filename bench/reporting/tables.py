@@ -2,8 +2,14 @@
 
 import dataclasses
 
-from reporting.results import (bandwidth, cpu_per_message, latency, lost_part, number,
-                               throughput)
+from reporting.results import (
+    bandwidth,
+    cpu_per_message,
+    latency,
+    lost_part,
+    number,
+    throughput,
+)
 
 WAIT_NAMES = {
     "blocking": "blocking read",
@@ -44,8 +50,10 @@ def advice(results):
         row = [name]
         for rate in (1000, 20000):
             shape = {"wait": wait, "rate": rate, "size": 64, "ping": False}
-            row += [text(results.value("fifobus", latency(p), "matrix", **shape))
-                    for p in ("p50", "p99")]
+            row += [
+                text(results.value("fifobus", latency(p), "matrix", **shape))
+                for p in ("p50", "p99")
+            ]
         shape = {"wait": wait, "ping": True, "size": 64}
         row.append(text(results.value("fifobus", latency("p50"), "matrix", **shape)))
         shape = {"wait": wait, "rate": 1000, "size": 64, "ping": False}
@@ -53,34 +61,54 @@ def advice(results):
         rows.append(row)
     return Table(
         "How a subscriber waits: fifobus, 64 B, microseconds",
-        ["reader", "1,000/s p50", "p99", "20,000/s p50", "p99", "round trip p50",
-         "CPU per message at 1,000/s, all processes"],
+        [
+            "reader",
+            "1,000/s p50",
+            "p99",
+            "20,000/s p50",
+            "p99",
+            "round trip p50",
+            "CPU per message at 1,000/s, all processes",
+        ],
         rows,
         "Round trip: through the broker back to the sender; with busy-poll the broker "
-        "spins too.")
+        "spins too.",
+    )
 
 
 def matrix(results):
     rows = []
     records = results.select("matrix")
     shapes = dict.fromkeys(
-        (r["size"], load_name(r), r["rate"], r["ping"], r["wait"]) for r in records)
+        (r["size"], load_name(r), r["rate"], r["ping"], r["wait"]) for r in records
+    )
     for size, load, rate, ping, wait in sorted(
-            shapes, key=lambda s: (s[0], s[3], s[2] or 1e9, list(WAIT_NAMES).index(s[4]))):
+        shapes, key=lambda s: (s[0], s[3], s[2] or 1e9, list(WAIT_NAMES).index(s[4]))
+    ):
         shape = {"size": size, "rate": rate, "ping": ping, "wait": wait}
         row = [size_name(size), load, WAIT_NAMES[wait]]
         for system in ("raw FIFO", "raw relay", "fifobus"):
-            values = [results.value(system, pick, "matrix", **shape)
-                      for pick in (latency("p50"), latency("p99"), latency("p999"),
-                                   cpu_per_message)]
-            row.append(" / ".join(number(v.median) for v in values) if values[0] else "")
+            values = [
+                results.value(system, pick, "matrix", **shape)
+                for pick in (
+                    latency("p50"),
+                    latency("p99"),
+                    latency("p999"),
+                    cpu_per_message,
+                )
+            ]
+            row.append(
+                " / ".join(number(v.median) for v in values) if values[0] else ""
+            )
         rows.append(row)
     return Table(
         "Blocking and non-blocking, in full: p50 / p99 / p99.9 / CPU per message, "
         "microseconds",
-        ["size", "load", "reader", "raw FIFO", "raw relay", "fifobus"], rows,
+        ["size", "load", "reader", "raw FIFO", "raw relay", "fifobus"],
+        rows,
         "Messages are due at fixed times and latency counts from then, so a stall "
-        "delays all that it holds up.")
+        "delays all that it holds up.",
+    )
 
 
 def compare(results, figure, pick, title, columns, scale, note=""):
@@ -103,40 +131,77 @@ def compare(results, figure, pick, title, columns, scale, note=""):
         ratio = results.ratio(pick, "fifobus", best, figure, **shape) if best else None
         row.append(f"{number(ratio)} x {best}" if ratio else "")
         rows.append(row)
-    return Table(title, ["", *names, "fifobus by the best peer that lost nothing"],
-                 rows, note)
+    return Table(
+        title, ["", *names, "fifobus by the best peer that lost nothing"], rows, note
+    )
 
 
 def latencies(results):
     columns = [(f"{rate:,}/s", {"rate": rate}) for rate in (1000, 20000)]
-    return [compare(results, "latency", latency(p), f"Latency {p}, 64 B, microseconds",
-                    columns, 1, "Blocking subscribers; each message flushed alone.")
-            for p in ("p50", "p99")]
+    return [
+        compare(
+            results,
+            "latency",
+            latency(p),
+            f"Latency {p}, 64 B, microseconds",
+            columns,
+            1,
+            "Blocking subscribers; each message flushed alone.",
+        )
+        for p in ("p50", "p99")
+    ]
 
 
 def streams(results):
-    columns = [(size_name(size), {"size": size})
-               for size in results.distinct("stream", "size")]
+    columns = [
+        (size_name(size), {"size": size}) for size in results.distinct("stream", "size")
+    ]
     return [
-        compare(results, "stream", throughput,
-                "One publisher to one subscriber, thousands of messages a second",
-                columns, 1e-3, "Publishers may gather messages."),
-        compare(results, "stream", bandwidth, "The same in MB/s", columns, 1e-6)]
+        compare(
+            results,
+            "stream",
+            throughput,
+            "One publisher to one subscriber, thousands of messages a second",
+            columns,
+            1e-3,
+            "Publishers may gather messages.",
+        ),
+        compare(results, "stream", bandwidth, "The same in MB/s", columns, 1e-6),
+    ]
 
 
 def fans(results):
-    columns = [(f"{size_name(size)} to {n}", {"size": size, "subscribers": n})
-               for size in results.distinct("fan-out", "size")
-               for n in results.distinct("fan-out", "subscribers")]
-    tables = [compare(
-        results, "fan-out", bandwidth, "Fan-out, MB/s delivered to all together",
-        columns, 1e-6, "Each subscriber is a process of its own.")]
+    columns = [
+        (f"{size_name(size)} to {n}", {"size": size, "subscribers": n})
+        for size in results.distinct("fan-out", "size")
+        for n in results.distinct("fan-out", "subscribers")
+    ]
+    tables = [
+        compare(
+            results,
+            "fan-out",
+            bandwidth,
+            "Fan-out, MB/s delivered to all together",
+            columns,
+            1e-6,
+            "Each subscriber is a process of its own.",
+        )
+    ]
     if results.select("fan-in"):
-        columns = [(f"10 to {n}", {"subscribers": n})
-                   for n in results.distinct("fan-in", "subscribers")]
-        tables.append(compare(
-            results, "fan-in", throughput,
-            "Ten publishers, 64 B, thousands of deliveries a second", columns, 1e-3))
+        columns = [
+            (f"10 to {n}", {"subscribers": n})
+            for n in results.distinct("fan-in", "subscribers")
+        ]
+        tables.append(
+            compare(
+                results,
+                "fan-in",
+                throughput,
+                "Ten publishers, 64 B, thousands of deliveries a second",
+                columns,
+                1e-3,
+            )
+        )
     return tables
 
 
@@ -148,26 +213,44 @@ def scaling(results):
             continue
         shape = {"idle": record["idle"]}
         memory = results.value(
-            "fifobus", lambda r: r.get("bytes_per_idle_session", 0), "idle", **shape)
-        idle_rows.append([
-            f"{sessions[0]:,}",
-            *[text(results.value("fifobus", latency(p), "idle", **shape))
-              for p in ("p50", "p99")],
-            text(memory) if sessions[0] else ""])
+            "fifobus", lambda r: r.get("bytes_per_idle_session", 0), "idle", **shape
+        )
+        idle_rows.append(
+            [
+                f"{sessions[0]:,}",
+                *[
+                    text(results.value("fifobus", latency(p), "idle", **shape))
+                    for p in ("p50", "p99")
+                ],
+                text(memory) if sessions[0] else "",
+            ]
+        )
     pattern_rows = []
     for record in results.select("patterns"):
         if record["repetition"]:
             continue
         value = results.value("fifobus", throughput, "patterns", idle=record["idle"])
-        pattern_rows.append([f"{record['idle'][0] * record['idle'][1]:,}",
-                             number(1e9 / value.median), text(value, 1e-3)])
+        pattern_rows.append(
+            [
+                f"{record['idle'][0] * record['idle'][1]:,}",
+                number(1e9 / value.median),
+                text(value, 1e-3),
+            ]
+        )
     return [
-        Table("Idle sessions beside one that is busy, 64 B at 1,000/s",
-              ["idle sessions", "p50 us", "p99 us", "broker's bytes per idle session"],
-              idle_rows, "The most that was tried is what the descriptor limit allows, "
-              "at most 10,000."),
-        Table("Subscriptions beside the one that matches, 64 B",
-              ["patterns", "ns per message", "thousands a second"], pattern_rows)]
+        Table(
+            "Idle sessions beside one that is busy, 64 B at 1,000/s",
+            ["idle sessions", "p50 us", "p99 us", "broker's bytes per idle session"],
+            idle_rows,
+            "The most that was tried is what the descriptor limit allows, "
+            "at most 10,000.",
+        ),
+        Table(
+            "Subscriptions beside the one that matches, 64 B",
+            ["patterns", "ns per message", "thousands a second"],
+            pattern_rows,
+        ),
+    ]
 
 
 def goals(results):
@@ -178,42 +261,81 @@ def goals(results):
         if ratio is None:
             return
         reached = ratio <= goal if at_most else ratio >= goal
-        rows.append([what, number(ratio), f"at {'most' if at_most else 'least'} {goal}",
-                     "yes" if reached else "no"])
+        rows.append(
+            [
+                what,
+                number(ratio),
+                f"at {'most' if at_most else 'least'} {goal}",
+                "yes" if reached else "no",
+            ]
+        )
 
     for rate in (1000, 20000):
         shape = {"rate": rate}
         p50, p99 = latency("p50"), latency("p99")
-        add(f"latency p50 at {rate:,}/s by the raw relay's",
-            results.ratio(p50, "fifobus", "raw relay", "latency", **shape), 1.15, True)
+        add(
+            f"latency p50 at {rate:,}/s by the raw relay's",
+            results.ratio(p50, "fifobus", "raw relay", "latency", **shape),
+            1.15,
+            True,
+        )
         best = results.best_peer(p50, "latency", True, **shape)
-        add(f"latency p50 at {rate:,}/s by {best}'s, the best peer",
-            results.ratio(p50, "fifobus", best, "latency", **shape), 0.6, True)
+        add(
+            f"latency p50 at {rate:,}/s by {best}'s, the best peer",
+            results.ratio(p50, "fifobus", best, "latency", **shape),
+            0.6,
+            True,
+        )
         best = results.best_peer(p99, "latency", True, **shape)
-        add(f"latency p99 at {rate:,}/s by {best}'s, the best peer",
-            results.ratio(p99, "fifobus", best, "latency", **shape), 1, True)
-    add("busy-poll round trip by the raw relay's",
-        results.ratio(latency("p50"), "fifobus", "raw relay", "matrix",
-                      size=64, ping=True, wait="busy"), 2.5, True)
+        add(
+            f"latency p99 at {rate:,}/s by {best}'s, the best peer",
+            results.ratio(p99, "fifobus", best, "latency", **shape),
+            1,
+            True,
+        )
+    add(
+        "busy-poll round trip by the raw relay's",
+        results.ratio(
+            latency("p50"),
+            "fifobus",
+            "raw relay",
+            "matrix",
+            size=64,
+            ping=True,
+            wait="busy",
+        ),
+        2.5,
+        True,
+    )
     for size, goal in ((64, 5), (1024, 3), (64 << 10, 1.3), (1 << 20, 1.3)):
         best = results.best_peer(throughput, "stream", size=size)
-        add(f"{size_name(size)} stream by {best}'s, the best peer",
-            results.ratio(throughput, "fifobus", best, "stream", size=size), goal)
+        add(
+            f"{size_name(size)} stream by {best}'s, the best peer",
+            results.ratio(throughput, "fifobus", best, "stream", size=size),
+            goal,
+        )
     for size in results.distinct("fan-out", "size"):
         for n in results.distinct("fan-out", "subscribers"):
             shape = {"size": size, "subscribers": n}
             if n == 1:
                 continue
             best = results.best_peer(throughput, "fan-out", **shape)
-            add(f"{size_name(size)} to {n} subscribers by {best}'s, the best peer",
+            add(
+                f"{size_name(size)} to {n} subscribers by {best}'s, the best peer",
                 results.ratio(throughput, "fifobus", best, "fan-out", **shape),
-                4 if size == 64 else 2.2)
+                4 if size == 64 else 2.2,
+            )
             if size >= 64 << 10:
-                add(f"{size_name(size)} to {n} subscribers by the raw tee's",
+                add(
+                    f"{size_name(size)} to {n} subscribers by the raw tee's",
                     results.ratio(throughput, "fifobus", "raw tee", "fan-out", **shape),
-                    0.8)
-    add("64 B, each flushed alone, by the raw relay's one write per message",
-        results.ratio(throughput, "fifobus", "raw relay", "unbatched", size=64), 0.8)
+                    0.8,
+                )
+    add(
+        "64 B, each flushed alone, by the raw relay's one write per message",
+        results.ratio(throughput, "fifobus", "raw relay", "unbatched", size=64),
+        0.8,
+    )
     return Table("Goals and this run", ["ratio", "measured", "goal", "reached"], rows)
 
 
@@ -221,25 +343,46 @@ def losses(results):
     """Where the best peer is ahead."""
     rows = []
     for figure, name, pick, smallest in (
-            ("latency", "latency p50", latency("p50"), True),
-            ("latency", "latency p99", latency("p99"), True),
-            ("stream", "stream", throughput, False),
-            ("fan-out", "fan-out", throughput, False),
-            ("fan-in", "fan-in", throughput, False)):
-        shapes = {(r["size"], r["subscribers"], r["publishers"], r["rate"])
-                  for r in results.select(figure)}
+        ("latency", "latency p50", latency("p50"), True),
+        ("latency", "latency p99", latency("p99"), True),
+        ("stream", "stream", throughput, False),
+        ("fan-out", "fan-out", throughput, False),
+        ("fan-in", "fan-in", throughput, False),
+    ):
+        shapes = {
+            (r["size"], r["subscribers"], r["publishers"], r["rate"])
+            for r in results.select(figure)
+        }
         for size, subscribers, publishers, rate in sorted(shapes):
-            shape = {"size": size, "subscribers": subscribers, "rate": rate,
-                     "publishers": publishers}
+            shape = {
+                "size": size,
+                "subscribers": subscribers,
+                "rate": rate,
+                "publishers": publishers,
+            }
             best = results.best_peer(pick, figure, smallest, **shape)
             ratio = results.ratio(pick, "fifobus", best, figure, **shape)
             if ratio and (ratio > 1 if smallest else ratio < 1):
                 load = f", {rate:,}/s" if rate else ""
-                rows.append([f"{name}, {size_name(size)}, {publishers} to "
-                             f"{subscribers}{load}", best, number(ratio)])
+                rows.append(
+                    [
+                        f"{name}, {size_name(size)}, {publishers} to "
+                        f"{subscribers}{load}",
+                        best,
+                        number(ratio),
+                    ]
+                )
     return Table("Where a peer is ahead", ["load", "peer", "fifobus by the peer"], rows)
 
 
 def all_tables(results):
-    return [advice(results), goals(results), losses(results), *latencies(results),
-            *streams(results), *fans(results), *scaling(results), matrix(results)]
+    return [
+        advice(results),
+        goals(results),
+        losses(results),
+        *latencies(results),
+        *streams(results),
+        *fans(results),
+        *scaling(results),
+        matrix(results),
+    ]

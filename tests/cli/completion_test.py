@@ -98,7 +98,9 @@ class CompletionTest(unittest.TestCase):
             )
             self.assertEqual(complete("fifobus pub sensors/d"), ["sensors/door"])
             self.assertEqual(complete("fifobus sub 'sensors/d"), ["sensors/door"])
-            self.assertEqual(complete("fifobus sub a --json sensors/d"), ["sensors/door"])
+            self.assertEqual(
+                complete("fifobus sub a --json sensors/d"), ["sensors/door"]
+            )
             self.assertEqual(complete("fifobus sub -n 1 sensors/d"), ["sensors/door"])
             self.assertEqual(complete("fifobus pub a sensors/"), [], "a message")
             # bash replaces what is behind the colon.

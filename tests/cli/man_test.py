@@ -50,9 +50,7 @@ def examples(name):
     if "EXAMPLES" not in lines:
         return []
     behind = lines[lines.index("EXAMPLES") + 1 :]
-    return [
-        line.strip() for line in behind[: behind.index("SEE ALSO")] if line.strip()
-    ]
+    return [line.strip() for line in behind[: behind.index("SEE ALSO")] if line.strip()]
 
 
 class Example:
@@ -62,9 +60,7 @@ class Example:
     beginnings of lines; then it ends by itself, or is ended.
     """
 
-    def __init__(
-        self, prints=(), feed="", first="", before="", ends=True, then=""
-    ):
+    def __init__(self, prints=(), feed="", first="", before="", ends=True, then=""):
         self.prints = prints
         self.feed = feed
         self.first = first  # what must be running before

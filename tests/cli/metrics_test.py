@@ -85,7 +85,9 @@ class MetricsTest(unittest.TestCase):
             found = samples(once())
             self.assertEqual(value_of(found, "fifobus_up"), 1)
             topic = {"topic": "a/b"}
-            self.assertEqual(value_of(found, "fifobus_topic_messages_total", **topic), 3)
+            self.assertEqual(
+                value_of(found, "fifobus_topic_messages_total", **topic), 3
+            )
             self.assertEqual(value_of(found, "fifobus_topic_bytes_total", **topic), 15)
             self.assertEqual(value_of(found, "fifobus_topic_subscribers", **topic), 1)
             self.assertEqual(
@@ -95,7 +97,9 @@ class MetricsTest(unittest.TestCase):
                 1,
             )
             self.assertEqual(
-                value_of(found, "fifobus_queue_messages", name="one", pid=str(os.getpid())),
+                value_of(
+                    found, "fifobus_queue_messages", name="one", pid=str(os.getpid())
+                ),
                 0,
             )
             self.assertEqual(value_of(found, "fifobus_group_members", name="g"), 1)

@@ -117,7 +117,9 @@ class TopTest(unittest.TestCase):
             terminal.top()
             terminal.wait_for("one", "two", "three")
             terminal.type("/", "t", "w", "Enter")
-            await_condition(lambda: "three" not in "\n".join(terminal.lines()), "filter")
+            await_condition(
+                lambda: "three" not in "\n".join(terminal.lines()), "filter"
+            )
             terminal.wait_for("two", 'filter "tw"')
             terminal.type("Escape")
             terminal.wait_for("one", "three")
@@ -153,7 +155,9 @@ class TopTest(unittest.TestCase):
                 sub = subprocess.Popen(
                     [binary("fifobus"), "sub", "a"], stdout=subprocess.DEVNULL
                 )
-                await_condition(lambda: client.stats().sessions[-1].patterns == ["a"], "the sub")
+                await_condition(
+                    lambda: client.stats().sessions[-1].patterns == ["a"], "the sub"
+                )
                 sub.send_signal(signal.SIGSTOP)
                 terminal.top()
                 terminal.type("Tab")

@@ -33,12 +33,27 @@ class ReportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp()
-        environment = dict(os.environ, FIFOBUS_BIN=os.getcwd(), HOME=cls.folder,
-                           MPLCONFIGDIR=cls.folder)
+        environment = dict(
+            os.environ,
+            FIFOBUS_BIN=os.getcwd(),
+            HOME=cls.folder,
+            MPLCONFIGDIR=cls.folder,
+        )
         cls.run_of_report = subprocess.run(
-            ["bench/report", "--smoke", "--no-peers", "--prebuilt", "--out", cls.folder],
-            env=environment, capture_output=True, text=True, timeout=HANG_SECONDS,
-            check=False)
+            [
+                "bench/report",
+                "--smoke",
+                "--no-peers",
+                "--prebuilt",
+                "--out",
+                cls.folder,
+            ],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
 
     @classmethod
     def tearDownClass(cls):
@@ -54,19 +69,37 @@ class ReportTest(unittest.TestCase):
     def test_everything_was_measured(self):
         self.assertEqual(self.run_of_report.returncode, 0, self.run_of_report.stderr)
         records = json.loads(self.read("report.json"))["records"]
-        self.assertEqual({r["figure"] for r in records},
-                         {"matrix", "latency", "stream", "fan-out", "fan-in",
-                          "unbatched", "idle", "patterns"})
+        self.assertEqual(
+            {r["figure"] for r in records},
+            {
+                "matrix",
+                "latency",
+                "stream",
+                "fan-out",
+                "fan-in",
+                "unbatched",
+                "idle",
+                "patterns",
+            },
+        )
         for record in records:
             self.assertEqual(record["result"]["lost_part"], 0, record)
             self.assertEqual(record["result"]["out_of_order"], 0, record)
 
     def test_the_summary_has_all_tables(self):
         summary = self.read("report.md")
-        for title in ("How a subscriber waits", "Goals and this run", "Latency p50",
-                      "One publisher to one subscriber", "Fan-out", "Ten publishers",
-                      "Idle sessions", "Subscriptions beside", "Versions and settings",
-                      "Blocking and non-blocking, in full"):
+        for title in (
+            "How a subscriber waits",
+            "Goals and this run",
+            "Latency p50",
+            "One publisher to one subscriber",
+            "Fan-out",
+            "Ten publishers",
+            "Idle sessions",
+            "Subscriptions beside",
+            "Versions and settings",
+            "Blocking and non-blocking, in full",
+        ):
             self.assertIn(title, summary)
         self.assertIn("peers were not asked for", summary)
 
@@ -77,11 +110,22 @@ class ReportTest(unittest.TestCase):
         with open(self.path("probed.html"), "w", encoding="utf-8") as page:
             page.write(self.read("report.html").replace("</body>", PROBE + "</body>"))
         shown = subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu",
-             "--user-data-dir=" + self.path("browser"), "--dump-dom",
-             "--window-size=1200,4000", "file://" + self.path("probed.html")],
-            env=dict(os.environ, HOME=self.folder), capture_output=True, text=True,
-            timeout=HANG_SECONDS, check=False)
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--user-data-dir=" + self.path("browser"),
+                "--dump-dom",
+                "--window-size=1200,4000",
+                "file://" + self.path("probed.html"),
+            ],
+            env=dict(os.environ, HOME=self.folder),
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
         found = re.search(r'<pre id="probe">(.*?)</pre>', shown.stdout)
         self.assertTrue(found, shown.stderr[-2000:])
         probe = json.loads(found.group(1))

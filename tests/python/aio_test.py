@@ -204,7 +204,7 @@ class AsyncClientTest(unittest.IsolatedAsyncioTestCase):
             wakes += 1
             ready()
 
-        asyncio.get_running_loop().add_reader(client._link.fileno(), count)
+        asyncio.get_running_loop().add_reader(client._connection.fileno(), count)
         await asyncio.sleep(0.3)
         self.assertLessEqual(wakes, 2)
 

@@ -8,8 +8,8 @@ import unittest
 from google.protobuf import json_format
 from google.protobuf.internal import api_implementation
 
-from fifobus import control, frames, topics, wire
-from fifobus.decoder import FrameDecoder
+from fifobus.protocol import control, frames, topics, wire
+from fifobus.protocol.decoder import FrameDecoder
 from proto import frame_pb2 as pb
 
 BACKENDS = ("python", "cpp", "upb")

@@ -134,7 +134,9 @@ class DeliveryTest(unittest.TestCase):
         client.subscribe("a", group="g", acks=True)
         with self.assertRaises(fifobus.Refused) as refused:
             self.client().subscribe("a", group="g")
-        self.assertEqual(refused.exception.code, fifobus.control.ErrorCode.BAD_GROUP)
+        self.assertEqual(
+            refused.exception.code, fifobus.protocol.control.ErrorCode.BAD_GROUP
+        )
         client.unsubscribe("a", group="g")
 
     def test_the_will_of_the_killed_is_published_and_that_of_leavers_is_not(self):
@@ -208,7 +210,7 @@ class DeliveryTest(unittest.TestCase):
             while True:
                 slow.receive(HANG_SECONDS)
         code = ended.exception.code
-        self.assertEqual(code, fifobus.control.ErrorCode.OVERFLOW)
+        self.assertEqual(code, fifobus.protocol.control.ErrorCode.OVERFLOW)
 
     def test_who_was_too_slow_to_be_told_so_is_ended_all_the_same(self):
         slow = self.overflow(fifobus.Overflow.DISCONNECT, name="slow")
@@ -221,7 +223,7 @@ class DeliveryTest(unittest.TestCase):
             while True:
                 slow.receive(HANG_SECONDS)
         code = ended.exception.code
-        self.assertEqual(code, fifobus.control.ErrorCode.OVERFLOW)
+        self.assertEqual(code, fifobus.protocol.control.ErrorCode.OVERFLOW)
         self.assertEqual(self.gaps[-1].reason, fifobus.GapReason.DISCONNECTED)
 
     def test_events_have_gaps_in_line(self):

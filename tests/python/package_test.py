@@ -37,9 +37,14 @@ class PackageTest(unittest.TestCase):
 
     def test_mypy_finds_nothing_to_complain_about(self):
         checked = run(
-            sys.executable, "-m", "mypy", "--strict",
-            "--python-executable", sys.executable,
-            "--cache-dir", os.path.join(self.folder, "cache"),
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--python-executable",
+            sys.executable,
+            "--cache-dir",
+            os.path.join(self.folder, "cache"),
             os.path.join(self.copy(), "fifobus"),
         )
         self.assertEqual(checked.returncode, 0, checked.stdout.decode())
@@ -47,15 +52,28 @@ class PackageTest(unittest.TestCase):
     def test_pip_installs_it_from_the_checkout_without_a_download(self):
         target = os.path.join(self.folder, "target")
         installed = run(
-            sys.executable, "-m", "pip", "install", "--no-build-isolation",
-            "--no-index", "--no-cache-dir", "--target", target, self.copy(),
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-build-isolation",
+            "--no-index",
+            "--no-cache-dir",
+            "--target",
+            target,
+            self.copy(),
         )
         self.assertEqual(installed.returncode, 0, installed.stdout.decode())
         self.assertTrue(os.path.exists(os.path.join(target, "fifobus", "py.typed")))
         # Alone, without what Bazel has put into this process's path.
         shown = run(
-            sys.executable, "-m", "fifobus", "sub", "--help",
-            cwd=self.folder, environment={"PYTHONPATH": target},
+            sys.executable,
+            "-m",
+            "fifobus",
+            "sub",
+            "--help",
+            cwd=self.folder,
+            environment={"PYTHONPATH": target},
         )
         self.assertEqual(shown.returncode, 0, shown.stdout.decode())
         self.assertIn(b"--busy-poll", shown.stdout)

@@ -13,10 +13,10 @@ that shall not know more than a file. All need nothing but Python's standard lib
 
 from typing import TYPE_CHECKING, Any
 
-from fifobus.blocking import Mode
+from fifobus.client_session import Mode
 from fifobus.client import Client
-from fifobus.control import GapReason, Level, Overflow, Verdict
-from fifobus.core import Event
+from fifobus.protocol.control import GapReason, Level, Overflow, Verdict
+from fifobus.protocol.dialogue import Event
 from fifobus.errors import (
     Closed,
     Disconnected,
@@ -31,10 +31,10 @@ from fifobus.errors import (
     TimedOut,
     WouldBlock,
 )
-from fifobus.message import AckOptions, Confirmation, Gap, Message, Will
+from fifobus.protocol.message import AckOptions, Confirmation, Gap, Message, Will
 
 if TYPE_CHECKING:
-    from fifobus.aio import AsyncClient
+    from fifobus.async_client import AsyncClient
 
 __version__ = "0.1.0"
 
@@ -70,7 +70,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # asyncio takes longer to import than all the rest, and few need it.
     if name == "AsyncClient":
-        from fifobus.aio import AsyncClient
+        from fifobus.async_client import AsyncClient
 
         return AsyncClient
     raise AttributeError(f"module 'fifobus' has no attribute {name!r}")

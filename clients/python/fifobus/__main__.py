@@ -14,9 +14,9 @@ import time
 from typing import BinaryIO, Callable, List, Optional, Tuple
 
 from fifobus import errors
-from fifobus.blocking import Mode
+from fifobus.client_session import Mode
 from fifobus.client import Client
-from fifobus.message import Gap, Message, json_line
+from fifobus.protocol.message import Gap, Message, json_line
 
 DONE, FAILED, USAGE, TIMED_OUT = 0, 1, 2, 3
 
@@ -173,7 +173,10 @@ def parser() -> argparse.ArgumentParser:
     bus = argparse.ArgumentParser(add_help=False)
     bus.add_argument("--dir", help="the bus [$FIFOBUS_DIR, or where a broker runs]")
     bus.add_argument(
-        "--connect-timeout", type=duration, default=5.0, metavar="DURATION",
+        "--connect-timeout",
+        type=duration,
+        default=5.0,
+        metavar="DURATION",
         help="how long to wait for a broker [5s]",
     )
     add_pub(commands.add_parser("pub", parents=[bus], help="publish messages"))
@@ -184,7 +187,8 @@ def parser() -> argparse.ArgumentParser:
 def add_pub(command: argparse.ArgumentParser) -> None:
     command.add_argument("topic")
     command.add_argument(
-        "message", nargs="?",
+        "message",
+        nargs="?",
         help="the payload; without it each line of standard input is one message",
     )
     command.add_argument(
@@ -204,12 +208,11 @@ def add_pub(command: argparse.ArgumentParser) -> None:
 
 def add_sub(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "pattern", nargs="+",
+        "pattern",
+        nargs="+",
         help="a topic; a level may be * (any one), the last ** (any)",
     )
-    command.add_argument(
-        "-n", "--count", type=int, help="end after so many messages"
-    )
+    command.add_argument("-n", "--count", type=int, help="end after so many messages")
     command.add_argument(
         "--timeout", type=duration, metavar="DURATION", help="end with exit code 3"
     )

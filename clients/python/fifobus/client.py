@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Callable, Iterator, Optional, Union
 
-from fifobus import control, errors
-from fifobus.blocking import BlockingSession, Mode
-from fifobus.calls import (
+from fifobus import errors
+from fifobus.protocol import control
+from fifobus.client_session import ClientSession, Mode
+from fifobus.call_options import (
     BATCH_BYTES,
     LAST_FLUSH,
     REQUEST_TIMEOUT,
@@ -20,11 +21,11 @@ from fifobus.calls import (
     subscribe_options,
     subscribers_of,
 )
-from fifobus.control import Overflow
-from fifobus.core import Core, Event, State
-from fifobus.frames import payload_bytes
-from fifobus.link import Link
-from fifobus.message import (
+from fifobus.protocol.control import Overflow
+from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.protocol.frames import payload_bytes
+from fifobus.transport.connection import Connection
+from fifobus.protocol.message import (
     AckOptions,
     Confirmation,
     Gap,
@@ -34,14 +35,14 @@ from fifobus.message import (
     Payload,
     Will,
 )
-from fifobus.pipes import Buffer
+from fifobus.transport.session_pipes import Buffer
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
 _FIRST_PAUSE = 0.005
 _LAST_PAUSE = 0.1
 
 
-class Client(BlockingSession):
+class Client(ClientSession):
     """One session with a bus, for publishing and receiving on one thread.
 
         with fifobus.Client() as client:
@@ -90,16 +91,16 @@ class Client(BlockingSession):
 
         Raises NoBroker, SessionRefused, InvalidName (of the will).
         """
-        core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
-        link = Link(core, directory, reconnect)
-        super().__init__(core, link, mode, receive_bytes_max)
+        dialogue = Dialogue(name, overflow, queue_bytes_max, queue_messages_max, will)
+        connection = Connection(dialogue, directory, reconnect)
+        super().__init__(dialogue, connection, mode, receive_bytes_max)
         self._on_gap = on_gap
         try:
-            self._link.advance()
+            self._connection.advance()
             if connect_timeout > 0:
                 self._connect(time.monotonic() + connect_timeout)
         except BaseException:
-            self._link.close()
+            self._connection.close()
             raise
 
     def __enter__(self) -> "Client":
@@ -111,20 +112,20 @@ class Client(BlockingSession):
     def close(self) -> None:
         """Waits up to a second for what is not in the pipe yet, and says goodbye, so
         that no will is published. Closing twice does nothing."""
-        if self._core.state == State.CLOSED:
+        if self._dialogue.state == State.CLOSED:
             return
         try:
-            self._core.say_goodbye()
+            self._dialogue.say_goodbye()
             self._flush_out(time.monotonic() + LAST_FLUSH)
         except errors.FifobusError:
             pass
         finally:
-            self._core.close()
-            self._link.close()
+            self._dialogue.close()
+            self._connection.close()
 
     @property
     def closed(self) -> bool:
-        return self._core.state == State.CLOSED
+        return self._dialogue.state == State.CLOSED
 
     def fileno(self) -> int:
         """A descriptor that is readable when receive_nowait() or flush() has something
@@ -132,12 +133,12 @@ class Client(BlockingSession):
         event loop; valid until close(). When it is readable, call receive_nowait()
         until it raises BlockingIOError."""
         self._check_open()
-        return self._link.fileno()
+        return self._connection.fileno()
 
     @property
     def publish_losses(self) -> int:
         """Sessions that ended before the broker had read all that was published."""
-        return self._core.publish_losses
+        return self._dialogue.publish_losses
 
     # Publishing
 
@@ -181,13 +182,13 @@ class Client(BlockingSession):
             or publish_time_unix_nanos
         )
         if not extra and not confirm:
-            core = self._core
-            if self._open_batches and core.state is State.OPEN:
-                if 0 < len(core.out) < BATCH_BYTES and len(body) < UNCOPIED_BYTES:
-                    core.out += core.head_of(topic, len(body))
-                    core.out += body
+            dialogue = self._dialogue
+            if self._open_batches and dialogue.state is State.OPEN:
+                if 0 < len(dialogue.out) < BATCH_BYTES and len(body) < UNCOPIED_BYTES:
+                    dialogue.out += dialogue.head_of(topic, len(body))
+                    dialogue.out += body
                     return None
-            self._send(lambda: core.head_of(topic, len(body)), body, timeout)
+            self._send(lambda: dialogue.head_of(topic, len(body)), body, timeout)
             return None
         metadata = metadata_of(
             headers,
@@ -201,7 +202,7 @@ class Client(BlockingSession):
         if confirm:
             return self._publish_confirmed(topic, body, metadata, timeout)
         self._send(
-            lambda: self._core.head_with(topic, metadata, len(body)), body, timeout
+            lambda: self._dialogue.head_with(topic, metadata, len(body)), body, timeout
         )
         return None
 
@@ -210,17 +211,17 @@ class Client(BlockingSession):
     ) -> Confirmation:
         deadline = time.monotonic() + _or_default(timeout)
         self._await_session(deadline, wait=True)
-        metadata.confirm_id, request = self._core.expect_confirm()
+        metadata.confirm_id, request = self._dialogue.expect_confirm()
         try:
             self._send_until(
-                lambda: self._core.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
                 wait=True,
             )
             return self._answer(request, deadline, "the broker's confirmation")
         finally:
-            self._core.forget(metadata.confirm_id)
+            self._dialogue.forget(metadata.confirm_id)
 
             # The session was lost before any of it was taken: the next one gets it.
 
@@ -230,7 +231,7 @@ class Client(BlockingSession):
         Raises WouldBlock and TimedOut if something is left still, and Disconnected.
         """
         self._check_open()
-        self._link.advance()
+        self._connection.advance()
         self._flush_out(deadline_of(timeout), self.mode is Mode.BLOCKING)
 
     def batch(self) -> "Batch":
@@ -267,14 +268,14 @@ class Client(BlockingSession):
         broker.
         """
         self._check_open()
-        self._link.advance()
-        request = self._core.subscribe(
+        self._connection.advance()
+        request = self._dialogue.subscribe(
             pattern, subscribe_options(group, acks, skip_retained)
         )
         try:
             self._answer(request, time.monotonic() + timeout, "the answer to Subscribe")
         except errors.Refused:
-            self._core.forget_refused(pattern, group)
+            self._dialogue.forget_refused(pattern, group)
             raise
 
     def unsubscribe(
@@ -285,7 +286,7 @@ class Client(BlockingSession):
         Raises InvalidName if there is none, Disconnected and TimedOut.
         """
         self._check_open()
-        request = self._core.unsubscribe(pattern, group)
+        request = self._dialogue.unsubscribe(pattern, group)
         self._answer(request, time.monotonic() + timeout, "the answer to Unsubscribe")
 
     def ping(self, timeout: float = REQUEST_TIMEOUT) -> None:
@@ -293,14 +294,14 @@ class Client(BlockingSession):
 
         Raises Disconnected and TimedOut.
         """
-        self._ask(self._core.ping, timeout, "the answer to Ping")
+        self._ask(self._dialogue.ping, timeout, "the answer to Ping")
 
     def stats(
         self, topic: str = "", timeout: float = REQUEST_TIMEOUT
     ) -> control.StatsReply:
         """What the broker knows about itself, as `fifobus ls --json` shows it; with a
         topic nothing but that one. Raises Refused, Disconnected and TimedOut."""
-        return self._ask(lambda: self._core.stats(topic), timeout, "the statistics")
+        return self._ask(lambda: self._dialogue.stats(topic), timeout, "the statistics")
 
     def wait_for_subscribers(
         self, topic: str, count: int = 1, timeout: Optional[float] = None
@@ -333,14 +334,14 @@ class Client(BlockingSession):
         deadline = time.monotonic() + timeout
         body = payload_bytes(payload)
         self._await_session(deadline, wait=True)
-        subscribed = self._core.subscribe_to_replies()
+        subscribed = self._dialogue.subscribe_to_replies()
         self._answer(subscribed, deadline, "the answer to Subscribe")
         metadata = metadata_of(headers, "", content_type, timeout, False, 0, 0)
-        metadata.reply_topic, reply = self._core.expect_reply()
-        metadata.confirm_id, confirm = self._core.expect_confirm()
+        metadata.reply_topic, reply = self._dialogue.expect_reply()
+        metadata.confirm_id, confirm = self._dialogue.expect_confirm()
         try:
             self._send_until(
-                lambda: self._core.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
                 wait=True,
@@ -352,7 +353,7 @@ class Client(BlockingSession):
                 raise errors.NoResponders(f'nobody is subscribed to "{topic}"')
             return reply.answer()
         finally:
-            self._core.forget(metadata.confirm_id, metadata.reply_topic)
+            self._dialogue.forget(metadata.confirm_id, metadata.reply_topic)
 
     def reply(
         self,
@@ -407,16 +408,17 @@ class Client(BlockingSession):
 
     def __iter__(self) -> Iterator[Message]:
         """All messages to come, until the client is closed."""
-        while self._core.state is not State.CLOSED:
+        while self._dialogue.state is not State.CLOSED:
             yield self.receive()
 
     def events(self) -> Iterator[Event]:
         """As iterating, with each Gap in its place instead of at `on_gap`."""
-        while self._core.state is not State.CLOSED:
+        while self._dialogue.state is not State.CLOSED:
             if self._events:
                 yield self._events.popleft()
             else:
                 self._fill(None, self.mode)
+
 
 class Batch:
     """What Client.batch() returns: gathers messages between `with` and its end."""

@@ -38,7 +38,7 @@ class NoBroker(Disconnected):
 class Refused(FifobusError):
     """The broker refused a request; the session goes on.
 
-    `code` is one of fifobus.control.ErrorCode.
+    `code` is one of fifobus.protocol.control.ErrorCode.
     """
 
     def __init__(self, text: str, code: int) -> None:

@@ -24,11 +24,11 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, Optional, Union
 
-from fifobus.bus import bus_candidates, find_bus
+from fifobus.transport.bus_locator import bus_candidates, find_bus
 from fifobus.errors import InvalidName, MessageTooLarge, NoBroker, TimedOut, WouldBlock
-from fifobus.link import milliseconds_to
-from fifobus.pipes import write_without_signal
-from fifobus.topics import check_publishable
+from fifobus.transport.connection import milliseconds_to
+from fifobus.transport.session_pipes import write_without_signal
+from fifobus.protocol.topics import check_publishable
 
 # PIPE_BUF: longer writes of several writers mix.
 LINE_BYTES_MAX = 4096

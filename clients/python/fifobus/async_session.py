@@ -7,11 +7,11 @@ import time
 from typing import Callable, List, Optional, Sequence, TypeVar
 
 from fifobus import errors
-from fifobus.calls import BATCH_BYTES, UNCOPIED_BYTES, has_passed
-from fifobus.core import Core, Event, State
-from fifobus.link import Link, without_front
-from fifobus.pipes import Buffer
-from fifobus.request import Request
+from fifobus.call_options import BATCH_BYTES, UNCOPIED_BYTES, has_passed
+from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.transport.connection import Connection, without_front
+from fifobus.transport.session_pipes import Buffer
+from fifobus.protocol.request import Request
 
 Answer = TypeVar("Answer")
 
@@ -25,16 +25,18 @@ _TURN_BYTES = 64 << 10
 
 
 class AsyncSession:
-    """The session behind an AsyncClient: its Core and Link, and the tasks that wait.
+    """The session behind an AsyncClient: its Dialogue and Connection, and the tasks that wait.
 
     The loop calls _on_ready when there is something to do; whoever waits looks anew
     whenever it has run. Not thread-safe.
     """
 
-    def __init__(self, core: Core, link: Link, receive_bytes_max: int) -> None:
-        self._core = core
-        self._link = link
-        self._events = core.events
+    def __init__(
+        self, dialogue: Dialogue, connection: Connection, receive_bytes_max: int
+    ) -> None:
+        self._dialogue = dialogue
+        self._connection = connection
+        self._events = dialogue.events
         self._receive_bytes_max = receive_bytes_max
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._waiting: List["asyncio.Future[None]"] = []
@@ -46,24 +48,24 @@ class AsyncSession:
 
     def _on_ready(self) -> None:
         """fileno() is readable."""
-        link, core = self._link, self._core
-        self._link.nudge(False)
-        link.advance()
-        if core.out and not self._open_batches:
-            link.flush()
+        connection, dialogue = self._connection, self._dialogue
+        self._connection.nudge(False)
+        connection.advance()
+        if dialogue.out and not self._open_batches:
+            connection.flush()
         self._read()
-        link.watch_room(bool(core.out) or self._writers > 0)
+        connection.watch_room(bool(dialogue.out) or self._writers > 0)
         self._wake()
 
     def _read(self) -> None:
         if self._is_full():
             # Level-triggered: the loop would spin. _take reads on.
-            self._link.watch_down(False)
+            self._connection.watch_down(False)
             return
-        self._ahead_bytes += self._link.read()
+        self._ahead_bytes += self._connection.read()
 
     def _is_full(self) -> bool:
-        waits = self._writers > 0 or self._core.is_asked
+        waits = self._writers > 0 or self._dialogue.is_asked
         limit = self._receive_bytes_max if waits else _READ_AHEAD_BYTES
         return bool(self._events) and self._ahead_bytes >= limit
 
@@ -71,7 +73,7 @@ class AsyncSession:
         event = self._events.popleft()
         if not self._events:
             self._ahead_bytes = 0
-            self._link.watch_down(True)
+            self._connection.watch_down(True)
         return event
 
     def _wake(self) -> None:
@@ -102,17 +104,17 @@ class AsyncSession:
         self, done: Callable[[], bool], deadline: Optional[float], what: str
     ) -> None:
         while not done():
-            if self._core.state in (State.FAILED, State.CLOSED):
-                raise self._core.failure
+            if self._dialogue.state in (State.FAILED, State.CLOSED):
+                raise self._dialogue.failure
             if has_passed(deadline):
-                raise errors.TimedOut(f"{what} did not come: {self._core.failure}")
-            self._link.watch_down(not self._is_full())
+                raise errors.TimedOut(f"{what} did not come: {self._dialogue.failure}")
+            self._connection.watch_down(not self._is_full())
             await self._change(deadline)
 
     async def _await_session(self, deadline: float) -> None:
-        self._link.advance()
+        self._connection.advance()
         await self._until(
-            lambda: self._core.state is State.OPEN, deadline, "a session"
+            lambda: self._dialogue.state is State.OPEN, deadline, "a session"
         )
 
     # Sending
@@ -134,42 +136,42 @@ class AsyncSession:
 
     def _send_now(self, make_head: Callable[[], bytes], body: Buffer) -> bool:
         """False: nothing was taken."""
-        core, link = self._core, self._link
-        link.advance()
-        if core.state in (State.FAILED, State.CLOSED):
-            raise core.failure
-        if core.state is not State.OPEN:
+        dialogue, connection = self._dialogue, self._connection
+        connection.advance()
+        if dialogue.state in (State.FAILED, State.CLOSED):
+            raise dialogue.failure
+        if dialogue.state is not State.OPEN:
             return False
         head = make_head()
         small = len(body) < UNCOPIED_BYTES
-        if self._open_batches and small and len(core.out) < BATCH_BYTES:
-            core.out += head
-            core.out += body
+        if self._open_batches and small and len(dialogue.out) < BATCH_BYTES:
+            dialogue.out += head
+            dialogue.out += body
             return True
-        if core.out and not link.flush():
+        if dialogue.out and not connection.flush():
             return False
         parts: Sequence[Buffer] = [head + body] if small else [head, body]
-        written = link.write(parts)
+        written = connection.write(parts)
         if written == 0:
             return False
         for rest in without_front(parts, written):
-            core.out += rest
-        link.watch_room(bool(core.out))
+            dialogue.out += rest
+        connection.watch_room(bool(dialogue.out))
         return True
 
     async def _await_room(self, deadline: Optional[float]) -> None:
         if has_passed(deadline):
-            raise errors.TimedOut(f"the pipe is full, or: {self._core.failure}")
+            raise errors.TimedOut(f"the pipe is full, or: {self._dialogue.failure}")
         self._writers += 1
         try:
-            self._link.watch_room(True)
-            self._link.watch_down(not self._is_full())
+            self._connection.watch_room(True)
+            self._connection.watch_down(not self._is_full())
             await self._change(deadline)
         finally:
             self._writers -= 1
 
     async def _flush(self, deadline: Optional[float]) -> None:
-        while not self._link.flush() and self._core.state is State.OPEN:
+        while not self._connection.flush() and self._dialogue.state is State.OPEN:
             await self._await_room(deadline)
 
     async def _flush_batch(self, deadline: float) -> None:
@@ -188,7 +190,7 @@ class AsyncSession:
     async def _answer(
         self, request: Request[Answer], deadline: float, what: str
     ) -> Answer:
-        self._link.watch_room(not self._link.flush())
+        self._connection.watch_room(not self._connection.flush())
         await self._until(lambda: request.done, deadline, what)
         return request.answer()
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import struct
 from typing import Any, Callable, Dict, Optional
 
-from fifobus import control, frames
-from fifobus.control import FRAME_BYTES_MAX_DEFAULT, FRAME_PREFIX_BYTES, MESSAGE
-from fifobus.message import Message, Metadata
-from fifobus.wire import Buffer
+from fifobus.protocol import control, frames
+from fifobus.protocol.control import (
+    FRAME_BYTES_MAX_DEFAULT,
+    FRAME_PREFIX_BYTES,
+    MESSAGE,
+)
+from fifobus.protocol.message import Message, Metadata
+from fifobus.protocol.wire import Buffer
 
 _PREFIX = struct.Struct(">I")
 _NEVER = 1 << 62  # bytes that no read ever has

@@ -14,10 +14,11 @@ import os
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
-from fifobus import control, errors, frames, topics
-from fifobus.control import GapReason, Level, Overflow, Verdict
-from fifobus.decoder import FrameDecoder
-from fifobus.message import (
+from fifobus import errors
+from fifobus.protocol import control, frames, topics
+from fifobus.protocol.control import GapReason, Level, Overflow, Verdict
+from fifobus.protocol.decoder import FrameDecoder
+from fifobus.protocol.message import (
     Confirmation,
     Gap,
     Message,
@@ -25,7 +26,7 @@ from fifobus.message import (
     Will,
     header_pairs_of,
 )
-from fifobus.request import Request, SubscribeOptions, Subscription
+from fifobus.protocol.request import Request, SubscribeOptions, Subscription
 
 log = logging.getLogger("fifobus")
 
@@ -47,7 +48,7 @@ Event = Union[Message, Gap]
 SubscriptionKey = Tuple[str, str]  # pattern, group
 
 
-class Core:
+class Dialogue:
     """The protocol's state of one client. Does no I/O; not thread-safe.
 
     Invariant: `out` holds whole frames behind what is left of one that was begun.
@@ -74,7 +75,7 @@ class Core:
         self.events: Deque[Event] = deque()
         self.out = bytearray()
         self.welcome = control.Welcome(frame_bytes_max=control.FRAME_BYTES_MAX_DEFAULT)
-        # The Link's: writes of `out` what the pipe takes. An answer to a group does not
+        # The Connection's: writes of `out` what the pipe takes. An answer to a group does not
         # wait for the next call.
         self.flush: Callable[[], object] = lambda: None
         # Sessions that were opened; those that ended with bytes written, or batched,
@@ -84,7 +85,7 @@ class Core:
         self.receive_losses = 0
         # Whether a limit turned it away, so that it is worth another try.
         self.turned_away = False
-        # The broker stops: the Link is to write what it can, and to call leave().
+        # The broker stops: the Connection is to write what it can, and to call leave().
         self.goodbye_received = False
         self._last_id = 0
         self._subscriptions: Dict[SubscriptionKey, Subscription] = {}
@@ -107,7 +108,7 @@ class Core:
         return control.frame_of(self._hello)
 
     def space(self) -> memoryview:
-        """Where the Link is to read to. Valid until filled()."""
+        """Where the Connection is to read to. Valid until filled()."""
         return self._decoder.space()
 
     def filled(self, size: int) -> None:

@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Type
 
-from fifobus import wire
+from fifobus.protocol import wire
 
 PROTOCOL_VERSION = 1
 FRAME_PREFIX_BYTES = 4

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Optional, TypeVar
 
-from fifobus import control, errors
-from fifobus.message import AckOptions
+from fifobus import errors
+from fifobus.protocol import control
+from fifobus.protocol.message import AckOptions
 
 Answer = TypeVar("Answer")
 

@@ -1,6 +1,6 @@
 """A client's way to whichever broker runs: descriptors, time, and nothing else.
 
-Finds the broker, makes a session, moves bytes between its pipes and the Core, notices
+Finds the broker, makes a session, moves bytes between its pipes and the Dialogue, notices
 its end, and begins anew with growing delays. Waits only in `wait`.
 """
 
@@ -12,10 +12,10 @@ import time
 from typing import List, Optional, Sequence
 
 from fifobus import errors
-from fifobus.bus import bus_fault, find_bus
-from fifobus.core import Core, State
-from fifobus.pipes import Buffer, SessionPipes, write_without_signal
-from fifobus.timer import TimerFd
+from fifobus.transport.bus_locator import bus_fault, find_bus
+from fifobus.protocol.dialogue import Dialogue, State
+from fifobus.transport.session_pipes import Buffer, SessionPipes, write_without_signal
+from fifobus.transport.timer import TimerFd
 
 # Between two tries, in seconds. A broker that restarts is found within a few
 # milliseconds, one that is not there costs a handful of system calls a second.
@@ -27,11 +27,13 @@ _LAST_DELAY = 0.2
 _GREETING_PATIENCE = 1.0
 
 
-class Link:
+class Connection:
     """Thread-compatible. The one part that both clients do their I/O with."""
 
-    def __init__(self, core: Core, directory: Optional[str], reconnect: bool) -> None:
-        self._core = core
+    def __init__(
+        self, dialogue: Dialogue, directory: Optional[str], reconnect: bool
+    ) -> None:
+        self._dialogue = dialogue
         self._directory = directory
         self._reconnect = reconnect
         self._pipes: Optional[SessionPipes] = None
@@ -45,7 +47,7 @@ class Link:
         self._timer = TimerFd()
         self._epoll = select.epoll()
         self._epoll.register(self._timer.fileno(), select.EPOLLIN)
-        core.flush = self.flush
+        dialogue.flush = self.flush
 
     def fileno(self) -> int:
         """Readable when there is something to do. Valid until close()."""
@@ -55,30 +57,30 @@ class Link:
 
     def advance(self) -> None:
         """Does what can be done now about connecting, without waiting."""
-        if self._core.state == State.WAITING and self._is_time():
+        if self._dialogue.state == State.WAITING and self._is_time():
             self._try()
-        if self._core.state == State.GREETING:
+        if self._dialogue.state == State.GREETING:
             self._greet()
 
     def _is_time(self) -> bool:
         return time.monotonic() >= self._next_try
 
     def _try(self) -> None:
-        core = self._core
+        dialogue = self._dialogue
         try:
             self._bus = find_bus(self._directory)
-            self._pipes = SessionPipes(self._bus, core.hello())
+            self._pipes = SessionPipes(self._bus, dialogue.hello())
         except OSError as error:  # NoBroker is one too
-            core.state = State.WAITING
-            core.failure = errors.NoBroker(str(error))
+            dialogue.state = State.WAITING
+            dialogue.failure = errors.NoBroker(str(error))
             self._schedule()
             return
         self._watch_down(True)
         self._writer_seen = False
         self._greeting_since = time.monotonic()
         # A broker that is full keeps its last word and its growing delay.
-        if not core.turned_away:
-            core.failure = errors.NoBroker(
+        if not dialogue.turned_away:
+            dialogue.failure = errors.NoBroker(
                 f"the broker on {self._bus} has not answered"
             )
             self._delay = _FIRST_DELAY
@@ -87,9 +89,9 @@ class Link:
     def _greet(self) -> None:
         """Reads until the broker's first frame is there."""
         assert self._pipes is not None
-        while self._core.state == State.GREETING:
+        while self._dialogue.state == State.GREETING:
             try:
-                size = os.readv(self._pipes.down, [self._core.space()])
+                size = os.readv(self._pipes.down, [self._dialogue.space()])
             except BlockingIOError:
                 self._writer_seen = True
                 self._check_greeting(no_writer=False)
@@ -97,9 +99,9 @@ class Link:
             if size == 0:
                 self._check_greeting(no_writer=True)
                 return
-            self._core.filled(size)
+            self._dialogue.filled(size)
         self._after_feed()
-        if self._core.state == State.OPEN:
+        if self._dialogue.state == State.OPEN:
             self._pipes.on_welcome()
             self._delay = _FIRST_DELAY
             self._timer.clear()
@@ -132,12 +134,12 @@ class Link:
         self._delay = min(2 * self._delay, _LAST_DELAY)
 
     def _lose(self, text: str) -> None:
-        self._core.lose(errors.Disconnected(text), again=self._reconnect)
+        self._dialogue.lose(errors.Disconnected(text), again=self._reconnect)
         self._after_loss()
 
     def _after_loss(self) -> None:
         self._close_pipes()
-        if self._core.state == State.WAITING:
+        if self._dialogue.state == State.WAITING:
             self._schedule()
 
     def _close_pipes(self) -> None:
@@ -152,17 +154,20 @@ class Link:
     # Reading
 
     def read(self) -> int:
-        """Reads once and feeds the Core; how many bytes, 0: there were none."""
-        if self._pipes is None or self._core.state not in (State.OPEN, State.LEAVING):
+        """Reads once and feeds the Dialogue; how many bytes, 0: there were none."""
+        if self._pipes is None or self._dialogue.state not in (
+            State.OPEN,
+            State.LEAVING,
+        ):
             return 0
         try:
-            size = os.readv(self._pipes.down, [self._core.space()])
+            size = os.readv(self._pipes.down, [self._dialogue.space()])
         except BlockingIOError:
             return 0
         if size == 0:
             self._on_down_ended()
             return 0
-        self._core.filled(size)
+        self._dialogue.filled(size)
         self._after_feed()
         return size
 
@@ -170,16 +175,16 @@ class Link:
         """A subscriber that is ended for being slow may have been too slow to be told
         so: its pipe was full until the broker closed it. A broker that was killed and
         replaced before this client looked is taken for the same."""
-        if self._core.is_ended_for_being_slow and not bus_fault(self._bus):
-            self._core.end_for_being_slow()
+        if self._dialogue.is_ended_for_being_slow and not bus_fault(self._bus):
+            self._dialogue.end_for_being_slow()
             self._after_loss()
         else:
             self._lose("the broker is gone")
 
     def _after_feed(self) -> None:
-        if self._core.state in (State.WAITING, State.FAILED):
+        if self._dialogue.state in (State.WAITING, State.FAILED):
             self._after_loss()
-        elif self._core.goodbye_received and self._core.state == State.OPEN:
+        elif self._dialogue.goodbye_received and self._dialogue.state == State.OPEN:
             self._leave()
 
     def _leave(self) -> None:
@@ -188,15 +193,15 @@ class Link:
         flushed = self.flush()
         if self._pipes is None:
             return
-        self._core.leave(lost=not flushed or self._pipes.up_is_abandoned())
+        self._dialogue.leave(lost=not flushed or self._pipes.up_is_abandoned())
         self.watch_room(False)
         self._pipes.close_up()
 
     # Writing
 
     def flush(self) -> bool:
-        """Writes of the Core's `out` what the pipe takes; True: all of it."""
-        out = self._core.out
+        """Writes of the Dialogue's `out` what the pipe takes; True: all of it."""
+        out = self._dialogue.out
         while out:
             written = self.write([out])
             if written == 0:
@@ -206,7 +211,7 @@ class Link:
 
     def write(self, parts: Sequence[Buffer]) -> int:
         """How many bytes of `parts` the pipe took; 0: none, or the session is lost."""
-        if self._pipes is None or self._core.state != State.OPEN:
+        if self._pipes is None or self._dialogue.state != State.OPEN:
             return 0
         try:
             return write_without_signal(self._pipes.up, parts)
@@ -227,10 +232,10 @@ class Link:
         if self._pipes is not None:
             if down:
                 poll.register(self._pipes.down, select.POLLIN)
-            if (room or self._core.out) and self._pipes.up >= 0:
+            if (room or self._dialogue.out) and self._pipes.up >= 0:
                 poll.register(self._pipes.up, select.POLLOUT)
         until = deadline
-        if self._core.state in (State.WAITING, State.GREETING):
+        if self._dialogue.state in (State.WAITING, State.GREETING):
             until = self._next_try if until is None else min(until, self._next_try)
         poll.poll(milliseconds_to(until))
 
@@ -260,7 +265,7 @@ class Link:
 
     def nudge(self, on: bool) -> None:
         """Whether fileno() is readable because something was read ahead."""
-        if self._core.state not in (State.OPEN, State.LEAVING):
+        if self._dialogue.state not in (State.OPEN, State.LEAVING):
             return  # the timer is for the next try
         if on:
             self._timer.set(0)

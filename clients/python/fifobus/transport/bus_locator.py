@@ -41,9 +41,7 @@ def bus_fault(directory: str) -> str:
     try:
         owner = os.fstat(fd).st_uid
         if owner not in (os.geteuid(), 0):
-            return (
-                f"{directory}: belongs to user {owner}, neither to you nor to root"
-            )
+            return f"{directory}: belongs to user {owner}, neither to you nor to root"
         return "" if _is_alive(fd) else f"{directory}: no broker runs there"
     finally:
         os.close(fd)

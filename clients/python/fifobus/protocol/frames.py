@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Set, Tuple, Union
 
-from fifobus import control, wire
-from fifobus.control import FRAME_PREFIX_BYTES, MESSAGE
+from fifobus.protocol import control, wire
+from fifobus.protocol.control import FRAME_PREFIX_BYTES, MESSAGE
 from fifobus.errors import InvalidName
-from fifobus.message import Message, Metadata, Payload
-from fifobus.topics import topic_fault
+from fifobus.protocol.message import Message, Metadata, Payload
+from fifobus.protocol.topics import topic_fault
 
 _TOPIC = 1
 _VARINTS = {

@@ -70,9 +70,7 @@ def check_publishable(topic: str) -> None:
     if fault:
         raise InvalidName(f'the topic "{topic[:TOPIC_BYTES_MAX]}" {fault}')
     if is_reserved(topic):
-        raise InvalidName(
-            f'the topic "{topic}" is the broker\'s own: it begins with $'
-        )
+        raise InvalidName(f'the topic "{topic}" is the broker\'s own: it begins with $')
 
 
 def check_pattern(pattern: str) -> None:

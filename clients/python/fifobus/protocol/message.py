@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from fifobus.control import GapReason, Level, Verdict
+from fifobus.protocol.control import GapReason, Level, Verdict
 
 Payload = Union[bytes, bytearray, memoryview, str]
 HeaderValue = Union[bytes, str]

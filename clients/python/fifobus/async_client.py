@@ -6,9 +6,10 @@ import asyncio
 import time
 from typing import AsyncIterator, Callable, Optional, Union
 
-from fifobus import control, errors
-from fifobus.aio_session import AsyncSession
-from fifobus.calls import (
+from fifobus import errors
+from fifobus.protocol import control
+from fifobus.async_session import AsyncSession
+from fifobus.call_options import (
     LAST_FLUSH,
     REQUEST_TIMEOUT,
     deadline_of,
@@ -19,11 +20,11 @@ from fifobus.calls import (
     subscribe_options,
     subscribers_of,
 )
-from fifobus.control import Overflow
-from fifobus.core import Core, Event, State
-from fifobus.frames import payload_bytes
-from fifobus.link import Link
-from fifobus.message import (
+from fifobus.protocol.control import Overflow
+from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.protocol.frames import payload_bytes
+from fifobus.transport.connection import Connection
+from fifobus.protocol.message import (
     AckOptions,
     Confirmation,
     Gap,
@@ -33,7 +34,7 @@ from fifobus.message import (
     Payload,
     Will,
 )
-from fifobus.pipes import Buffer
+from fifobus.transport.session_pipes import Buffer
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
 _PAUSE = 0.02
@@ -70,8 +71,10 @@ class AsyncClient(AsyncSession):
         receive_bytes_max: int = 64 << 20,
     ) -> None:
         """As Client's, but nothing happens before connect() or `async with`."""
-        core = Core(name, overflow, queue_bytes_max, queue_messages_max, will)
-        super().__init__(core, Link(core, directory, reconnect), receive_bytes_max)
+        dialogue = Dialogue(name, overflow, queue_bytes_max, queue_messages_max, will)
+        super().__init__(
+            dialogue, Connection(dialogue, directory, reconnect), receive_bytes_max
+        )
         self._connect_timeout = connect_timeout
         self._on_gap = on_gap
 
@@ -93,42 +96,44 @@ class AsyncClient(AsyncSession):
         """
         self._loop = asyncio.get_running_loop()
         self._sending = asyncio.Lock()
-        self._loop.add_reader(self._link.fileno(), self._on_ready)
-        self._link.advance()
+        self._loop.add_reader(self._connection.fileno(), self._on_ready)
+        self._connection.advance()
         if self._connect_timeout > 0:
             deadline = time.monotonic() + self._connect_timeout
             try:
-                await self._until(lambda: self._core.state is State.OPEN, deadline, "")
+                await self._until(
+                    lambda: self._dialogue.state is State.OPEN, deadline, ""
+                )
             except errors.TimedOut:
-                raise self._core.failure from None
+                raise self._dialogue.failure from None
 
     async def close(self) -> None:
         """Waits up to a second for what is not in the pipe yet, and says goodbye.
         Tasks that wait get Closed, async iteration ends."""
-        if self._core.state is State.CLOSED:
+        if self._dialogue.state is State.CLOSED:
             return
         try:
-            self._core.say_goodbye()
-            if self._loop is not None and not self._link.flush():
+            self._dialogue.say_goodbye()
+            if self._loop is not None and not self._connection.flush():
                 deadline = time.monotonic() + LAST_FLUSH
-                await self._until(lambda: not self._core.out, deadline, "room")
+                await self._until(lambda: not self._dialogue.out, deadline, "room")
         except errors.FifobusError:
             pass
         finally:
             if self._loop is not None:
-                self._loop.remove_reader(self._link.fileno())
-            self._core.close()
-            self._link.close()
+                self._loop.remove_reader(self._connection.fileno())
+            self._dialogue.close()
+            self._connection.close()
             self._wake()
 
     @property
     def closed(self) -> bool:
-        return self._core.state is State.CLOSED
+        return self._dialogue.state is State.CLOSED
 
     @property
     def publish_losses(self) -> int:
         """Sessions that ended before the broker had read all that was published."""
-        return self._core.publish_losses
+        return self._dialogue.publish_losses
 
     # Publishing
 
@@ -167,11 +172,13 @@ class AsyncClient(AsyncSession):
         extra = headers or reply_topic or content_type or expiry is not None
         if extra or retain or sequence or publish_time_unix_nanos:
             await self._send(
-                lambda: self._core.head_with(topic, metadata, len(body)), body, deadline
+                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                body,
+                deadline,
             )
         else:
             await self._send(
-                lambda: self._core.head_of(topic, len(body)), body, deadline
+                lambda: self._dialogue.head_of(topic, len(body)), body, deadline
             )
         return None
 
@@ -180,15 +187,17 @@ class AsyncClient(AsyncSession):
     ) -> Confirmation:
         deadline = time.monotonic() + timeout
         await self._await_session(deadline)
-        metadata.confirm_id, request = self._core.expect_confirm()
+        metadata.confirm_id, request = self._dialogue.expect_confirm()
         try:
             await self._send(
-                lambda: self._core.head_with(topic, metadata, len(body)), body, deadline
+                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                body,
+                deadline,
             )
             await self._flush_batch(deadline)
             return await self._answer(request, deadline, "the broker's confirmation")
         finally:
-            self._core.forget(metadata.confirm_id)
+            self._dialogue.forget(metadata.confirm_id)
 
     async def flush(self, timeout: Optional[float] = None) -> None:
         """Returns when all that was published is in the pipe. Raises TimedOut and
@@ -212,32 +221,32 @@ class AsyncClient(AsyncSession):
     ) -> None:
         """As Client.subscribe."""
         options = subscribe_options(group, acks, skip_retained)
-        request = self._core.subscribe(pattern, options)
+        request = self._dialogue.subscribe(pattern, options)
         try:
             deadline = time.monotonic() + timeout
             await self._answer(request, deadline, "the answer to Subscribe")
         except errors.Refused:
-            self._core.forget_refused(pattern, group)
+            self._dialogue.forget_refused(pattern, group)
             raise
 
     async def unsubscribe(
         self, pattern: str, *, group: str = "", timeout: float = REQUEST_TIMEOUT
     ) -> None:
         """As Client.unsubscribe."""
-        request = self._core.unsubscribe(pattern, group)
+        request = self._dialogue.unsubscribe(pattern, group)
         deadline = time.monotonic() + timeout
         await self._answer(request, deadline, "the answer to Unsubscribe")
 
     async def ping(self, timeout: float = REQUEST_TIMEOUT) -> None:
         """As Client.ping."""
-        await self._ask(self._core.ping, timeout, "the answer to Ping")
+        await self._ask(self._dialogue.ping, timeout, "the answer to Ping")
 
     async def stats(
         self, topic: str = "", timeout: float = REQUEST_TIMEOUT
     ) -> control.StatsReply:
         """As Client.stats."""
         return await self._ask(
-            lambda: self._core.stats(topic), timeout, "the statistics"
+            lambda: self._dialogue.stats(topic), timeout, "the statistics"
         )
 
     async def wait_for_subscribers(
@@ -263,14 +272,16 @@ class AsyncClient(AsyncSession):
         deadline = time.monotonic() + timeout
         body = payload_bytes(payload)
         await self._await_session(deadline)
-        subscribed = self._core.subscribe_to_replies()
+        subscribed = self._dialogue.subscribe_to_replies()
         await self._answer(subscribed, deadline, "the answer to Subscribe")
         metadata = metadata_of(headers, "", content_type, timeout, False, 0, 0)
-        metadata.reply_topic, reply = self._core.expect_reply()
-        metadata.confirm_id, confirm = self._core.expect_confirm()
+        metadata.reply_topic, reply = self._dialogue.expect_reply()
+        metadata.confirm_id, confirm = self._dialogue.expect_confirm()
         try:
             await self._send(
-                lambda: self._core.head_with(topic, metadata, len(body)), body, deadline
+                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                body,
+                deadline,
             )
             await self._flush_batch(deadline)
             await self._until(
@@ -280,7 +291,7 @@ class AsyncClient(AsyncSession):
                 raise errors.NoResponders(f'nobody is subscribed to "{topic}"')
             return reply.answer()
         finally:
-            self._core.forget(metadata.confirm_id, metadata.reply_topic)
+            self._dialogue.forget(metadata.confirm_id, metadata.reply_topic)
 
     async def reply(
         self,
@@ -345,6 +356,7 @@ class AsyncClient(AsyncSession):
             deadline = deadline_of(timeout)
             await self._until(lambda: bool(self._events), deadline, "a message")
         return self._take()
+
 
 class AsyncBatch:
     """What AsyncClient.batch() returns."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Optional, Union
 
-from fifobus import control
-from fifobus.core import log
-from fifobus.message import (
+from fifobus.protocol import control
+from fifobus.protocol.dialogue import log
+from fifobus.protocol.message import (
     AckOptions,
     Confirmation,
     Gap,
@@ -15,7 +15,7 @@ from fifobus.message import (
     Metadata,
     header_pairs_of,
 )
-from fifobus.request import Request, SubscribeOptions
+from fifobus.protocol.request import Request, SubscribeOptions
 
 # A batch is written when it is this large: what a default pipe holds.
 BATCH_BYTES = 64 << 10

@@ -1,0 +1,1 @@
+"""How bytes reach the broker: finding a bus, a session's pipes, waiting."""
