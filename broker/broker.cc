@@ -148,8 +148,8 @@ void Broker::OnPair(UniqueFd up, UniqueFd down) {
                             links_.erase(ended);
                           });
     if (!link.ok()) {
-      LogError("session not opened", "number={} error=\"{}\"", number,
-               link.status().ToString());
+      LogError("session not opened",
+               {{"number", number}, {"error", link.status().ToString()}});
       return;
     }
     MutexLock lock(mutex_);
@@ -238,11 +238,12 @@ Broker::Leftover Broker::Undelivered() const {
 void Broker::LogStop(const Leftover& leftover) const {
   const uint64_t messages = parts_.counters.messages_published.value();
   if (leftover.sessions + leftover.bytes == 0) {
-    LogInfo("stopped, all delivered", "messages={}", messages);
+    LogInfo("stopped, all delivered", {{"messages", messages}});
   } else {
     LogWarning("stopped before all was delivered",
-               "messages={} sessions_not_finished={} bytes_not_delivered={}",
-               messages, leftover.sessions, leftover.bytes);
+               {{"messages", messages},
+                {"sessions_not_finished", leftover.sessions},
+                {"bytes_not_delivered", leftover.bytes}});
   }
 }
 

@@ -1,54 +1,73 @@
 #ifndef FIFOBUS_BROKER_BASE_LOG_H_
 #define FIFOBUS_BROKER_BASE_LOG_H_
 
+#include <array>
+#include <charconv>
+#include <concepts>
+#include <initializer_list>
 #include <string_view>
-#include <utility>
 
-#include "fmt/format.h"
-#include "spdlog/spdlog.h"
-
-// The log: one line per change of state, never per message, on standard error:
+// The log: one line for each change of state, never one for each message, on
+// standard error:
 //   2026-11-23T20:15:00.123 info session open: number=3 client=fifobus[4711]
-// A sentence for people, then key=value for machines. Formatting happens only
-// if the level is on. Thread-safe.
+// A sentence for people comes first, then key=value for machines. A value that
+// is empty or holds anything but printable ASCII without spaces and quotes is
+// written in quotes, with C's escapes: a line of the log is always one line.
+//
+// Thread-safe.
 namespace fifobus {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
-// Sets where lines go (standard error), how they look and the least level that
-// is written. Once, before any thread logs.
-void StartLog(LogLevel level);
+// A text or a number of a line. It refers to the text, so it is made within the
+// call only.
+class LogValue {
+ public:
+  LogValue(const char* text) : text_(text) {}
+  // Any kind of string or view of one.
+  template <typename Text>
+  requires requires(const Text& text) { text.data() + text.size(); }
+  LogValue(const Text& text) : text_(text.data(), text.size()) {}
+  template <std::integral Number>
+  LogValue(Number number)
+      : text_(digits_.data(),
+              std::to_chars(digits_.data(), digits_.data() + digits_.size(),
+                            number)
+                  .ptr) {}
+  LogValue(const LogValue&) = delete;
+  LogValue& operator=(const LogValue&) = delete;
 
-template <typename... Args>
-void Log(spdlog::level::level_enum level, std::string_view event,
-         fmt::format_string<Args...> fields, Args&&... args) {
-  if (!spdlog::should_log(level)) return;
-  spdlog::log(level, "{}: {}", event,
-              fmt::format(fields, std::forward<Args>(args)...));
+  std::string_view text() const { return text_; }
+
+ private:
+  std::array<char, 24> digits_;
+  std::string_view text_;
+};
+
+// One key=value of a line.
+struct LogField {
+  std::string_view key;
+  LogValue value;
+};
+using LogFields = std::initializer_list<LogField>;
+
+// Sets the least level that is written. Without it everything is. Once, before
+// any thread logs.
+void StartLog(LogLevel least);
+
+void Log(LogLevel level, std::string_view event, LogFields fields);
+
+inline void LogDebug(std::string_view event, LogFields fields) {
+  Log(LogLevel::kDebug, event, fields);
 }
-
-template <typename... Args>
-void LogDebug(std::string_view event, fmt::format_string<Args...> fields,
-              Args&&... args) {
-  Log(spdlog::level::debug, event, fields, std::forward<Args>(args)...);
+inline void LogInfo(std::string_view event, LogFields fields) {
+  Log(LogLevel::kInfo, event, fields);
 }
-
-template <typename... Args>
-void LogInfo(std::string_view event, fmt::format_string<Args...> fields,
-             Args&&... args) {
-  Log(spdlog::level::info, event, fields, std::forward<Args>(args)...);
+inline void LogWarning(std::string_view event, LogFields fields) {
+  Log(LogLevel::kWarning, event, fields);
 }
-
-template <typename... Args>
-void LogWarning(std::string_view event, fmt::format_string<Args...> fields,
-                Args&&... args) {
-  Log(spdlog::level::warn, event, fields, std::forward<Args>(args)...);
-}
-
-template <typename... Args>
-void LogError(std::string_view event, fmt::format_string<Args...> fields,
-              Args&&... args) {
-  Log(spdlog::level::err, event, fields, std::forward<Args>(args)...);
+inline void LogError(std::string_view event, LogFields fields) {
+  Log(LogLevel::kError, event, fields);
 }
 
 }  // namespace fifobus

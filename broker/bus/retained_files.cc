@@ -33,8 +33,8 @@ absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
       new RetainedFiles(bus, store, options, counters, *std::move(loop)));
   files->RestoreFolder("");
   if (store.topics() > 0) {
-    LogInfo("retained values restored", "bus={} topics={}", bus.path(),
-            store.topics());
+    LogInfo("retained values restored",
+            {{"bus", bus.path()}, {"topics", store.topics()}});
   }
   const AllSignalsBlocked blocked;
   files->thread_ = std::thread([raw = files->loop_.get()] { raw->Run(); });
@@ -116,8 +116,8 @@ void RetainedFiles::Restore(const std::string& topic) {
 
 void RetainedFiles::Refuse(const std::string& path, std::string_view reason) {
   counters_.names_refused.Add();
-  LogWarning("retained value refused", "path=topics/{} reason=\"{}\"", path,
-             reason);
+  LogWarning("retained value refused",
+             {{"path", "topics/" + path}, {"reason", reason}});
 }
 
 void RetainedFiles::OnRetained(const std::string& topic,
@@ -167,12 +167,11 @@ void RetainedFiles::WriteChanges() {
 void RetainedFiles::CountError(const std::string& topic,
                                const absl::Status& status) {
   counters_.retained_write_errors.Add();
-  // At powers of two, as everything that a full disk would repeat.
-  ++errors_;
-  if ((errors_ & (errors_ - 1)) != 0) return;
-  LogError("retained value not written; the next broker will not have it",
-           "topic={} error=\"{}\" errors={}", topic, status.ToString(),
-           errors_);
+  if (const auto errors = errors_.Count()) {
+    LogError(
+        "retained value not written; the next broker will not have it",
+        {{"topic", topic}, {"error", status.ToString()}, {"errors", *errors}});
+  }
 }
 
 }  // namespace fifobus

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "broker/base/mutex.h"
+#include "broker/base/sparse_log.h"
 #include "broker/core/retained/retained_store.h"
 #include "broker/counters.h"
 #include "broker/io/bus_directory.h"
@@ -69,7 +70,7 @@ class RetainedFiles : public RetainedObserver {
 
   // Of the own thread.
   absl::Time last_written_ = absl::InfinitePast();
-  uint64_t errors_ = 0;
+  SparseLog errors_;
 
   Mutex mutex_;
   // The newest values since they were last written, without a chunk where the

@@ -80,8 +80,7 @@ void SessionDoor::Rescan() {
     names = ListDirectory(parts_.bus->path() + "/sessions");
   }
   if (!names.ok()) {
-    LogError("cannot look for clients", "error=\"{}\"",
-             names.status().ToString());
+    LogError("cannot look for clients", {{"error", names.status().ToString()}});
     return;
   }
   for (const std::string& name : *names) {
@@ -132,7 +131,7 @@ void SessionDoor::Admit(const std::string& id) {
 void SessionDoor::Refuse(const std::string& id, const std::string& name,
                          const std::string& reason) {
   parts_.counters.names_refused.Add();
-  LogWarning("session refused", "name={} reason=\"{}\"", name, reason);
+  LogWarning("session refused", {{"name", name}, {"reason", reason}});
   RemovePair(id);
 }
 
@@ -140,10 +139,10 @@ void SessionDoor::TurnAway(const std::string& id) {
   parts_.counters.sessions_refused.Add();
   if (absl::Now() - last_turned_away_log_ >= kTurnedAwayLogInterval) {
     last_turned_away_log_ = absl::Now();
-    LogWarning("session refused: no descriptors left; raise ulimit -n",
-               "sessions_opened={} sessions_refused={}",
-               parts_.counters.sessions_opened.value(),
-               parts_.counters.sessions_refused.value());
+    LogWarning(
+        "session refused: no descriptors left; raise ulimit -n",
+        {{"sessions_opened", parts_.counters.sessions_opened.value()},
+         {"sessions_refused", parts_.counters.sessions_refused.value()}});
   }
   const DescriptorReserve::Loan loan(reserve_);
   const FifoOpening down =

@@ -89,12 +89,13 @@ void SessionLink::End() {
                 : session_.end_reason();
   if (!stopping_) session_.PublishEnd(reason);
   if (reason.empty()) {
-    LogDebug("session closed", "number={} client={}", number_,
-             session_.ClientText());
+    LogDebug("session closed",
+             {{"number", number_}, {"client", session_.ClientText()}});
   } else {
     LogWarning("session closed by the broker",
-               "number={} client={} reason=\"{}\"", number_,
-               session_.ClientText(), reason);
+               {{"number", number_},
+                {"client", session_.ClientText()},
+                {"reason", reason}});
   }
   worker_.loop().Post([self, on_end] { on_end(self->number_); });
 }

@@ -202,8 +202,8 @@ void TapTree::OnVanished(const Folder& folder, const std::string& name) {
 // After an overflow: what is gone is retired, what is there is added as if it
 // had just appeared; adding what is known does nothing.
 void TapTree::Rescan() {
-  LogWarning("events were lost, looking at all taps anew", "bus={}",
-             parts_.bus->path());
+  LogWarning("events were lost, looking at all taps anew",
+             {{"bus", parts_.bus->path()}});
   const auto gone = [this](const std::string& path) {
     return KindOf(parts_.bus->fd(), BelowTopics(path)) != FileKind::kFifo;
   };
@@ -322,8 +322,8 @@ void TapTree::SetMode(const std::string& path, const std::string& topic) {
   const absl::Status status =
       SetFifoMode(parts_.bus->fd(), BelowTopics(path), *mode);
   if (!status.ok()) {
-    LogWarning("the mode of a tap was not set", "path=topics/{} error=\"{}\"",
-               path, std::string(status.message()));
+    LogWarning("the mode of a tap was not set",
+               {{"path", BelowTopics(path)}, {"error", status.message()}});
   }
 }
 
@@ -346,13 +346,13 @@ void TapTree::MoveAside(const std::string& path) {
   if (renameat(parts_.bus->fd(), BelowTopics(path).c_str(), parts_.bus->fd(),
                BelowTopics(aside).c_str()) == 0) {
     LogWarning("a regular file stood in place of a tap and was moved aside",
-               "path=topics/{} aside=topics/{}", path, aside);
+               {{"path", BelowTopics(path)}, {"aside", BelowTopics(aside)}});
   }
 }
 
 void TapTree::Refuse(const std::string& path, std::string_view reason) {
   parts_.counters.names_refused.Add();
-  LogWarning("tap refused", "path=topics/{} reason=\"{}\"", path, reason);
+  LogWarning("tap refused", {{"path", BelowTopics(path)}, {"reason", reason}});
 }
 
 void TapTree::RetireIn(const std::string& path) {

@@ -1,10 +1,9 @@
 #include "broker/bus/worker_group_host.h"
 
-#include <time.h>
-
 #include <memory>
 #include <utility>
 
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 
 namespace fifobus {
@@ -16,11 +15,7 @@ WorkerGroupHost::WorkerGroupHost(const BrokerOptions& options, Worker& worker,
       router_(router),
       counters_(counters) {}
 
-absl::Duration WorkerGroupHost::Now() const {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return absl::DurationFromTimespec(now);
-}
+absl::Duration WorkerGroupHost::Now() const { return MonotonicNow(); }
 
 void WorkerGroupHost::RunAfter(absl::Duration delay,
                                std::function<void()> task) {
@@ -36,8 +31,8 @@ void WorkerGroupHost::Publish(DeadLetter letter) {
         return;
       case DeadLetterOutcome::kTooLarge:
         counters_.messages_abandoned.Add();
-        LogWarning("dead letter too large for a frame", "group={}",
-                   letter.group);
+        LogWarning("dead letter too large for a frame",
+                   {{"group", letter.group}});
         return;
     }
   });

@@ -3,7 +3,6 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "broker/base/check.h"
+#include "broker/base/clock.h"
 
 namespace fifobus {
 namespace {
@@ -22,13 +22,6 @@ constexpr absl::Duration kOwnRoundMax = absl::Microseconds(10);
 
 // The wake-up descriptor's place in epoll; no slot has generation 0.
 constexpr uint64_t kWakeKey = 0;
-
-// Since some moment in the past; never set back, unlike the wall clock.
-absl::Duration MonotonicTime() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return absl::DurationFromTimespec(now);
-}
 
 uint64_t KeyOf(const EventLoop::Registration& registration) {
   return uint64_t{registration.generation} << 32 | registration.slot;
@@ -149,7 +142,7 @@ void EventLoop::Ready(const Registration& registration) {
 
 EventLoop::TimerId EventLoop::RunAfter(absl::Duration delay,
                                        std::function<void()> task) {
-  const TimerId id = {MonotonicTime() + delay, next_timer_++};
+  const TimerId id = {MonotonicNow() + delay, next_timer_++};
   timers_.emplace(id, std::move(task));
   return id;
 }
@@ -168,7 +161,7 @@ void EventLoop::RunPosted() {
 
 void EventLoop::RunTimers() {
   if (timers_.empty()) return;
-  const absl::Duration now = MonotonicTime();
+  const absl::Duration now = MonotonicNow();
   while (!timers_.empty() && timers_.begin()->first.first <= now) {
     const auto timer = timers_.extract(timers_.begin());
     timer.mapped()();
@@ -196,7 +189,7 @@ int EventLoop::SleepMillis() {
   }
   if (timers_.empty()) return -1;
   const absl::Duration delay = std::max(
-      timers_.begin()->first.first - MonotonicTime(), absl::ZeroDuration());
+      timers_.begin()->first.first - MonotonicNow(), absl::ZeroDuration());
   return static_cast<int>(
       absl::ToInt64Milliseconds(absl::Ceil(delay, absl::Milliseconds(1))));
 }
@@ -206,16 +199,16 @@ void EventLoop::Wait() {
     DeliverEvents(FetchEvents(0));
     return;
   }
-  const absl::Duration begin = MonotonicTime();
+  const absl::Duration begin = MonotonicNow();
   const bool spins = spin_.Pays();
   int count = spins ? Spin() : 0;
   if (count == 0) count = FetchEvents(SleepMillis());
-  spin_.Came(MonotonicTime() - begin, spins);
+  spin_.Came(MonotonicNow() - begin, spins);
   DeliverEvents(count);
 }
 
 int EventLoop::Spin() {
-  absl::Duration now = MonotonicTime();
+  absl::Duration now = MonotonicNow();
   const absl::Duration end = now + spin_.limit();
   while (now < end) {
     const int count = FetchEvents(0);
@@ -225,7 +218,7 @@ int EventLoop::Spin() {
       if (!posted_.empty()) return 0;
     }
     sched_yield();
-    const absl::Duration before = std::exchange(now, MonotonicTime());
+    const absl::Duration before = std::exchange(now, MonotonicNow());
     const bool wanted = now - before > kOwnRoundMax;
     if (wanted && !spin_.GoesOnThoughCoreIsWanted()) break;
   }

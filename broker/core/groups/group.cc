@@ -330,8 +330,9 @@ void Group::BuryDead() {
   for (KeptMessage& message : ledger_->TakeDead()) {
     if (dead_lettered_++ == 0) {
       LogWarning("group gave up a message, the first of perhaps many",
-                 "group={} pattern={} deliveries={}", key_.name, key_.pattern,
-                 message.deliveries());
+                 {{"group", key_.name},
+                  {"pattern", key_.pattern},
+                  {"deliveries", message.deliveries()}});
     }
     context_.counters.messages_dead_lettered.Add();
     context_.host.Publish({key_.name, std::move(message)});

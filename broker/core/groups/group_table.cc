@@ -101,9 +101,10 @@ void GroupTable::Erase(Entries::iterator at) {
 
 void GroupTable::Linger(const std::shared_ptr<Group>& group, uint64_t joins) {
   group->OnDeserted();
-  LogInfo("group without members", "group={} pattern={} linger={}",
-          group->key().name, group->key().pattern,
-          absl::FormatDuration(options_.group_linger));
+  LogInfo("group without members",
+          {{"group", group->key().name},
+           {"pattern", group->key().pattern},
+           {"linger", absl::FormatDuration(options_.group_linger)}});
   host_.RunAfter(options_.group_linger,
                  [this, joins, weak = std::weak_ptr(group)] {
                    const std::shared_ptr<Group> lingering = weak.lock();
@@ -130,8 +131,9 @@ void GroupTable::End(Group& group) {
   egress_ids_.GiveBack(group.egress()->id());
   counters_.messages_abandoned.Add(abandoned);
   if (abandoned > 0) {
-    LogWarning("group ended with messages", "group={} pattern={} abandoned={}",
-               group.key().name, group.key().pattern, abandoned);
+    LogWarning("group ended with messages", {{"group", group.key().name},
+                                             {"pattern", group.key().pattern},
+                                             {"abandoned", abandoned}});
   }
 }
 

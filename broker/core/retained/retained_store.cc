@@ -144,14 +144,15 @@ void RetainedStore::DropOldest(Values& values) {
 
 void RetainedStore::CountRefusal(std::string_view topic) {
   counters_.messages_not_retained.Add();
-  // At powers of two: a stream of messages must not become a stream of lines.
-  ++refused_;
-  if ((refused_ & (refused_ - 1)) != 0) return;
-  LogWarning(
-      "message not retained: the broker keeps no more",
-      "topic={} topics={} bytes={} topics_max={} bytes_max={} refused={}",
-      topic, topics_.size(), bytes_, options_.retained_topics_max,
-      options_.retained_bytes_max, refused_);
+  if (const auto refused = refused_.Count()) {
+    LogWarning("message not retained: the broker keeps no more",
+               {{"topic", topic},
+                {"topics", topics_.size()},
+                {"bytes", bytes_},
+                {"topics_max", options_.retained_topics_max},
+                {"bytes_max", options_.retained_bytes_max},
+                {"refused", *refused}});
+  }
 }
 
 }  // namespace fifobus

@@ -12,6 +12,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "broker/base/mutex.h"
+#include "broker/base/sparse_log.h"
 #include "broker/core/retained/retained_value.h"
 #include "broker/counters.h"
 #include "broker/options.h"
@@ -113,7 +114,7 @@ class RetainedStore {
   Mutex mutex_;
   Topics topics_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  SparseLog refused_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fifobus

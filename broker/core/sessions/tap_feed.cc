@@ -116,13 +116,12 @@ void TapFeed::Route() {
 }
 
 void TapFeed::RefuseLine(std::string_view reason) {
-  // Once at the first, then at every power of two: a stream of garbage must not
-  // become a stream of log lines.
   counters_.lines_refused.Add();
-  if (++refused_lines_ == 1 || (refused_lines_ & (refused_lines_ - 1)) == 0) {
-    LogWarning("line refused",
-               "topic={} reason=\"{}\" line_bytes_max={} refused={}", topic_,
-               reason, line_bytes_max_, refused_lines_);
+  if (const auto refused = refused_lines_.Count()) {
+    LogWarning("line refused", {{"topic", topic_},
+                                {"reason", reason},
+                                {"line_bytes_max", line_bytes_max_},
+                                {"refused", *refused}});
   }
 }
 

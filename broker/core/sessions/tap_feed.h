@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
+#include "broker/base/sparse_log.h"
 #include "broker/core/routing/router.h"
 #include "broker/counters.h"
 #include "broker/options.h"
@@ -61,7 +62,7 @@ class TapFeed : public Feed {
   uint64_t sequence_ = 0;
   // A line was refused and its end has not come yet.
   bool skipping_ = false;
-  uint64_t refused_lines_ = 0;
+  SparseLog refused_lines_;
   std::string frames_;
 };
 

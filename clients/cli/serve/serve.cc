@@ -83,15 +83,15 @@ void Reload(Broker& broker, ConfigFile& in_force) {
       file.ok() ? broker.SetTopicRules(file->topics) : file.status();
   if (!status.ok()) {
     LogError("the configuration is bad, the old one stays in force",
-             "error=\"{}\"", std::string(status.message()));
+             {{"error", status.message()}});
     return;
   }
   if (file->settings != in_force.settings) {
     LogWarning("only topics are taken anew; other settings take a restart",
-               "file={}", in_force.path);
+               {{"file", in_force.path}});
   }
-  LogInfo("configuration reloaded", "file={} topics={}", in_force.path,
-          file->topics.size());
+  LogInfo("configuration reloaded",
+          {{"file", in_force.path}, {"topics", file->topics.size()}});
   in_force.topics = std::move(file->topics);
 }
 
@@ -112,12 +112,13 @@ Exit Serve(const ServeOptions& options, ConfigFile file) {
   KeepFreedMemory();
   auto broker = Broker::Start(options.broker);
   if (!broker.ok()) return Fail(broker.status());
-  LogInfo("ready", "dir={} pid={} descriptors={}", options.broker.dir, getpid(),
-          descriptors);
+  LogInfo("ready", {{"dir", options.broker.dir},
+                    {"pid", getpid()},
+                    {"descriptors", descriptors}});
   const int received = AwaitStop(signals, **broker, file);
   // A second signal ends it at once.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  LogInfo("stopping", "signal={}", received);
+  LogInfo("stopping", {{"signal", received}});
   const Broker::Leftover leftover = (*broker)->Stop();
   return leftover.bytes == 0 ? kDone : kFailed;
 }
