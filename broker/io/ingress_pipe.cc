@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <cstring>
 #include <utility>
 
 #include "broker/base/check.h"
@@ -13,17 +12,6 @@
 
 namespace fifobus {
 namespace {
-
-// From this much on, something larger than a chunk is read into a buffer of its
-// own; below, its rest is carried. Keeps many begun frames cheap. Not tuned.
-constexpr size_t kAssemblyBytesMin = size_t{16} << 10;
-
-// An assembly begins with room for this many times what has arrived, and
-// doubles.
-constexpr size_t kAssemblyHeadroom = 4;
-
-// A carry that grew larger than this gives its memory back when it is empty.
-constexpr size_t kCarryBytesKept = size_t{4} << 10;
 
 // What a pipe holds that nobody has resized: pipe(7). A read of so much found
 // it full.
@@ -69,12 +57,12 @@ IngressPipe::IngressPipe(Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
       half_received_(half_received),
       round_bytes_max_(options.round_bytes_max),
       growing_(growth, PipeUse::kIngress),
-      chunk_bytes_(options.chunk_bytes),
       crowded_chunk_bytes_(options.crowded_chunk_bytes),
       on_closed_(std::move(on_closed)),
       by_level_(gate == Gate::kOpen),
       trigger_(by_level_ ? EventLoop::Trigger::kLevel
-                         : EventLoop::Trigger::kEdge) {}
+                         : EventLoop::Trigger::kEdge),
+      rest_(options.chunk_bytes) {}
 
 IngressPipe::~IngressPipe() { FIFOBUS_CHECK(registration_.generation == 0); }
 
@@ -106,10 +94,7 @@ void IngressPipe::Close() {
   worker_.loop().Remove(fd_.get(), registration_);
   fd_.Reset();
   growing_.GiveBack();
-  (void)half_received_.Change(rest_bytes(), 0);
-  carry_ = std::string();
-  assembly_ = ChunkRef();
-  assembled_bytes_ = 0;
+  ForgetRest();
   std::exchange(on_closed_, nullptr)();
 }
 
@@ -150,12 +135,13 @@ void IngressPipe::Watch(EventLoop::Trigger trigger) {
 }
 
 IngressPipe::Step IngressPipe::ReadOnce(size_t& budget) {
-  const size_t before = rest_bytes();
+  const size_t before = rest_.bytes();
   const ChunkRef chunk = ChunkForReading();
   const ReadResult read = ReadFifo(fd_.get(), chunk->bytes() + before,
                                    RoomForReading(*chunk.get()));
   if (read.outcome != ReadOutcome::kBytes) return OnNothingRead(read.outcome);
-  if (read.bytes >= kFullPipeBytes) growing_.OnFull(fd_.get(), wanted_bytes_);
+  if (read.bytes >= kFullPipeBytes)
+    growing_.OnFull(fd_.get(), rest_.wanted_bytes());
   size_t bytes = before + read.bytes;
   const ReadOutcome last =
       gathering_ > 0 ? Gather(chunk, bytes) : ReadOutcome::kBytes;
@@ -194,11 +180,8 @@ IngressPipe::Step IngressPipe::OnNothingRead(ReadOutcome outcome) {
 }
 
 IngressPipe::Step IngressPipe::HangUp() {
-  const FeedOutcome outcome = feed_.OnHangUp(rest());
-  (void)half_received_.Change(rest_bytes(), 0);
-  carry_.clear();
-  assembly_ = ChunkRef();
-  assembled_bytes_ = 0;
+  const FeedOutcome outcome = feed_.OnHangUp(rest_.rest());
+  ForgetRest();
   if (outcome == FeedOutcome::kContinue && !finishing_) {
     by_level_ = false;  // the hang-up's level would last
     Watch(EventLoop::Trigger::kEdge);
@@ -209,12 +192,12 @@ IngressPipe::Step IngressPipe::HangUp() {
 }
 
 IngressPipe::Step IngressPipe::Pass(const ChunkRef& chunk, size_t bytes) {
-  const size_t charged = rest_bytes();
+  const size_t charged = rest_.bytes();
   const std::string_view all(chunk->bytes(), bytes);
   const FeedResult result = feed_.Take(chunk, all);
-  KeepRest(all.substr(result.bytes_taken), result.bytes_wanted);
+  rest_.Keep(all.substr(result.bytes_taken), result.bytes_wanted);
   const HalfReceived::Verdict verdict =
-      half_received_.Change(charged, rest_bytes());
+      half_received_.Change(charged, rest_.bytes());
   if (result.outcome == FeedOutcome::kClose) {
     Close();
     return Step::kClosed;
@@ -228,55 +211,23 @@ IngressPipe::Step IngressPipe::Pass(const ChunkRef& chunk, size_t bytes) {
 }
 
 ChunkRef IngressPipe::ChunkForReading() {
-  if (assembly_) {
-    if (assembled_bytes_ == assembly_->capacity()) {
-      const size_t capacity =
-          std::min(wanted_bytes_, 2 * assembly_->capacity());
-      assembly_ =
-          Chunk::Resize(std::move(assembly_), capacity, assembled_bytes_);
-    }
-    return assembly_;
-  }
+  if (rest_.is_assembling()) return rest_.Assembly();
   const ChunkRef& scratch = worker_.ScratchChunk();
-  if (!carry_.empty()) {
-    std::memcpy(scratch->bytes(), carry_.data(), carry_.size());
-  }
+  rest_.CopyTo(*scratch.get());
   return scratch;
 }
 
 size_t IngressPipe::RoomForReading(const Chunk& chunk) const {
-  const size_t room = chunk.capacity() - rest_bytes();
-  if (assembly_ || growing_.IsRoomy()) return room;
+  const size_t room = chunk.capacity() - rest_.bytes();
+  if (rest_.is_assembling() || growing_.IsRoomy()) return room;
   const size_t usual =
-      crowded_chunk_bytes_ - std::min(crowded_chunk_bytes_, rest_bytes());
+      crowded_chunk_bytes_ - std::min(crowded_chunk_bytes_, rest_.bytes());
   return std::min(room, std::max(usual, kFullPipeBytes));
 }
 
-void IngressPipe::KeepRest(std::string_view rest, size_t wanted) {
-  const bool assemble =
-      wanted > chunk_bytes_ && rest.size() >= kAssemblyBytesMin;
-  if (!assemble) {
-    assembly_ = ChunkRef();
-    assembled_bytes_ = 0;
-    wanted_bytes_ = 0;
-    if (rest.empty() && carry_.capacity() > kCarryBytesKept) {
-      carry_ = std::string();
-    }
-    carry_.assign(rest);
-    FIFOBUS_CHECK(carry_.size() < chunk_bytes_);
-    return;
-  }
-  wanted_bytes_ = wanted;
-  assembled_bytes_ = rest.size();
-  carry_ = std::string();
-  if (assembly_ && rest.data() == assembly_->bytes()) return;  // grew in place
-  assembly_ = Chunk::Make(std::min(wanted, kAssemblyHeadroom * rest.size()));
-  std::memcpy(assembly_->bytes(), rest.data(), rest.size());
-}
-
-std::string_view IngressPipe::rest() const {
-  return assembly_ ? std::string_view(assembly_->bytes(), assembled_bytes_)
-                   : std::string_view(carry_);
+void IngressPipe::ForgetRest() {
+  (void)half_received_.Change(rest_.bytes(), 0);
+  rest_.Clear();
 }
 
 }  // namespace fifobus

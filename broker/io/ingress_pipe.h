@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -14,6 +13,7 @@
 #include "broker/io/fifo.h"
 #include "broker/io/half_received.h"
 #include "broker/io/pipe_growth.h"
+#include "broker/io/rest_buffer.h"
 #include "broker/io/worker.h"
 #include "broker/options.h"
 #include "broker/seam/chunk.h"
@@ -22,26 +22,23 @@
 namespace fifobus {
 
 // The reading end of a FIFO: reads chunks and passes them to a feed, as long as
-// the valve is open and its round's budget lasts.
+// the valve is open and the round's budget lasts. What the feed leaves goes to
+// the front of the next read (RestBuffer).
 //
-// What a feed leaves (the beginning of a frame) is carried to the front of the
-// next read. A small rest is kept in a string of its own, so that an idle pipe
-// holds no chunk; once the feed wants more than a chunk, the bytes are read
-// straight into a buffer that grows with what has arrived.
+// A pipe with an open gate is watched level-triggered. Then a read that would
+// only find the pipe empty can be left out: a quarter of the system calls that
+// a lone message costs. A paused pipe is watched for edges, as a gated pipe
+// always is: neither what waits in it nor a hang-up wakes the worker for ever.
 //
-// An open gate is watched level-triggered: then the read that would only find
-// the pipe empty can be left out, which is a quarter of the system calls that a
-// lone message costs. While paused it is watched for edges, as a gated pipe
-// always is, so that what waits, or a hang-up, does not wake the worker for
-// ever.
+// Invariants:
+// 1. A read follows only when no pause is owed.
+// 2. A pipe whose reading stops before it was seen empty is reported by its
+//    level, or has asked for another turn, or is paused, or rests at its gate.
+// 3. The bytes of its RestBuffer are charged to HalfReceived.
 //
-// Invariants: (1) a read follows only when no pause is owed; (2) whoever stops
-// reading before the pipe was seen empty is told by its level, or has asked for
-// another turn, or is paused, or rests at its gate; (3) rest_bytes() is charged
-// to HalfReceived.
-//
-// Worker-affine, but for Pause, Resume and Nudge. Always held by shared_ptr: a
-// queue may still hold the valve when the pipe is closed.
+// Worker-affine, but for Pause, Resume and Nudge, which any thread may call.
+// Always held by shared_ptr: a queue may still hold the valve when the pipe is
+// closed.
 class IngressPipe : public Valve,
                     public Pollable,
                     public std::enable_shared_from_this<IngressPipe> {
@@ -51,10 +48,10 @@ class IngressPipe : public Valve,
     kAsksFeed,  // Feed::Admit is asked before each read
   };
 
-  // `feed`, `half_received` and `growth` must live until the pipe is closed;
-  // `growth` may be null: the pipe keeps its size. `on_closed`
-  // runs once, on the worker's thread, when the pipe has closed itself or was
-  // closed. The first turn is asked for at once.
+  // `feed`, `half_received` and `growth` must live until the pipe is closed.
+  // Without `growth` (null) the pipe keeps its size. `on_closed` runs once, on
+  // the worker's thread, when the pipe has closed itself or was closed. The
+  // first turn is asked for at once.
   static absl::StatusOr<std::shared_ptr<IngressPipe>> Open(
       Worker& worker, UniqueFd fd, Gate gate, Feed& feed,
       HalfReceived& half_received, PipeGrowth* growth,
@@ -105,9 +102,7 @@ class IngressPipe : public Valve,
   ChunkRef ChunkForReading();
   // How much of it may be read into.
   size_t RoomForReading(const Chunk& chunk) const;
-  void KeepRest(std::string_view rest, size_t wanted);
-  size_t rest_bytes() const { return carry_.size() + assembled_bytes_; }
-  std::string_view rest() const;
+  void ForgetRest();
 
   Worker& worker_;
   UniqueFd fd_;
@@ -116,11 +111,10 @@ class IngressPipe : public Valve,
   HalfReceived& half_received_;
   const size_t round_bytes_max_;
   GrowingPipe growing_;
-  const size_t chunk_bytes_;
   const size_t crowded_chunk_bytes_;
   std::function<void()> on_closed_;
   EventLoop::Registration registration_;
-  // False: gated, or was left by its writers once and stays.
+  // Not if the gate asks the feed, nor once all writers have left.
   bool by_level_;
   EventLoop::Trigger trigger_;
   bool finishing_ = false;
@@ -128,12 +122,7 @@ class IngressPipe : public Valve,
   int gathering_ = 0;
   unsigned lone_reads_ = 0;
 
-  // At most one of the two is used.
-  std::string carry_;
-  ChunkRef assembly_;
-  size_t assembled_bytes_ = 0;
-  size_t wanted_bytes_ = 0;  // of the assembly; 0: there is none
-
+  RestBuffer rest_;
   std::atomic<int> pauses_{0};
 };
 
