@@ -13,10 +13,8 @@ that shall not know more than a file. All need nothing but Python's standard lib
 
 from typing import TYPE_CHECKING, Any
 
-from fifobus.client_session import Mode
 from fifobus.client import Client
-from fifobus.protocol.control import GapReason, Level, Overflow, Verdict
-from fifobus.protocol.dialogue import Event
+from fifobus.client_session import Mode
 from fifobus.errors import (
     Closed,
     Disconnected,
@@ -31,6 +29,8 @@ from fifobus.errors import (
     TimedOut,
     WouldBlock,
 )
+from fifobus.protocol.control import GapReason, Level, Overflow, Verdict
+from fifobus.protocol.dialogue import Event
 from fifobus.protocol.message import AckOptions, Confirmation, Gap, Message, Will
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import time
 from typing import BinaryIO, Callable, List, Optional, Tuple
 
 from fifobus import errors
-from fifobus.client_session import Mode
 from fifobus.client import Client
+from fifobus.client_session import Mode
 from fifobus.protocol.message import Gap, Message, json_line
 
 DONE, FAILED, USAGE, TIMED_OUT = 0, 1, 2, 3

@@ -7,7 +7,6 @@ import time
 from typing import AsyncIterator, Callable, Optional, Union
 
 from fifobus import errors
-from fifobus.protocol import control
 from fifobus.async_session import AsyncSession
 from fifobus.call_options import (
     LAST_FLUSH,
@@ -20,10 +19,10 @@ from fifobus.call_options import (
     subscribe_options,
     subscribers_of,
 )
+from fifobus.protocol import control
 from fifobus.protocol.control import Overflow
 from fifobus.protocol.dialogue import Dialogue, Event, State
 from fifobus.protocol.frames import payload_bytes
-from fifobus.transport.connection import Connection
 from fifobus.protocol.message import (
     AckOptions,
     Confirmation,
@@ -34,6 +33,7 @@ from fifobus.protocol.message import (
     Payload,
     Will,
 )
+from fifobus.transport.connection import Connection
 from fifobus.transport.session_pipes import Buffer
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
@@ -53,7 +53,8 @@ class AsyncClient(AsyncSession):
     called. A call that is cancelled has either taken its message or not: never a part
     of it, and no received message is ever lost by a cancelled receive().
 
-    What is told about Client holds here; what differs is said below. Not thread-safe.
+    The documentation of Client holds here, but for what is said below. Loop-affine: to
+    be used by the tasks of one event loop.
     """
 
     def __init__(
@@ -324,8 +325,7 @@ class AsyncClient(AsyncSession):
             self._on_gap(event)  # type: ignore[arg-type]
 
     def receive_nowait(self) -> Message:
-        """The next message, if it was read already. Raises asyncio.QueueEmpty's like:
-        WouldBlock."""
+        """The next message, if it was read already. Raises WouldBlock."""
         while self._events:
             event = self._take()
             if type(event) is Message:

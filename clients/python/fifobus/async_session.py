@@ -9,9 +9,9 @@ from typing import Callable, List, Optional, Sequence, TypeVar
 from fifobus import errors
 from fifobus.call_options import BATCH_BYTES, UNCOPIED_BYTES, has_passed
 from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.protocol.request import Request
 from fifobus.transport.connection import Connection, without_front
 from fifobus.transport.session_pipes import Buffer
-from fifobus.protocol.request import Request
 
 Answer = TypeVar("Answer")
 
@@ -25,10 +25,10 @@ _TURN_BYTES = 64 << 10
 
 
 class AsyncSession:
-    """The session behind an AsyncClient: its Dialogue and Connection, and the tasks that wait.
+    """The session behind an AsyncClient: Dialogue, Connection, and the waiting tasks.
 
-    The loop calls _on_ready when there is something to do; whoever waits looks anew
-    whenever it has run. Not thread-safe.
+    The loop calls _on_ready when there is something to do, and each waiting task looks
+    anew after it has run. Loop-affine.
     """
 
     def __init__(

@@ -6,8 +6,6 @@ import time
 from typing import Callable, Iterator, Optional, Union
 
 from fifobus import errors
-from fifobus.protocol import control
-from fifobus.client_session import ClientSession, Mode
 from fifobus.call_options import (
     BATCH_BYTES,
     LAST_FLUSH,
@@ -21,10 +19,11 @@ from fifobus.call_options import (
     subscribe_options,
     subscribers_of,
 )
+from fifobus.client_session import ClientSession, Mode
+from fifobus.protocol import control
 from fifobus.protocol.control import Overflow
 from fifobus.protocol.dialogue import Dialogue, Event, State
 from fifobus.protocol.frames import payload_bytes
-from fifobus.transport.connection import Connection
 from fifobus.protocol.message import (
     AckOptions,
     Confirmation,
@@ -35,6 +34,7 @@ from fifobus.protocol.message import (
     Payload,
     Will,
 )
+from fifobus.transport.connection import Connection
 from fifobus.transport.session_pipes import Buffer
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
@@ -84,10 +84,10 @@ class Client(ClientSession):
         does not wait, and the client connects when it is used.
 
         `directory` is the bus directory; without it $FIFOBUS_DIR, or where a broker
-        runs. `name` is shown by `fifobus ls`. `overflow` and the bounds say what
-        becomes of messages when this client is too slow (0: the broker's own). `will`
-        is published by the broker when this process dies. `receive_bytes_max` bounds
-        what is read ahead while a call waits that is not receive.
+        runs. `fifobus ls` shows `name`. `overflow` and the bounds say what becomes of
+        messages when this client is too slow (0: the broker's own). The broker
+        publishes `will` when this process dies. `receive_bytes_max` bounds what is read
+        ahead by calls that wait for something else than a message.
 
         Raises NoBroker, SessionRefused, InvalidName (of the will).
         """
@@ -110,8 +110,8 @@ class Client(ClientSession):
         self.close()
 
     def close(self) -> None:
-        """Waits up to a second for what is not in the pipe yet, and says goodbye, so
-        that no will is published. Closing twice does nothing."""
+        """Writes the rest, for up to a second, and says goodbye, so that no will is
+        published. Closing twice does nothing."""
         if self._dialogue.state == State.CLOSED:
             return
         try:
@@ -128,10 +128,11 @@ class Client(ClientSession):
         return self._dialogue.state == State.CLOSED
 
     def fileno(self) -> int:
-        """A descriptor that is readable when receive_nowait() or flush() has something
-        to do: bytes, room for a rest, time to reconnect. For select, selectors, and any
-        event loop; valid until close(). When it is readable, call receive_nowait()
-        until it raises BlockingIOError."""
+        """A descriptor for select, selectors and any event loop, valid until close().
+
+        It is readable when bytes have come, when there is room for a rest, and when it
+        is time to reconnect. Call receive_nowait() then until it raises
+        BlockingIOError."""
         self._check_open()
         return self._connection.fileno()
 
@@ -160,11 +161,11 @@ class Client(ClientSession):
         """Publishes one message; when it returns, its bytes are in the pipe, or in the
         open batch.
 
-        Text is sent as UTF-8. After `expiry` seconds nobody wants the message any more.
-        `retain` also makes it its topic's retained value (with an empty payload:
+        Text is sent as UTF-8. After `expiry` seconds the message is not delivered any
+        more. `retain` also makes it its topic's retained value (with an empty payload:
         clears that). With `confirm` it waits, whatever the mode, for up to `timeout`
-        (5) seconds until the broker says who takes the message. Otherwise `timeout`
-        counts in mode BLOCKING only.
+        (5) seconds until the broker says how many subscribers take the message.
+        Otherwise `timeout` counts in mode BLOCKING only.
 
         Raises InvalidName, MessageTooLarge, WouldBlock (not blocking: the pipe is full
         or there is no broker now) and TimedOut, all without having taken anything;
@@ -223,8 +224,6 @@ class Client(ClientSession):
         finally:
             self._dialogue.forget(metadata.confirm_id)
 
-            # The session was lost before any of it was taken: the next one gets it.
-
     def flush(self, timeout: Optional[float] = None) -> None:
         """Writes what a batch or a partial write has left.
 
@@ -260,8 +259,8 @@ class Client(ClientSession):
         "**". When it returns, all that is published afterwards arrives.
 
         It begins with the retained values of matching topics, unless `skip_retained`.
-        All who name the same `group` share the messages, each of which goes to one of
-        them; with `acks` each is to be answered by its ack() or retry().
+        Subscribers that name the same `group` share the messages: each goes to one of
+        them. With `acks` each message is to be answered by its ack() or retry().
 
         Raises InvalidName, Refused (the broker's answer), Disconnected, and TimedOut:
         no answer yet, but the subscription stands and is made as soon as there is a
@@ -326,7 +325,7 @@ class Client(ClientSession):
         timeout: float = REQUEST_TIMEOUT,
     ) -> Message:
         """Publishes a question and returns the first reply to it, in up to `timeout`
-        seconds; whoever gets it answers with reply().
+        seconds. A subscriber answers with reply().
 
         Raises NoResponders at once if nobody is subscribed to `topic`, TimedOut,
         Disconnected, and what publish raises.

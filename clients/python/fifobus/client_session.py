@@ -1,4 +1,4 @@
-"""How the calls of a blocking client wait, for whatever they wait for."""
+"""How the calls of a blocking client wait."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Callable, Optional, Sequence, TypeVar
 from fifobus import errors
 from fifobus.call_options import BATCH_BYTES, UNCOPIED_BYTES, deadline_of, has_passed
 from fifobus.protocol.dialogue import Dialogue, State
+from fifobus.protocol.request import Request
 from fifobus.transport.connection import Connection, without_front
 from fifobus.transport.session_pipes import Buffer
-from fifobus.protocol.request import Request
 
 Answer = TypeVar("Answer")
 
@@ -29,7 +29,7 @@ class Mode(enum.Enum):
 
 
 class ClientSession:
-    """The session behind a Client: its Dialogue and Connection, driven by the calls' own waiting.
+    """The session behind a Client: Dialogue and Connection, driven by waiting calls.
 
     Knows frames and deadlines, not what the calls mean. Thread-compatible.
     """

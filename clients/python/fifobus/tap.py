@@ -9,8 +9,8 @@
         for message in subscriber:
             print(message["topic"], message["payload"])
 
-For scripts that need no more: a line is one message of at most 4,096 bytes with its
-newline; who reads too slowly loses the oldest without being told. `fifobus.Client` has
+For scripts that need no more. A line is one message of at most 4,096 bytes with its
+newline, and a reader that is too slow loses the oldest messages. `fifobus.Client` has
 none of these limits. Times are seconds.
 """
 
@@ -24,11 +24,11 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, Optional, Union
 
-from fifobus.transport.bus_locator import bus_candidates, find_bus
 from fifobus.errors import InvalidName, MessageTooLarge, NoBroker, TimedOut, WouldBlock
+from fifobus.protocol.topics import check_publishable
+from fifobus.transport.bus_locator import bus_candidates, find_bus
 from fifobus.transport.connection import milliseconds_to
 from fifobus.transport.session_pipes import write_without_signal
-from fifobus.protocol.topics import check_publishable
 
 # PIPE_BUF: longer writes of several writers mix.
 LINE_BYTES_MAX = 4096

@@ -1,6 +1,6 @@
 """The control frames, field by field as in proto/frame.proto.
 
-What each means, and who sends it when, is in proto/FRAMING.md and proto/PROTOCOL.md.
+Their meaning, and when each is sent, is in proto/FRAMING.md and proto/PROTOCOL.md.
 """
 
 from __future__ import annotations

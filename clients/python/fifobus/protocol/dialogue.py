@@ -1,8 +1,8 @@
-"""What a client says and what it makes of the answers, without any I/O.
+"""A client's side of the protocol: its questions, and what follows from the answers.
 
-Client and AsyncClient share it: bytes go in at `filled`, bytes to be written gather in
-`out`, and what was received waits in `events`. It outlives sessions: subscriptions are
-made anew, requests that were not answered fail, and losses become gaps.
+Client and AsyncClient share it. Bytes go in at `filled`, bytes to be written gather in
+`out`, and received messages and gaps wait in `events`. It outlives sessions:
+subscriptions are made anew, unanswered requests fail, and losses become gaps.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SubscriptionKey = Tuple[str, str]  # pattern, group
 
 
 class Dialogue:
-    """The protocol's state of one client. Does no I/O; not thread-safe.
+    """The protocol's state of one client. Does no I/O. Thread-compatible.
 
     Invariant: `out` holds whole frames behind what is left of one that was begun.
     """
@@ -75,8 +75,8 @@ class Dialogue:
         self.events: Deque[Event] = deque()
         self.out = bytearray()
         self.welcome = control.Welcome(frame_bytes_max=control.FRAME_BYTES_MAX_DEFAULT)
-        # The Connection's: writes of `out` what the pipe takes. An answer to a group does not
-        # wait for the next call.
+        # The Connection's: writes of `out` what the pipe takes. An answer to a group
+        # does not wait for the next call.
         self.flush: Callable[[], object] = lambda: None
         # Sessions that were opened; those that ended with bytes written, or batched,
         # that no broker has read; those in which messages may have been missed.

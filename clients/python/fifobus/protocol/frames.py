@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Set, Tuple, Union
 
+from fifobus.errors import InvalidName
 from fifobus.protocol import control, wire
 from fifobus.protocol.control import FRAME_PREFIX_BYTES, MESSAGE
-from fifobus.errors import InvalidName
 from fifobus.protocol.message import Message, Metadata, Payload
 from fifobus.protocol.topics import topic_fault
 

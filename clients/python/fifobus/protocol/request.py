@@ -1,4 +1,4 @@
-"""What a client asks for: answers that are to come, and subscriptions."""
+"""A client's requests, whose answers are to come, and its subscriptions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SubscribeOptions:
 
     # Do not begin with the retained values of matching topics.
     skip_retained: bool = False
-    # Share the pattern's messages with all who name the same group: one gets each.
+    # Share the pattern's messages with the others of this group: each goes to one.
     group: str = ""
     # Of a group only: messages are to be answered by ack() or retry().
     acks: Optional[AckOptions] = None

@@ -1,7 +1,7 @@
-"""A client's way to whichever broker runs: descriptors, time, and nothing else.
+"""A client's way to the broker: descriptors, time, and nothing else.
 
-Finds the broker, makes a session, moves bytes between its pipes and the Dialogue, notices
-its end, and begins anew with growing delays. Waits only in `wait`.
+Finds a broker, makes a session, moves bytes between its pipes and the Dialogue,
+notices its end, and begins anew with growing delays. Waits only in `wait`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import time
 from typing import List, Optional, Sequence
 
 from fifobus import errors
-from fifobus.transport.bus_locator import bus_fault, find_bus
 from fifobus.protocol.dialogue import Dialogue, State
+from fifobus.transport.bus_locator import bus_fault, find_bus
 from fifobus.transport.session_pipes import Buffer, SessionPipes, write_without_signal
 from fifobus.transport.timer import TimerFd
 
@@ -28,7 +28,7 @@ _GREETING_PATIENCE = 1.0
 
 
 class Connection:
-    """Thread-compatible. The one part that both clients do their I/O with."""
+    """All I/O of both clients. Thread-compatible."""
 
     def __init__(
         self, dialogue: Dialogue, directory: Optional[str], reconnect: bool

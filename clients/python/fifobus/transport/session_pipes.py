@@ -54,7 +54,7 @@ class SessionPipes:
     """The pair of FIFOs of one session, from Hello until they are closed.
 
     The handshake is that of proto/PROTOCOL.md. Nothing here ever waits. Owned by its
-    Connection; not thread-safe.
+    Connection. Thread-compatible.
     """
 
     def __init__(self, bus: str, hello: bytes) -> None:
