@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "broker/overflow.h"
 #include "broker/rules/history_rule.h"
+#include "broker/rules/overflow_policy.h"
 #include "broker/rules/topic_rule.h"
 #include "proto/frame.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/overflow.h"
+#include "broker/rules/overflow_policy.h"
 
 namespace fifobus {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "broker/overflow.h"
 #include "broker/rules/history_rule.h"
+#include "broker/rules/overflow_policy.h"
 #include "broker/rules/topic_rule.h"
 
 namespace fifobus {

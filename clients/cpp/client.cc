@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "broker/overflow_frame.h"
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/inbound.h"
 #include "clients/cpp/internal/message_check.h"
 #include "clients/cpp/internal/outbound.h"
 #include "fmt/format.h"
+#include "proto/overflow.h"
 
 namespace fifobus {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "broker/overflow.h"
 #include "clients/cpp/owned_message.h"
+#include "proto/overflow.h"
 
 // What a client may choose: for its session, and for each subscription.
 namespace fifobus {

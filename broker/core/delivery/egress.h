@@ -16,7 +16,7 @@
 #include "broker/core/retained/retained_value.h"
 #include "broker/counters.h"
 #include "broker/options.h"
-#include "broker/overflow.h"
+#include "broker/rules/overflow_policy.h"
 #include "broker/seam/chunk.h"
 #include "broker/seam/feed.h"
 #include "broker/seam/sink.h"

@@ -11,7 +11,7 @@
 #include "absl/types/span.h"
 #include "broker/core/delivery/gap_ledger.h"
 #include "broker/core/delivery/message_unit.h"
-#include "broker/overflow.h"
+#include "broker/rules/overflow_policy.h"
 #include "broker/seam/chunk.h"
 #include "broker/seam/sink.h"
 

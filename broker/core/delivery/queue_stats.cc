@@ -1,6 +1,6 @@
 #include "broker/core/delivery/queue_stats.h"
 
-#include "broker/overflow_frame.h"
+#include "proto/overflow.h"
 
 namespace fifobus {
 

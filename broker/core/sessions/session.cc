@@ -9,9 +9,9 @@
 #include "broker/core/delivery/queue_stats.h"
 #include "broker/core/groups/group_request.h"
 #include "broker/core/routing/subscribe_with_retained.h"
-#include "broker/overflow_frame.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
+#include "proto/overflow.h"
 #include "proto/topic.h"
 #include "proto/version.h"
 

@@ -1,5 +1,7 @@
 #include "clients/cli/inspect/stats_json.h"
 
+#include "proto/overflow.h"
+
 namespace fifobus::cli {
 namespace {
 
@@ -25,18 +27,7 @@ Json QueueJson(const pb::StatsReply::Queue& queue) {
 }  // namespace
 
 std::string_view OverflowText(pb::Overflow overflow) {
-  switch (overflow) {
-    case pb::OVERFLOW_DROP_NEWEST:
-      return "drop-newest";
-    case pb::OVERFLOW_LATEST:
-      return "latest";
-    case pb::OVERFLOW_DISCONNECT:
-      return "disconnect";
-    case pb::OVERFLOW_BLOCK:
-      return "block";
-    default:
-      return "drop-oldest";
-  }
+  return OverflowName(OverflowOf(overflow));
 }
 
 Json TopicJson(const pb::StatsReply::Topic& topic) {

@@ -11,6 +11,7 @@
 #include "broker/rules/topic_rules.h"
 #include "clients/cli/serve/user_names.h"
 #include "fmt/format.h"
+#include "proto/overflow.h"
 #include "toml++/toml.h"
 
 namespace fifobus::cli {
@@ -99,14 +100,9 @@ class TopicReader {
   }
 
   absl::Status TakeOverflow(const toml::node& node) {
-    const std::string name = node.value_or(std::string());
-    if (name == "drop-oldest") {
-      rule_.overflow = Overflow::kDropOldest;
-    } else if (name == "drop-newest") {
-      rule_.overflow = Overflow::kDropNewest;
-    } else if (name == "latest") {
-      rule_.overflow = Overflow::kLatest;
-    } else {
+    rule_.overflow = OverflowNamed(node.value_or(std::string()));
+    if (!rule_.overflow || *rule_.overflow == Overflow::kDisconnect ||
+        *rule_.overflow == Overflow::kBlock) {
       return Wanted("overflow",
                     "\"drop-oldest\", \"drop-newest\" or \"latest\"");
     }

@@ -5,22 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "broker/overflow.h"
 #include "broker/rules/history_rule.h"
 #include "clients/cli/command.h"
+#include "proto/overflow.h"
 
 namespace fifobus::cli {
-namespace {
-
-std::map<std::string, Overflow> OverflowNames() {
-  return {{"drop-oldest", Overflow::kDropOldest},
-          {"drop-newest", Overflow::kDropNewest},
-          {"latest", Overflow::kLatest},
-          {"disconnect", Overflow::kDisconnect},
-          {"block", Overflow::kBlock}};
-}
-
-}  // namespace
 
 void AddServeOptions(CLI::App& serve, ServeOptions& options) {
   BrokerOptions& broker = options.broker;
@@ -63,7 +52,8 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
                   "what subscribers may ask for when they are too slow: "
                   "drop-oldest, drop-newest, latest, disconnect, block [all]")
       ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(OverflowNames()))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Overflow>(
+          kOverflowNames.begin(), kOverflowNames.end())))
       ->type_name("POLICY,...");
   serve
       .add_option("--frame-bytes", broker.frame_bytes_max,

@@ -12,6 +12,7 @@
 #include "clients/cli/sub/sub_options.h"
 #include "clients/cli/sub/sub_output.h"
 #include "fmt/format.h"
+#include "proto/overflow.h"
 
 namespace fifobus::cli {
 namespace {
@@ -198,12 +199,8 @@ void AddQueue(CLI::App& sub, SubOptions& options) {
                  "than the stall timeout: drop-oldest, drop-newest, latest (of "
                  "each topic), disconnect, or block (publishers wait) "
                  "[drop-oldest]")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Overflow>{
-          {"drop-oldest", Overflow::kDropOldest},
-          {"drop-newest", Overflow::kDropNewest},
-          {"latest", Overflow::kLatest},
-          {"disconnect", Overflow::kDisconnect},
-          {"block", Overflow::kBlock}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Overflow>(
+          kOverflowNames.begin(), kOverflowNames.end())))
       ->type_name("POLICY");
   sub.add_option("--queue-bytes", options.client.queue_bytes_max,
                  "what the broker queues for it at most [the broker's]")

@@ -1,6 +1,22 @@
-#include "broker/overflow_frame.h"
+#include "proto/overflow.h"
+
+#include "proto/frame.pb.h"
 
 namespace fifobus {
+
+std::string_view OverflowName(Overflow overflow) {
+  for (const auto& [name, each] : kOverflowNames) {
+    if (each == overflow) return name;
+  }
+  return "";
+}
+
+std::optional<Overflow> OverflowNamed(std::string_view name) {
+  for (const auto& [each, overflow] : kOverflowNames) {
+    if (each == name) return overflow;
+  }
+  return std::nullopt;
+}
 
 pb::Overflow OverflowInFrame(Overflow overflow) {
   switch (overflow) {
