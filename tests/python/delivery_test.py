@@ -1,5 +1,5 @@
-"""The delivery contract as Python sees it: proto/FRAMING.md, "What a subscriber is
-told", "What a publisher is told"."""
+"""The delivery contract as Python sees it: proto/PROTOCOL.md, "What a subscriber
+is told", "What a publisher is told"."""
 
 import asyncio
 import os

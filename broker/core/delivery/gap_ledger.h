@@ -11,7 +11,7 @@
 
 namespace fifobus {
 
-// Why a subscriber does not get a message. FRAMING.md tells what each means.
+// Why a subscriber does not get a message. PROTOCOL.md says what each means.
 enum class LossReason : uint8_t {
   kOverflow,
   kConflated,

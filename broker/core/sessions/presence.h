@@ -17,7 +17,7 @@ struct ClientIdentity {
   uint32_t uid = 0;  // the owner of its FIFOs
 };
 
-// Publishes on $sys/clients/NUMBER/connected or /disconnected, as FRAMING.md
+// Publishes on $sys/clients/NUMBER/connected or /disconnected, as PROTOCOL.md
 // says, if anybody subscribes to it. On the router's thread.
 void PublishConnected(const ClientIdentity& client, Router& router);
 // `reason`: one clause for people.
