@@ -24,24 +24,23 @@
 namespace fifobus {
 namespace {
 
-// Between two tries. A broker that restarts is found within a few milliseconds,
-// one that is not there costs a handful of system calls a second. Not tuned.
+// The time between two tries, which doubles from the first to the last. A
+// broker that restarts is found within a few milliseconds. One that is not
+// there costs a handful of system calls a second. Not tuned.
 constexpr absl::Duration kFirstDelay = absl::Milliseconds(2);
 constexpr absl::Duration kLastDelay = absl::Milliseconds(200);
 
-// A pair whose names are gone without an answer is given up after this: a
-// broker that was just killed may have taken it.
+// A pair whose names were removed without an answer is given up after this: a
+// broker that was killed since may have removed them.
 constexpr absl::Duration kGreetingPatience = absl::Seconds(1);
 
-// A read that brought no more has probably emptied the pipe, whose next bytes
-// poll(2) or a waiting read will see: asking the pipe in between is one more
-// system call for each lone message.
+// A read that brought at most this has probably emptied the pipe. Reading once
+// more to be sure would be one more system call for each lone message; poll(2)
+// or a waiting read sees what comes next.
 constexpr size_t kProbablyAllBytes = PIPE_BUF;
 
 // A write of a payload holds the pipe's mutex for all that it copies, and the
-// broker's read spins for it meanwhile. Measured at 1 MiB a message, by writing
-// as much as there is room for: 1.28 times as fast with 128 KiB, much the same
-// with 64, which is the faster of the two at 256 KiB a message (1.11).
+// broker's read spins for it meanwhile: bench/DECISIONS.md.
 constexpr size_t kWrittenAtOnce = size_t{64} << 10;
 
 absl::Status AddToEpoll(int epoll_fd, int fd, uint32_t events) {

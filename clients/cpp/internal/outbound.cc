@@ -32,7 +32,8 @@ PublishOutcome GivenUp(const Patience& patience) {
                                           : PublishOutcome::kWouldBlock;
 }
 
-// Good to a few milliseconds, for a tenth of what the exact time costs.
+// Good to a few milliseconds, and much cheaper than the exact time:
+// bench/DECISIONS.md.
 absl::Duration CoarseUptime() {
   timespec now = {};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);

@@ -20,8 +20,8 @@ _NEVER = 1 << 62  # bytes that no read ever has
 _TOPICS_MAX = 4096
 # What is read at once, unless a frame needs more: what a default pipe holds, and the
 # least that loses nothing from a pipe in packet mode. Not more: a reader that empties
-# a grown pipe in one go sleeps more often, and 64 KiB payloads then came at 0.8 times
-# the speed; and malloc maps and unmaps pages for larger pieces.
+# a grown pipe in one go sleeps more often, and malloc maps and unmaps pages for larger
+# pieces (bench/DECISIONS.md).
 _READ_BYTES = 64 << 10
 # A read behind the rest of a frame. A larger frame gets memory of its size, for as long
 # as such frames come.
