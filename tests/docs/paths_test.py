@@ -13,6 +13,8 @@ import unittest
 ENDINGS = "h|cc|c|js|py|proto|md|toml|bazel|bzl"
 # Made by a run, and so not in the tree.
 MADE = {"report.md"}
+# Tests with trees of their own, whose paths they make up.
+MADE_UP = {"tests/tools/tidy_rules_test.py"}
 # Folders of the tree that a path in a comment begins with.
 FOLDERS = "bench|broker|clients|proto|tests|third_party|tools"
 
@@ -77,9 +79,10 @@ class PathsTest(unittest.TestCase):
         documents = 0
         for path in files():
             documents += path.endswith(".md")
-            found = missing_in(path)
+            name = os.path.relpath(path, ROOT)
+            found = [] if name in MADE_UP else missing_in(path)
             if found:
-                missing[os.path.relpath(path, ROOT)] = found
+                missing[name] = found
         self.assertEqual(missing, {})
         self.assertGreaterEqual(documents, 8)
 
