@@ -1,4 +1,4 @@
-"""Runs a plan: chooses how many messages, interleaves repetitions, keeps records."""
+"""Runs a plan: chooses numbers of messages, interleaves repetitions, keeps records."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ DELIVERIES_MAX = 20_000_000
 
 
 class Measuring:
-    """`seconds`: what one run is to take, about."""
+    """`seconds` is about what one run takes."""
 
     def __init__(self, seconds):
         self.seconds = seconds
@@ -24,13 +24,13 @@ class Measuring:
         return max(20, min(2000, PILOT_BYTES // cell.size))
 
     def count(self, cell):
-        """Messages of one publisher that take about so many seconds."""
+        """The number of messages of one publisher that take about self.seconds."""
         if cell.rate:
             return int(cell.rate * self.seconds) + 1
         if cell.ping:
             return int(self.seconds * (500 if cell.wait == "sleep" else 8000)) + 10
         if cell.system is systems.Nng:
-            return self.pilot_count(cell)  # it drops what is faster than it is
+            return self.pilot_count(cell)  # it drops messages when it is too slow
         if cell not in self.counts:
             pilot = running.run(
                 cell.system(), count=self.pilot_count(cell), **cell.arguments()
@@ -61,9 +61,9 @@ class Measuring:
         )
 
     def run(self, cells, repetitions):
-        """All cells once, then all again: what disturbs the machine for a while
-        disturbs all systems alike. The matrix, which is not about ratios of a few
-        percent, is run once."""
+        """Runs all cells once, then all again, so that what disturbs the machine for a
+        while disturbs all systems alike. The matrix runs once only, because it is not
+        about ratios of a few percent."""
         total = sum(1 if c.figure == "matrix" else repetitions for c in cells)
         done = 0
         begin = time.monotonic()

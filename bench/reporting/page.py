@@ -23,23 +23,22 @@ svg { max-width: 100%; height: auto; }
 
 READING = """\
 Each figure is the median of its repetitions, with the lowest and the highest in
-parentheses. All systems ran in turn on the same machine, so their ratios mean
-something even where the machine is slow or busy; the figures themselves do not carry
-over to another machine."""
+parentheses. All systems ran in turn on the same machine. So their ratios mean something
+even where the machine is slow or busy. The figures themselves do not carry over to
+another machine."""
 
 WAITING = """\
-Blocking is the right choice unless you know better: it costs no CPU while nothing
-comes. Choose non-blocking with epoll when one thread has other descriptors to serve; it
-costs about the same. Choose busy-poll when a core may burn for the lowest latency. A
-loop that sleeps between attempts has all disadvantages at once: it is slow and never
-idle."""
+Choose blocking unless you have a reason not to: it costs no CPU while nothing comes.
+Choose non-blocking with epoll when one thread has other descriptors to serve: it costs
+about the same. Choose busy-poll for the lowest latency, when you can spare a core. Do
+not sleep between attempts: that is slow and never idle."""
 
 LIMITS = """\
-What no broker over pipes or sockets can avoid: each message is copied by the kernel into
-and out of a pipe, twice over, and a sleeping reader must be woken. Rings in shared
-memory (Iceoryx, Aeron's IPC, a plain SPSC queue) need no system call for a message while
-the reader is awake, and no copy for a large one; none of them is measured here. They need
-a common memory layout and trust in every writer; shells and most sandboxes cannot use
+No broker over pipes or sockets can avoid these costs: the kernel copies each message into
+and out of a pipe, twice over, and wakes a sleeping reader. Rings in shared memory
+(Iceoryx, Aeron's IPC, a plain SPSC queue) need no system call for a message while the
+reader is awake, and no copy for a large one. None of them is measured here. They need a
+common memory layout and trust in every writer. Shells and most sandboxes cannot use
 them."""
 
 

@@ -1,4 +1,4 @@
-"""What is measured: cells, each a load for one system, in the order of their run."""
+"""The plans: cells, each one load for one system, in the order of their run."""
 
 import dataclasses
 import resource
@@ -8,8 +8,8 @@ from reporting import systems
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One load for one system. Fields as running.run's; `figure`: which part of
-    the report it belongs to."""
+    """One load for one system. `figure` names the part of the report that it belongs
+    to. The other fields are the arguments of running.run."""
 
     figure: str
     system: type
@@ -24,14 +24,13 @@ class Cell:
     idle: tuple = (0, 0)
 
     def shape(self):
-        """All that the load is, but for the system: cells with equal shapes are
-        compared."""
+        """The load without its system. Cells with equal shapes are compared."""
         fields = dataclasses.asdict(self)
         del fields["system"]
         return fields
 
     def arguments(self):
-        """For running.run, but for the count."""
+        """The arguments of running.run, without the count."""
         fields = self.shape()
         del fields["figure"]
         return fields
@@ -42,7 +41,7 @@ MIB = 1024 * KIB
 MATRIX_SYSTEMS = (systems.RawFifo, systems.RawRelay, systems.Fifobus)
 WAITS = ("blocking", "epoll", "sleep", "busy")
 RATES = (1000, 20000)
-# What every path can carry with room to spare: above, rates only show queues.
+# A rate that every path can carry with room to spare. Above it a rate only shows queues.
 MATRIX_BYTES_PER_S_MAX = 256 * MIB
 
 
@@ -62,8 +61,9 @@ def matrix(sizes, rates):
 
 def matrix_loads(system, size, wait, rates):
     """All rates that the path can carry, and ping-pong where there is a path back.
-    The broker spins with its reader only in ping-pong: there no third process, the
-    publisher, needs a core of its own."""
+
+    The broker spins with a busy reader in ping-pong only. Elsewhere a third process, the
+    publisher, needs a core as well."""
     for rate in rates:
         if rate * size <= MATRIX_BYTES_PER_S_MAX:
             yield {"rate": rate, "batch": rate == 0}

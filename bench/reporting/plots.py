@@ -46,12 +46,12 @@ def as_svg(figure):
 
 
 def draw_distribution(axes, results, figure, systems, **shape):
-    """Percentiles, on an axis that stretches towards the slowest."""
+    """Draws percentiles, on an axis that gives the slowest messages the most room."""
     for system in systems:
         records = [r for r in results.select(figure, **shape) if r["system"] == system]
         if not records:
             continue
-        # The median run of several.
+        # Of several runs the median one is drawn.
         records.sort(key=lambda r: r["result"]["latency_us"]["p99"])
         curve = records[len(records) // 2]["result"]["curve"]
         axes.plot(
@@ -220,7 +220,7 @@ def scaling(results):
 
 
 def all_plots(results):
-    """(title, SVG) of each."""
+    """The title and the SVG text of each plot."""
     return [
         ("Latency by how the reader waits", wait_distributions(results)),
         ("Round trip by how both ends wait", round_trips(results)),

@@ -1,10 +1,10 @@
-"""Records grouped by what they measured: medians, spreads and ratios."""
+"""The records of a run as medians, spreads and ratios."""
 
 import statistics
 
 
 def number(value):
-    """Three significant digits, as people write them."""
+    """The text of a number with three significant digits, as people write it."""
     if value == 0:
         return "0"
     if value >= 1000:
@@ -53,7 +53,7 @@ class Results:
         return Value(samples) if samples else None
 
     def ratio(self, pick, upper, lower, figure, **shape):
-        """`upper`'s median by `lower`'s in the same load, or None."""
+        """`upper`'s median divided by `lower`'s in the same load, or None."""
         a = self.value(upper, pick, figure, **shape)
         b = self.value(lower, pick, figure, **shape)
         return a.median / b.median if a and b and b.median else None
@@ -74,7 +74,7 @@ class Results:
         return sorted({r[field] for r in self.select(figure)})
 
     def systems(self, figure, **shape):
-        """Names, in the order in which they were measured."""
+        """The names of the systems, in the order in which they were measured."""
         return list(dict.fromkeys(r["system"] for r in self.select(figure, **shape)))
 
 
@@ -95,6 +95,6 @@ def latency(name):
 
 
 def cpu_per_message(result):
-    """Microseconds of all processes."""
+    """Microseconds of processor time, of all processes together."""
     used = result["broker_cpu_s"] + result["clients_cpu_s"]
     return used / result["messages"] * 1e6 if result["messages"] else 0

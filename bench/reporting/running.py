@@ -1,4 +1,4 @@
-"""Runs one load: a broker, its subscribers, its publishers; and what they used."""
+"""Runs one load (a broker, its subscribers, its publishers) and says what it used."""
 
 import json
 import os
@@ -8,11 +8,12 @@ import time
 from reporting.systems import LOADS, Broken
 
 RUN_SECONDS = 90  # a load that takes longer hangs
-SETTLE_SECONDS = 0.15  # until subscriptions that nobody acknowledges have come
+# The time that a subscription takes to reach a broker that does not acknowledge it.
+SETTLE_SECONDS = 0.15
 
 
 def cpu_seconds(process):
-    """What a running process, if any, has used of the processor, all its threads."""
+    """The processor time that all threads of a running process, if any, have used."""
     if process is None:
         return 0
     total = 0
@@ -23,9 +24,11 @@ def cpu_seconds(process):
     return total / 1e9
 
 
-def memory_bytes(pid):
-    """What a process has in memory that it shares with nobody."""
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
+def memory_of(process):
+    """The bytes of memory that a running process, if any, shares with no other."""
+    if process is None:
+        return 0
+    with open(f"/proc/{process.pid}/smaps_rollup", encoding="ascii") as lines:
         for line in lines:
             if line.startswith("Private_Dirty:"):
                 return int(line.split()[1]) * 1024
@@ -67,26 +70,88 @@ class Child:
         self.process.communicate()
 
 
-def crowd(system, sessions, patterns):
-    """Idle sessions beside a load; at most 3000 in a process, five descriptors each."""
-    children = []
-    while sessions > 0:
-        part = min(sessions, 3000)
-        sessions -= part
-        children.append(
-            Child(
-                [
-                    LOADS + "crowd",
-                    system.dir,
-                    "--sessions",
-                    str(part),
-                    "--patterns",
-                    str(patterns),
-                ]
-            )
+class Load:
+    """One load on one system: its processes, from their start to their end."""
+
+    def __init__(self, system, *, size, count, wait):
+        self.system = system
+        self.count = count
+        self.shape = ["--size", str(size), "--wait", wait]
+        self.size = size
+        self.children = []  # all that were started
+
+    def start(self, *command):
+        child = Child([str(part) for part in command])
+        self.children.append(child)
+        return child
+
+    def end(self):
+        for child in self.children:
+            child.end()
+
+    def crowd(self, sessions, patterns):
+        """Starts idle sessions. A process has at most 3000, of five descriptors each."""
+        while sessions > 0:
+            part = min(sessions, 3000)
+            sessions -= part
+            self.start(
+                LOADS + "crowd",
+                self.system.dir,
+                "--sessions",
+                part,
+                "--patterns",
+                patterns,
+            ).await_ready()
+
+    def ping(self):
+        """Starts a process that sends to itself; it is ready."""
+        child = self.start(
+            self.system.program,
+            "ping",
+            self.system.ping_address(),
+            "--count",
+            self.count,
+            *self.shape,
         )
-        children[-1].await_ready()
-    return children
+        child.await_ready()
+        return child
+
+    def subscribe(self, subscribers, publishers):
+        """Starts the subscribers, whose subscriptions are in place."""
+        children = [
+            self.start(
+                self.system.program,
+                "sub",
+                self.system.subscriber_address(index),
+                "--count",
+                self.count * publishers,
+                *self.shape,
+            )
+            for index in range(subscribers)
+        ]
+        for child in children:
+            child.await_ready()
+        time.sleep(SETTLE_SECONDS)
+        return children
+
+    def publish(self, publishers, rate, batch):
+        """Starts the publishers, which publish at once."""
+        return [
+            self.start(
+                self.system.program,
+                "pub",
+                self.system.publisher_address(),
+                "--size",
+                self.size,
+                "--count",
+                self.count,
+                "--id",
+                index,
+                *(["--rate", rate] if rate else []),
+                *(["--batch"] if batch else []),
+            )
+            for index in range(publishers)
+        ]
 
 
 def run(
@@ -105,92 +170,36 @@ def run(
 ):
     """Runs one load and returns its result, or raises Broken.
 
-    `idle`: so many idle sessions with so many patterns each (fifobus only). The
-    result has the subscribers' own numbers (the slowest one's latencies), and CPU
-    seconds of each side.
+    `idle` is a number of idle sessions, and of patterns that each of them has (fifobus
+    only). The result has the subscribers' own numbers, with the latencies of the slowest
+    one, and the CPU seconds of each side.
     """
-    children = []
+    load = Load(system, size=size, count=count, wait=wait)
     try:
         system.start(subscribers, spin)
-        before = memory_bytes(system.process.pid) if system.process else 0
-        bystanders = crowd(system, *idle) if idle[0] else []
-        children += bystanders
-        after = memory_bytes(system.process.pid) if system.process else 0
-        shape = ["--size", str(size), "--wait", wait]
-        if ping:
-            subs = [
-                Child(
-                    [
-                        system.program,
-                        "ping",
-                        system.ping_address(),
-                        "--count",
-                        str(count),
-                        *shape,
-                    ]
-                )
-            ]
-            pubs = []
-            children += subs
-            subs[0].await_ready()
-            broker_cpu = cpu_seconds(system.process)
-        else:
-            subs = [
-                Child(
-                    [
-                        system.program,
-                        "sub",
-                        system.subscriber_address(i),
-                        "--count",
-                        str(count * publishers),
-                        *shape,
-                    ]
-                )
-                for i in range(subscribers)
-            ]
-            children += subs
-            for sub in subs:
-                sub.await_ready()
-            time.sleep(SETTLE_SECONDS)
-            broker_cpu = cpu_seconds(system.process)
-            pubs = [
-                Child(
-                    [
-                        system.program,
-                        "pub",
-                        system.publisher_address(),
-                        "--size",
-                        str(size),
-                        "--count",
-                        str(count),
-                        "--id",
-                        str(i),
-                        *(["--rate", str(rate)] if rate else []),
-                        *(["--batch"] if batch else []),
-                    ]
-                )
-                for i in range(publishers)
-            ]
-            children += pubs
+        memory_before = memory_of(system.process)
+        load.crowd(*idle)
+        memory_after = memory_of(system.process)
+        subs = [load.ping()] if ping else load.subscribe(subscribers, publishers)
+        cpu_before = cpu_seconds(system.process)
+        pubs = [] if ping else load.publish(publishers, rate, batch)
         deadline = time.monotonic() + RUN_SECONDS
         outs = [json.loads(sub.finish(deadline)) for sub in subs]
         pub_outs = [json.loads(pub.finish(deadline)) for pub in pubs]
-        broker_used = cpu_seconds(system.process)
         result = merge(outs, count * publishers)
-        result["broker_cpu_s"] = broker_used - broker_cpu
+        result["broker_cpu_s"] = cpu_seconds(system.process) - cpu_before
         result["clients_cpu_s"] = sum(out["cpu_s"] for out in (*outs, *pub_outs))
         if idle[0]:
-            result["bytes_per_idle_session"] = (after - before) / idle[0]
+            result["bytes_per_idle_session"] = (memory_after - memory_before) / idle[0]
         return result
     finally:
-        for child in children:
-            child.end()
+        load.end()
         system.stop()
 
 
 def merge(outs, expected):
-    """Several subscribers' results as one: deliveries of all, over the time until
-    the last one had everything."""
+    """Several subscribers' results as one: the deliveries of all, over the time that
+    the last one took."""
     messages = sum(out["messages"] for out in outs)
     seconds = max(out["seconds"] for out in outs)
     slowest = max(outs, key=lambda out: out["latency_us"]["p99"])

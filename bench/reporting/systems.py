@@ -1,4 +1,4 @@
-"""The systems under load: how each one's broker is started, stopped and reached."""
+"""The systems under load: how to start, stop and reach the broker of each."""
 
 import os
 import re
@@ -47,16 +47,14 @@ def wait_for_path(path, process):
 
 
 class System:
-    """One messaging system. A context manager: inside, its broker runs, in a
-    directory of its own."""
+    """One messaging system. Its broker runs from start() to stop(), in a directory of
+    its own."""
 
     name = ""
     program = ""  # the load program
     needs = ()  # Debian packages, besides what fifobus itself needs
     settings = ""
     waits = ("blocking",)  # how its subscribers can wait
-    # Whether publishers of their own processes can share it.
-    many_publishers = True
 
     def __init__(self):
         self.dir = ""
@@ -71,7 +69,7 @@ class System:
         return package_version(self.needs[0]) if self.needs else ""
 
     def start(self, subscribers, spin=False):
-        """Starts the broker for so many subscribers. `spin`: it may busy-poll."""
+        """Starts the broker for a number of subscribers. With `spin` it may busy-poll."""
         self.subscribers = subscribers
         self.dir = tempfile.mkdtemp(prefix="fifobus-bench-", dir="/dev/shm")
         self.open(spin)
@@ -138,7 +136,6 @@ class RawFifo(System):
     program = LOADS + "fifo"
     settings = "one FIFO, nothing between; messages of one size without frames"
     waits = ("blocking", "epoll", "sleep", "busy")
-    many_publishers = False
 
     def version(self):
         return os.uname().release
@@ -157,7 +154,6 @@ class RawRelay(System):
     program = LOADS + "fifo"
     settings = "read, then write to each subscriber's FIFO; pipes of 256 and 512 KiB"
     waits = ("blocking", "epoll", "sleep", "busy")
-    many_publishers = False
     relay_flags = ()
 
     def version(self):

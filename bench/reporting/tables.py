@@ -71,8 +71,8 @@ def advice(results):
             "CPU per message at 1,000/s, all processes",
         ],
         rows,
-        "Round trip: through the broker back to the sender; with busy-poll the broker "
-        "spins too.",
+        "A round trip goes through the broker back to the sender. With busy-poll the "
+        "broker spins too.",
     )
 
 
@@ -106,8 +106,8 @@ def matrix(results):
         "microseconds",
         ["size", "load", "reader", "raw FIFO", "raw relay", "fifobus"],
         rows,
-        "Messages are due at fixed times and latency counts from then, so a stall "
-        "delays all that it holds up.",
+        "Messages are due at fixed times, and latency counts from then. So a stall "
+        "counts for all messages that it holds up.",
     )
 
 
@@ -242,8 +242,8 @@ def scaling(results):
             "Idle sessions beside one that is busy, 64 B at 1,000/s",
             ["idle sessions", "p50 us", "p99 us", "broker's bytes per idle session"],
             idle_rows,
-            "The most that was tried is what the descriptor limit allows, "
-            "at most 10,000.",
+            "The largest number is what the limit on descriptors allows, at most "
+            "10,000.",
         ),
         Table(
             "Subscriptions beside the one that matches, 64 B",
@@ -253,15 +253,18 @@ def scaling(results):
     ]
 
 
-def goals(results):
-    """What we aim at, as ratios within this run."""
-    rows = []
+class Goals:
+    """Rows of the table of goals; a ratio that was not measured has none."""
 
-    def add(what, ratio, goal, at_most=False):
+    def __init__(self, results):
+        self.results = results
+        self.rows = []
+
+    def add(self, what, ratio, goal, at_most=False):
         if ratio is None:
             return
         reached = ratio <= goal if at_most else ratio >= goal
-        rows.append(
+        self.rows.append(
             [
                 what,
                 number(ratio),
@@ -270,73 +273,63 @@ def goals(results):
             ]
         )
 
+    def add_by(self, other, what, goal, pick, figure, at_most=False, **shape):
+        """fifobus by another system."""
+        ratio = self.results.ratio(pick, "fifobus", other, figure, **shape)
+        self.add(f"{what} by the {other}'s", ratio, goal, at_most)
+
+    def add_by_best(self, what, goal, pick, figure, at_most=False, **shape):
+        """fifobus by the best peer."""
+        best = self.results.best_peer(pick, figure, at_most, **shape)
+        ratio = self.results.ratio(pick, "fifobus", best, figure, **shape)
+        self.add(f"{what} by {best}'s, the best peer", ratio, goal, at_most)
+
+
+def latency_goals(found):
+    p50, p99 = latency("p50"), latency("p99")
     for rate in (1000, 20000):
-        shape = {"rate": rate}
-        p50, p99 = latency("p50"), latency("p99")
-        add(
-            f"latency p50 at {rate:,}/s by the raw relay's",
-            results.ratio(p50, "fifobus", "raw relay", "latency", **shape),
-            1.15,
-            True,
+        what = f"at {rate:,}/s"
+        found.add_by(
+            "raw relay", f"latency p50 {what}", 1.15, p50, "latency", True, rate=rate
         )
-        best = results.best_peer(p50, "latency", True, **shape)
-        add(
-            f"latency p50 at {rate:,}/s by {best}'s, the best peer",
-            results.ratio(p50, "fifobus", best, "latency", **shape),
-            0.6,
-            True,
-        )
-        best = results.best_peer(p99, "latency", True, **shape)
-        add(
-            f"latency p99 at {rate:,}/s by {best}'s, the best peer",
-            results.ratio(p99, "fifobus", best, "latency", **shape),
-            1,
-            True,
-        )
-    add(
-        "busy-poll round trip by the raw relay's",
-        results.ratio(
-            latency("p50"),
-            "fifobus",
-            "raw relay",
-            "matrix",
-            size=64,
-            ping=True,
-            wait="busy",
-        ),
-        2.5,
-        True,
-    )
-    for size, goal in ((64, 5), (1024, 3), (64 << 10, 1.3), (1 << 20, 1.3)):
-        best = results.best_peer(throughput, "stream", size=size)
-        add(
-            f"{size_name(size)} stream by {best}'s, the best peer",
-            results.ratio(throughput, "fifobus", best, "stream", size=size),
-            goal,
-        )
+        found.add_by_best(f"latency p50 {what}", 0.6, p50, "latency", True, rate=rate)
+        found.add_by_best(f"latency p99 {what}", 1, p99, "latency", True, rate=rate)
+    shape = {"size": 64, "ping": True, "wait": "busy"}
+    found.add_by("raw relay", "busy-poll round trip", 2.5, p50, "matrix", True, **shape)
+
+
+def fan_out_goals(found):
+    results = found.results
     for size in results.distinct("fan-out", "size"):
         for n in results.distinct("fan-out", "subscribers"):
-            shape = {"size": size, "subscribers": n}
             if n == 1:
                 continue
-            best = results.best_peer(throughput, "fan-out", **shape)
-            add(
-                f"{size_name(size)} to {n} subscribers by {best}'s, the best peer",
-                results.ratio(throughput, "fifobus", best, "fan-out", **shape),
-                4 if size == 64 else 2.2,
+            what = f"{size_name(size)} to {n} subscribers"
+            shape = {"size": size, "subscribers": n}
+            found.add_by_best(
+                what, 4 if size == 64 else 2.2, throughput, "fan-out", **shape
             )
             if size >= 64 << 10:
-                add(
-                    f"{size_name(size)} to {n} subscribers by the raw tee's",
-                    results.ratio(throughput, "fifobus", "raw tee", "fan-out", **shape),
-                    0.8,
-                )
-    add(
+                found.add_by("raw tee", what, 0.8, throughput, "fan-out", **shape)
+
+
+def goals(results):
+    """What we aim at, as ratios within this run."""
+    found = Goals(results)
+    latency_goals(found)
+    for size, goal in ((64, 5), (1024, 3), (64 << 10, 1.3), (1 << 20, 1.3)):
+        found.add_by_best(
+            f"{size_name(size)} stream", goal, throughput, "stream", size=size
+        )
+    fan_out_goals(found)
+    found.add(
         "64 B, each flushed alone, by the raw relay's one write per message",
         results.ratio(throughput, "fifobus", "raw relay", "unbatched", size=64),
         0.8,
     )
-    return Table("Goals and this run", ["ratio", "measured", "goal", "reached"], rows)
+    return Table(
+        "Goals and this run", ["ratio", "measured", "goal", "reached"], found.rows
+    )
 
 
 def losses(results):
