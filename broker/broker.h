@@ -42,13 +42,14 @@ class Broker : public StatsSource {
     size_t bytes = 0;     // were not read in time
   };
 
-  // Says Goodbye, lets publishers finish, delivers what is queued, for at most
-  // options.drain_timeout, and closes everything. Once.
+  // Says Goodbye to all clients, lets publishers finish, delivers what is
+  // queued (for at most options.drain_timeout), and closes everything. To be
+  // called once.
   Leftover Stop();
 
-  // Puts other rules in place of options.topics, for everybody: who may not
-  // have any more what he is subscribed to is told so and ended. Fails, and
-  // changes nothing, if a rule is bad. Not during Stop.
+  // Puts other rules in place of options.topics. A subscriber that the new
+  // rules no longer allow gets an Error and is ended. If a rule is bad, this
+  // fails and changes nothing. Not during Stop.
   absl::Status SetTopicRules(const std::vector<TopicRule>& rules);
 
   pb::StatsReply CollectStats() const override;

@@ -17,7 +17,7 @@ namespace fifobus {
 
 inline constexpr size_t kFramePrefixBytes = 4;
 
-// The bytes after the prefix may be this many unless a bus says otherwise.
+// The most bytes after the prefix, unless a bus sets another limit.
 inline constexpr size_t kFrameBytesMaxDefault = size_t{16} << 20;
 
 // The member of a Frame; the values are the field numbers of frame.proto.
@@ -115,8 +115,8 @@ struct MessageView {
   std::string_view payload;
 };
 
-// Walks a Message's tags, jumping over the payload. Checks everything of the
-// list in FRAMING.md but the topic's own characters, which the broker checks
+// Walks a Message's tags, jumping over the payload. Checks everything that
+// FRAMING.md lists except the topic's own characters: the broker checks those
 // once per topic and not once per message (CheckTopic, IsReserved).
 [[nodiscard]] MessageView ReadMessage(std::string_view member);
 

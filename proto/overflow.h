@@ -10,8 +10,8 @@
 // their numbers in frames and their names for people. Thread-safe (no state).
 namespace fifobus {
 
-// Of frame.pb.h, which takes long to compile and is not needed by those who
-// only name a policy.
+// Declared here because frame.pb.h takes long to compile, and most users of
+// this header only name a policy.
 namespace pb {
 enum Overflow : int;
 }  // namespace pb
@@ -24,7 +24,8 @@ enum class Overflow {
   kBlock,       // never stalled: publishers wait
 };
 
-// Every policy with its name on the command line, in configurations and in JSON.
+// Every policy with its name on the command line, in configurations and in
+// JSON.
 inline constexpr std::array<std::pair<std::string_view, Overflow>, 5>
     kOverflowNames = {{{"drop-oldest", Overflow::kDropOldest},
                        {"drop-newest", Overflow::kDropNewest},

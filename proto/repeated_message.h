@@ -11,9 +11,8 @@ namespace fifobus {
 
 // Recognises frames of a chunk that differ from the message before in the bytes
 // of its payload only: same topic, same size, nothing else in it. Most short
-// messages of a stream are such, and what was found out about the first holds
-// for all, so that comparing the bytes before the payload replaces reading
-// them.
+// messages of a stream are such. What was found out about the first holds for
+// all of them, so comparing the bytes before the payload replaces reading them.
 //
 // Thread-compatible. What it remembers is in the chunk and must stay there.
 class RepeatedMessage {

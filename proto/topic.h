@@ -34,7 +34,8 @@ enum class TopicFault {
   kMisplacedWildcard,
 };
 
-// One clause for people, "is longer than 200 bytes". Never empty but for kNone.
+// One clause for people, such as "is longer than 200 bytes". Empty for kNone
+// only.
 std::string_view TopicFaultText(TopicFault fault);
 
 // Says what is wrong with a topic. '$' topics are valid here; see IsReserved.
@@ -51,7 +52,7 @@ using TopicLevels = absl::InlinedVector<std::string_view, kTopicLevelsMax>;
 TopicLevels SplitLevels(std::string_view name);
 
 // True if the pattern matches the topic. Both must be valid. Costs a pass over
-// both; who has many patterns uses the broker's subscription table.
+// both; a program with many patterns uses the broker's subscription table.
 bool Matches(std::string_view pattern, std::string_view topic);
 
 // True if each topic that `pattern` matches is also matched by `wide`. Both

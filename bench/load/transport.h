@@ -31,14 +31,14 @@ struct LoadOptions {
 // The topic of every load.
 inline constexpr std::string_view kTopic = "load";
 
-// No silence inside a load is that long: it is over, or the rest was lost.
+// A silence of this length ends a load: it is over, or the rest was lost.
 inline constexpr int kIdleMillis = 1500;
 
 class Publisher {
  public:
   virtual ~Publisher() = default;
-  // Sends, or gathers if options.batch, waiting as long as the system makes its
-  // publishers wait.
+  // Sends a message, or gathers it if options.batch. Waits as long as the
+  // system makes its publishers wait.
   virtual void Publish(std::string_view payload) = 0;
   // Sends what was gathered. Called before each sleep and at the end.
   virtual void Flush() = 0;
@@ -61,8 +61,8 @@ class Subscriber {
 std::unique_ptr<Publisher> MakePublisher(const LoadOptions& options);
 std::unique_ptr<Subscriber> MakeSubscriber(const LoadOptions& options);
 
-// The broker's part where that is a program to be written: forwards from one
-// address to others until it is killed. By default there is none.
+// The broker of a system that has none of its own: forwards from one address to
+// others until it is killed. By default there is none.
 struct RelayOptions {
   std::string from;
   std::string to;  // for raw FIFOs several, separated by commas

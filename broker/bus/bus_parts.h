@@ -43,9 +43,9 @@ struct BusParts {
   HalfReceived half_received;
   PipeGrowth pipe_growth;
   std::unique_ptr<BusDirectory> bus;
-  // Who answers Stats.
+  // Answers the clients' Stats.
   const StatsSource* stats = nullptr;
-  // A subscription was added: lines may wait for it.
+  // Called when a subscription was added: lines may wait for it.
   std::function<void()> on_subscribed;
 
   // Made once there are workers.

@@ -27,10 +27,10 @@ class SessionDoor {
 
   SessionDoor(BusParts& parts, Worker& worker, OnPair on_pair);
 
-  // Begins to watch, and takes in who waits already. What a dead broker or dead
-  // clients left is removed.
+  // Begins to watch, and lets in the clients that wait already. Removes what a
+  // dead broker or dead clients left.
   absl::Status Open();
-  // Lets nobody in any more; the names of those who wait are removed.
+  // Lets no client in any more, and removes the names of those that wait.
   void Close();
 
  private:

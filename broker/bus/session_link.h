@@ -19,13 +19,13 @@ namespace fifobus {
 // One client's two pipes tied to its session in the core, and the order in
 // which they end:
 //
-//   `up` hangs up, or a frame is refused   all ends at once, with its will
-//   nobody reads `down`                    subscriptions end; what is in `up`
-//   is
-//                                          published first, then all ends
-//   the broker stops                       Goodbye; `up` is read to its end;
-//   `down`
-//                                          stays open until End
+//   `up` hangs up, or a frame is refused
+//       All ends at once, with its will.
+//   nobody reads `down`
+//       Subscriptions end. What is in `up` is published, and then all ends.
+//   the broker stops
+//       Goodbye is sent, and `up` is read to its end. `down` stays open until
+//       End.
 //
 // Worker-affine but for the functions that say otherwise. Held by shared_ptr.
 class SessionLink : public std::enable_shared_from_this<SessionLink> {

@@ -9,16 +9,16 @@
 
 namespace fifobus {
 
-// Publishes the broker's counters on $sys/stats: at once when somebody has
-// subscribed to it, and then every sys_stats_interval as long as anybody does.
-// Without a subscriber there is no timer, so that an idle broker sleeps.
+// Publishes the broker's counters on $sys/stats: at once when a subscriber has
+// come, and then every sys_stats_interval as long as there is one. Without a
+// subscriber there is no timer, so that an idle broker sleeps.
 //
 // Worker-affine. Owned by the Broker; Stop before the loop ends.
 class SysStats {
  public:
   SysStats(BusParts& parts, Worker& worker);
 
-  // A subscription was added, of whatever pattern.
+  // A subscription to any pattern was added.
   void OnSubscribed();
   void Stop();
 
@@ -28,7 +28,7 @@ class SysStats {
 
   BusParts& parts_;
   Worker& worker_;
-  // Who has got something already.
+  // The subscribers that have got a message already.
   SubscriptionSnapshot::Egresses subscribers_;
   std::optional<EventLoop::TimerId> timer_;
 };

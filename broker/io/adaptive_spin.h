@@ -19,14 +19,14 @@ class AdaptiveSpin {
   static AdaptiveSpin Always(absl::Duration limit);
 
   absl::Duration limit() const { return limit_; }
-  // Whether the next wait is to begin by polling.
+  // Whether the next wait should begin by polling.
   bool Pays() const;
 
   // Something came `waited` after the loop had nothing to do. `spun`: it began
   // by polling.
   void Came(absl::Duration waited, bool spun);
-  // While it polled, somebody else had use for its core. Whether it is to poll
-  // on, and not to sleep.
+  // Another thread wanted the core while this loop polled. Whether the loop
+  // should poll on instead of sleeping.
   bool GoesOnThoughCoreIsWanted();
 
  private:

@@ -34,8 +34,9 @@ class Pollable {
 //
 // Registrations are edge-triggered unless asked otherwise: a hang-up is level
 // state, cannot be masked, and would wake a level-triggered loop for ever
-// (epoll(7), pipe(7)). Whoever stops before its pipe is drained asks for
-// another turn with Ready; turns go round, so that no pipe starves the others.
+// (epoll(7), pipe(7)). A Pollable that stops before its pipe is drained asks
+// for another turn with Ready. Turns go round, so that no pipe starves the
+// others.
 //
 // Registrations are {slot, generation} and not pointers: epoll may report a
 // descriptor that was closed in the same round, and its slot may be taken

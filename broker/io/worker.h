@@ -40,8 +40,8 @@ class Worker {
   // Where this worker stages what goes to many subscribers.
   Staging& staging() { return *staging_; }
 
-  // A chunk of options.chunk_bytes that nobody else holds. The same as before
-  // unless a queue has kept it.
+  // A chunk of options.chunk_bytes without any other reference. It is the same
+  // as before unless a queue has kept that.
   const ChunkRef& ScratchChunk();
 
  private:

@@ -13,8 +13,8 @@ class ChunkRef;
 // the broker itself wrote. Lives until its last ChunkRef is gone; header and
 // bytes are one allocation.
 //
-// Thread-safe as to its references. The bytes are written by whoever made the
-// chunk while its reference is the only one; once shared they never change.
+// Thread-safe as to its references. The thread that made the chunk writes the
+// bytes while its reference is the only one; once shared they never change.
 class Chunk {
  public:
   // `capacity` bytes, not initialised.
@@ -58,7 +58,7 @@ class ChunkRef {
   Chunk* operator->() const { return chunk_; }
   Chunk* get() const { return chunk_; }
 
-  // True if nobody else holds the chunk, so that it may be written again.
+  // True if this is the only reference, so that the chunk may be written again.
   bool unique() const {
     return chunk_ && chunk_->references_.load(std::memory_order_acquire) == 1;
   }

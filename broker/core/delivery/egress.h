@@ -106,10 +106,10 @@ class Egress : public SinkObserver {
              const std::shared_ptr<Valve>& feeder,
              const Staged* staged = nullptr);
 
-  // Writes or queues what a new subscriber begins with, by reference and within
-  // no limit: it is the store's memory, which has a limit of its own, and who
-  // asks for all of it cannot read before it has asked. The next live message
-  // finds the queue full, as after any burst.
+  // Writes or queues what a new subscriber begins with, by reference and
+  // without a limit. The memory is the store's, which has a limit of its own,
+  // and a subscriber that asks for all of it cannot read before it has asked.
+  // The next live message finds the queue full, as after any burst.
   void OfferFirst(absl::Span<const RetainedValue> values);
 
   // A message for this subscriber is lost at this point of its stream.
@@ -128,15 +128,16 @@ class Egress : public SinkObserver {
   // has gone.
   size_t OfferIfRoom(absl::Span<const Slice> slices);
 
-  // Who is told of room after OfferIfRoom found none. Until Close.
+  // The listener is told of room after OfferIfRoom found none. Until Close.
   void SetRoomListener(std::shared_ptr<RoomListener> listener);
 
-  // Nobody reads now: keep and, when full, drop. Until ReaderCame.
+  // There is no reader now: the egress keeps what comes and, when it is full,
+  // drops. Until ReaderCame.
   void ReaderLeft();
   void ReaderCame();
 
-  // Forgets the queue and the sink, resumes everybody. Nothing is written any
-  // more when this returns.
+  // Forgets the queue and the sink, and resumes all ingresses. When this
+  // returns nothing is written any more.
   void Close();
   // The same, and returns how many messages were in the queue.
   uint64_t Abandon();

@@ -41,8 +41,8 @@ class EgressQueue {
 
   bool empty() const { return entries_.empty(); }
   size_t bytes() const { return bytes_; }
-  // Not more than this many: those of which a part of their slice is written
-  // are counted until somebody needs to know better.
+  // An upper bound: messages in a slice of which a part is written are counted
+  // until the exact number is needed.
   size_t messages() const { return messages_; }
   size_t control_bytes() const { return control_bytes_; }
   // All that were lost, whether a gap announces them or not.

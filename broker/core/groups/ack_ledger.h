@@ -49,11 +49,12 @@ class KeptMessage {
   uint32_t member_ = 0;
 };
 
-// What the members of a group have been given and not answered, and what is to
-// be delivered again. Every message that is added leaves it once: by
-// VERDICT_DONE, as a dead letter, expired, or abandoned.
+// The messages of a group that its members have not answered yet, and those
+// that are to be delivered again. Every message that is added leaves the ledger
+// once: by VERDICT_DONE, as a dead letter, expired, or abandoned.
 //
-// Not here: who gets what. Thread-compatible; owned by a Group, under its lock.
+// Not here: which member gets a message. Thread-compatible; owned by a Group,
+// under its lock.
 class AckLedger {
  public:
   // `unacked_bytes_max`: as rule.unacked_max, in bytes, but for one message.

@@ -66,7 +66,7 @@ void Group::OnJoined() {
   egress_->ReaderCame();
 }
 
-// Somebody may have joined meanwhile, and his OnJoined may have come first.
+// A member may have joined meanwhile, and its OnJoined may have come first.
 void Group::OnDeserted() {
   egress_->ReaderLeft();
   if (member_count() > 0) egress_->ReaderCame();

@@ -23,7 +23,7 @@
 
 namespace fifobus {
 
-// A queue group: subscribers who share one pattern's messages. To the rest of
+// A queue group: subscribers that share one pattern's messages. To the rest of
 // the core it is one subscriber, an Egress with its queue, back-pressure, stall
 // and gaps; this is that egress's sink, which deals what is written to it out
 // to the egresses of the members.
@@ -38,7 +38,8 @@ namespace fifobus {
 //
 // Thread-safe. The lock `mutex_` lies between those of two egresses: the
 // group's own, which is held while Write is called, and a member's, which
-// OfferIfRoom takes. Nobody who holds mutex_ calls the group's own egress.
+// OfferIfRoom takes. A thread that holds mutex_ never calls the group's own
+// egress.
 //
 // Invariant of an acknowledging group: each message that was taken by Write is
 // unanswered, or waits for another delivery, or was acknowledged, or is a dead

@@ -8,8 +8,8 @@
 
 namespace fifobus {
 
-// What queue groups need of the broker around the core: time, and somebody to
-// publish for them. Thread-safe. May be called under a group's locks, and so
+// What queue groups need of the broker around the core: time, and a way to
+// publish. Thread-safe. May be called under a group's locks, and so
 // must leave what it is asked for to another moment.
 class GroupHost {
  public:

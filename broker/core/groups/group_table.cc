@@ -47,7 +47,7 @@ void GroupTable::Leave(const std::shared_ptr<Group>& group, uint32_t member,
     MutexLock lock(mutex_);
     const auto at = Find(*group);
     if (at == entries_.end() || group->member_count() > 0) return;
-    // One who had unsubscribed before may end his session only now.
+    // A member that unsubscribed before may end its session only now.
     if (std::exchange(at->second.lingers, true)) return;
     joins = at->second.joins;
     if (!group->rule()) Erase(at);

@@ -25,8 +25,9 @@ namespace fifobus {
 // still has when it ends is counted as abandoned.
 //
 // Thread-safe. The lock is the outermost: a group's and the subscription
-// table's are taken while it is held, so that whoever is told that he has
-// joined finds the group in the table, whoever has made it.
+// table's are taken while it is held. So a member that is told that it has
+// joined finds the group in the table, even if another member's thread has made
+// it.
 class GroupTable {
  public:
   // All must live as long as this, and this as long as tasks of `host` run.
@@ -45,11 +46,11 @@ class GroupTable {
   void Leave(const std::shared_ptr<Group>& group, uint32_t member,
              Parting parting);
 
-  // Ends all groups, whoever is in them: the broker stops.
+  // Ends all groups, with or without members: the broker stops.
   void EndAll();
 
-  // What waits for members who are there, but for groups that acknowledge:
-  // theirs may wait for an answer that nobody reads any more.
+  // The bytes that wait in groups with members. Groups that acknowledge do not
+  // count: what they hold may wait for an answer that nobody reads any more.
   size_t DrainableBytes() const;
 
   void AppendStats(pb::StatsReply& reply) const;
@@ -67,7 +68,7 @@ class GroupTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Erase(Entries::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Linger(const std::shared_ptr<Group>& group, uint64_t joins);
-  // Unless somebody has joined meanwhile.
+  // Unless a member has joined meanwhile.
   void EndDeserted(const std::shared_ptr<Group>& group, uint64_t joins);
   // What is left to do for a group without an entry, without the lock.
   void End(Group& group);

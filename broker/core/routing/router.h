@@ -24,7 +24,7 @@
 
 namespace fifobus {
 
-// Who publishes.
+// The source of a message.
 struct Publisher {
   uint32_t uid = 0;
   uint64_t session = 0;  // its number; 0: a tap

@@ -9,7 +9,7 @@
 
 namespace fifobus {
 
-// Who is at the other end of a session.
+// The client at the other end of a session.
 struct ClientIdentity {
   uint64_t number = 0;
   std::string name;  // printable ASCII

@@ -66,7 +66,7 @@ class Session : public Feed {
   Session(uint64_t number, const SessionContext& context,
           std::shared_ptr<Egress> egress);
 
-  // The valve of `up`, and who owns it. Before the first Take.
+  // The valve of `up`, and the user that owns `up`. Before the first Take.
   void SetValve(std::shared_ptr<Valve> valve);
   void SetOwner(uint32_t uid) { client_uid_ = uid; }
 
@@ -77,17 +77,18 @@ class Session : public Feed {
   // Removes its subscriptions and closes its egress; what comes in is still
   // published. Idempotent.
   void EndSubscriptions();
-  // Leaves its queue groups. To be called when all that came in was taken: Acks
-  // of what would otherwise be delivered to others once more. Idempotent.
+  // Leaves its queue groups. To be called when all that came in was taken: it
+  // may hold Acks for messages that others would otherwise get once more.
+  // Idempotent.
   void EndMemberships();
 
-  // Publishes what is to be known of its end: its will, unless it said Goodbye,
-  // and that it is gone, with a reason if the broker has ended it. After the
-  // last Take, and not when the broker stops.
+  // Publishes its will, unless it said Goodbye, and the event that it is gone,
+  // with a reason if the broker has ended it. After the last Take, and not when
+  // the broker stops.
   void PublishEnd(std::string_view reason);
 
-  // Other rules are in force. kClose: it had subscribed to what it may not have
-  // any more, and was told so.
+  // New rules are in force. kClose: they deny one of its subscriptions, and the
+  // client was told so.
   [[nodiscard]] FeedOutcome OnRules();
 
   // The broker is stopping: says Goodbye.
@@ -121,7 +122,7 @@ class Session : public Feed {
   FeedOutcome TakeUnsubscribe(const pb::Unsubscribe& unsubscribe);
   // Whether the user may have all of the pattern's topics.
   bool MaySubscribe(std::string_view pattern) const;
-  // The rules choose the policy of who has not.
+  // The rules choose the policy of a client that has not chosen one.
   void TakePolicyOf(std::string_view pattern);
   // Subscribe with a group.
   FeedOutcome TakeJoin(const pb::Subscribe& subscribe);

@@ -20,17 +20,17 @@ namespace fifobus {
 // What is written to a topic's `.in`: each line is one message. The broker
 // makes the frames, numbers them and stamps the time, as a publisher would.
 //
-// Lines wait in the pipe, as in a bare FIFO, while the topic has no subscriber
-// and no history;
-// from half full on they are read and counted as undeliverable, so that writers
-// never block for ever. A line longer than tap_line_bytes_max is refused.
+// While the topic has no subscriber and no history, lines wait in the pipe, as
+// in a bare FIFO. Once the pipe is half full they are read and counted as
+// undeliverable, so that writers never block for ever. A line longer than
+// tap_line_bytes_max is refused.
 //
 // Worker-affine.
 class TapFeed : public Feed {
  public:
   // `before_routing` runs after bytes were read and before they are routed, so
   // that a subscriber whose FIFO was made before the write is known by then.
-  // `owner` is the user whose FIFO it is: who writes to it is not known.
+  // `owner` is the owner of the FIFO; the writers' users are not known.
   TapFeed(std::string topic, uint32_t owner, const BrokerOptions& options,
           Router& router, Counters& counters,
           std::function<void()> before_routing);

@@ -11,7 +11,7 @@
 #include "clients/cpp/client.h"
 #include "proto/frame.pb.h"
 
-// What `info` and `why` ask a broker, and who is who.
+// What `info` and `why` learn from a broker, and their names for clients.
 namespace fifobus::cli {
 
 // Two answers to Stats, so that there are rates.
@@ -28,14 +28,14 @@ struct BusView {
 absl::StatusOr<BusView> ViewBus(Client& client, const std::string& dir,
                                 absl::Duration interval);
 
-// What there was before of the same topic, session or tap; an empty one if
-// there was none.
+// The same topic, session or tap in the answer before; an empty one if that had
+// none.
 const pb::StatsReply::Topic& Before(const BusView& view,
                                     const pb::StatsReply::Topic& topic);
 const pb::StatsReply::Session& Before(const BusView& view,
                                       const pb::StatsReply::Session& session);
 
-// Who would get a message on a topic.
+// The subscribers that would get a message on a topic.
 struct Receivers {
   struct ByPattern {
     const pb::StatsReply::Session* session;

@@ -5,12 +5,12 @@
 
 namespace fifobus::cli {
 
-// When messages are due that go out so many times a second.
+// The times when the messages of a steady rate are due.
 //
-// Times are counted from the one before and not from when a message went out,
-// so that what is late by a little does not delay all that follow. Who is late
-// by more than kCatchUp, because of his input or his readers, begins anew
-// instead of sending all that at once. Thread-compatible.
+// Each time is counted from the one before, not from when a message went out,
+// so that one late message does not delay all that follow. A publisher that is
+// late by more than kCatchUp, because of its input or its readers, begins anew
+// instead of sending all the missed messages at once. Thread-compatible.
 class Pacer {
  public:
   static constexpr absl::Duration kCatchUp = absl::Seconds(1);  // Not tuned.

@@ -22,15 +22,15 @@ class Publisher {
  public:
   Publisher(Client& client, const PubOptions& options);
 
-  // InvalidArgument: of this message; others may go well.
+  // InvalidArgument: this message is bad; others may be good.
   absl::Status Publish(std::string_view payload);
-  // What the message does not say is as the options say.
+  // The options say what the message does not.
   absl::Status Publish(const OwnedMessage& message);
 
-  // What a batch has gathered goes out now.
+  // Sends now what a batch has gathered.
   absl::Status Flush();
 
-  // Whether the one who read the confirmations is gone.
+  // Whether the reader of the printed confirmations is gone.
   Output::Outcome output() const { return written_; }
 
  private:

@@ -105,7 +105,8 @@ class Responder {
   // Until the client, a job or a signal has something to do.
   void AwaitSomething() {
     std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}};
-    // Who is busy does not look for more: it would wake for nothing.
+    // A busy process does not look for more requests: it would wake for
+    // nothing.
     const bool busy = running_.size() >= options_.jobs;
     polled.push_back({busy ? -1 : client_.fd(), POLLIN, 0});
     for (const Running& running : running_) running.job->AddPolled(polled);
