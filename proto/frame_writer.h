@@ -44,8 +44,8 @@ void AppendMessageFrame(const MessageFields& fields, std::string& out);
 // MessageBodyBytes(fields) bytes.
 void WriteMessageFrame(const MessageFields& fields, char* out);
 
-// Appends a Delivery frame with what is not 0 of `delivery`. The frame of its
-// message must follow directly.
+// Appends a Delivery frame with the fields of `delivery` that are not 0. The
+// frame of its message must follow directly.
 void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out);
 
 // How a group's member answers a message: Ack.Verdict of frame.proto.

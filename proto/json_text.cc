@@ -6,8 +6,8 @@
 namespace fifobus {
 namespace {
 
-// The well-formed sequences that begin with a byte: how long they are and what
-// their second byte may be. The others are always 80..BF.
+// The well-formed UTF-8 sequences that begin with one byte: their length and
+// the range of their second byte. Later bytes are always 80..BF.
 struct Lead {
   size_t length;
   uint8_t second_min;

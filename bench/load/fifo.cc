@@ -127,8 +127,9 @@ void RelayByWrite(int from, const std::vector<int>& to, Wait wait) {
   }
 }
 
-// Copies into a pipe of its own once, as a broker must that does not trust its
-// publishers, and from there by tee, waiting for the slowest.
+// Copies once into a pipe of its own, as a broker that does not trust its
+// publishers must. From there it hands the bytes on by tee(2), and waits for
+// the slowest subscriber.
 void RelayByTee(int from, const std::vector<int>& to, Wait wait) {
   int staging[2];
   if (pipe2(staging, O_CLOEXEC) != 0) Die("pipe2");

@@ -1,8 +1,9 @@
 // mosquitto, MQTT over a unix socket, QoS 0, through libmosquitto. The address
 // is the socket.
 //
-// Settings: no limit on queued messages, which would drop; Nagle's delay off;
-// the clients have no thread of their own and call the library's loop.
+// Settings: Queued messages have no limit, because mosquitto would drop what is
+// above it. Nagle's delay is off. The clients have no thread of their own and
+// call the library's loop.
 #include <mosquitto.h>
 
 #include <chrono>

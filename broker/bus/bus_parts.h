@@ -52,8 +52,8 @@ struct BusParts {
   std::unique_ptr<GroupHost> group_host;
   std::unique_ptr<GroupTable> groups;
 
-  // One router per worker, at the worker's index. Workers go last: their
-  // threads end before what they use.
+  // One router per worker, at the worker's index. Workers are the last member,
+  // so that their threads end before anything that they use.
   std::vector<std::unique_ptr<Router>> routers;
   std::vector<std::unique_ptr<Worker>> workers;
 

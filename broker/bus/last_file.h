@@ -29,8 +29,8 @@ absl::Status WriteLastFile(int bus_fd, std::string_view frame);
 // Removes it; it may be gone.
 absl::Status RemoveLastFile(int bus_fd, std::string_view topic);
 
-// The frame of what the file holds, with `retain`. Refuses what is no regular
-// file of this user, and what would not be a frame of at most
+// The file's message as a frame, with `retain`. Fails if the file is not a
+// regular file of this user, or if the frame would have more than
 // `frame_bytes_max`. REQUIRES: the topic is valid.
 absl::StatusOr<std::string> ReadLastFile(int bus_fd, std::string_view topic,
                                          size_t frame_bytes_max);

@@ -18,11 +18,11 @@
 
 namespace fifobus {
 
-// Keeps the T.last files of a bus as the store is: reads them into it at the
-// start, and writes them behind it on a thread of its own, so that no worker
-// waits for a file system. A topic that changes often is written every
-// retained_write_interval with its newest value; one that rests is written at
-// once. Without changes the thread sleeps and has no timer.
+// Keeps the T.last files of a bus in step with the store. It reads the files
+// into the store at the start, and writes them behind it on a thread of its
+// own, so that no worker waits for a file system. The first change of a topic
+// is written at once, and further ones every retained_write_interval, with the
+// newest value. Without changes the thread sleeps and has no timer.
 //
 // A killed broker loses at most what it had not written yet; an orderly end
 // writes everything.

@@ -20,9 +20,10 @@ namespace fifobus {
 // Thread-safe once open: it never changes.
 class BusDirectory {
  public:
-  // Makes what is missing. Fails, saying what to do, if a broker runs on it
-  // already, if it belongs to somebody else or is open to others, or if it lies
-  // on a file system whose FIFOs do not connect processes.
+  // Makes the directory and what is missing in it. Fails, with an error that
+  // says what to do, if a broker runs on it already, if it belongs to another
+  // user or is open to others, or if it lies on a file system whose FIFOs do
+  // not connect processes.
   static absl::StatusOr<std::unique_ptr<BusDirectory>> Open(
       const std::string& path);
 

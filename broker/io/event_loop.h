@@ -107,8 +107,8 @@ class EventLoop {
   void RunTimers();
   void RunReady();
   void Wait();
-  // Polls until there is something to do, the spin's limit has come, or others
-  // want this core. How many events.
+  // Polls until there is something to do, the spin's limit has come, or other
+  // threads want this core. Returns the number of events.
   int Spin();
   // Milliseconds until there is something to do; 0: now; -1: never.
   int SleepMillis();

@@ -35,7 +35,7 @@ class PipeGrowth {
   bool Take(size_t size, size_t taken);
   void GiveBack(size_t bytes);
 
-  // Whether another subscriber's pipe may still become larger than an
+  // Whether the budget lets another subscriber's pipe become larger than an
   // ingress's.
   bool IsRoomy() const {
     return left_.load(std::memory_order_relaxed) >= kept_bytes_ + egress_bytes_;
@@ -55,8 +55,8 @@ class GrowingPipe {
   // `growth` must live until GiveBack; null: this pipe does not grow.
   GrowingPipe(PipeGrowth* growth, PipeUse use) : growth_(growth), use_(use) {}
 
-  // The pipe was full where `bytes` were to go through it at once. A writer
-  // gets the edge of the room that growing makes: fs/pipe.c, pipe_resize_ring.
+  // The pipe was found full, and `bytes` should go through it at once. Growing
+  // makes room, and epoll reports that as an edge: fs/pipe.c, pipe_resize_ring.
   void OnFull(int fd, size_t bytes) {
     if (growth_ != nullptr && taken_ < growth_->SizeFor(use_, bytes)) {
       Grow(fd, bytes);

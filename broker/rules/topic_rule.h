@@ -24,8 +24,8 @@ struct Principals {
   }
 };
 
-// What one table of the configuration says about the topics of a pattern. What
-// it leaves out is for the tables behind it to say.
+// What one [[topic]] table of the configuration says about the topics of a
+// pattern. The tables behind it decide what it leaves out.
 struct TopicRule {
   std::string pattern;
 

@@ -34,9 +34,9 @@ void SpellOutNull(int argc, char** argv) {
   }
 }
 
-// A descriptor below 3 that is closed would be the next FIFO's, and what is
-// printed would go to the broker. Opened the wrong way round, reading and
-// writing fail as they should.
+// The next FIFO would take a descriptor below 3 that is closed, and what is
+// printed would go to the broker. So each closed one is opened here, the wrong
+// way round: reading from it or writing to it fails as it should.
 void HoldStandardDescriptors() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(fd, F_GETFD) >= 0) continue;

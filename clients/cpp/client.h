@@ -89,11 +89,13 @@ class Client {
                               absl::Duration timeout = absl::Seconds(5));
 
   // Subscribes to a pattern: a topic in which a level may be "*" and the last
-  // one "**". When this returns OK, all that is published afterwards arrives.
-  // InvalidArgument: the pattern, the group; DeadlineExceeded: no answer yet,
-  // but the subscription stands and is made as soon as there is a broker;
-  // AlreadyExists: there with other options. A new session begins with the same
-  // subscriptions.
+  // one "**". After OK, everything that is published arrives. A new session
+  // begins with the same subscriptions.
+  //
+  // InvalidArgument: the pattern or the group is bad. DeadlineExceeded: there
+  // is no answer yet, but the subscription stands and is made as soon as there
+  // is a broker. AlreadyExists: the client has the subscription with other
+  // options.
   absl::Status Subscribe(std::string_view pattern,
                          absl::Duration timeout = absl::Seconds(5)) {
     return Subscribe(pattern, SubscribeOptions(), timeout);
@@ -170,8 +172,8 @@ class Client {
   void set_mode(Mode mode) { mode_ = mode; }
   Mode mode() const { return mode_; }
 
-  // The bounds in force of the queue that the broker keeps for this client,
-  // since Connect; no messages: not bounded.
+  // The bounds, since Connect, of the queue that the broker keeps for this
+  // client. messages_max 0: messages are not counted.
   struct Bounds {
     uint64_t queue_bytes_max = 0;
     uint64_t queue_messages_max = 0;

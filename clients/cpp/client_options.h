@@ -56,8 +56,8 @@ struct ClientOptions {
 struct GroupAcks {
   // Messages that this member may hold without an answer. 0: one.
   uint32_t unacked_max = 0;
-  // A message that was not answered for so long is delivered again. Counts in
-  // milliseconds. 0: the broker's own, 30 s.
+  // A message without an answer is delivered again after this, in whole
+  // milliseconds. 0: the broker's default, 30 s.
   absl::Duration timeout = absl::ZeroDuration();
   // Deliveries of one message before it is given up: published on
   // $dead/GROUP. 0: the broker's own, 5.

@@ -42,8 +42,8 @@ class EgressTest : public testing::Test {
     egress_->SetPolicy({overflow, {options_.egress_queue_bytes_max, 0}});
   }
 
-  // Offers until the feeder is paused and the stall timeout has passed. Returns
-  // how many.
+  // Offers messages until the feeder is paused and the stall timeout has
+  // passed. Returns how many it offered.
   uint64_t FillAndStall() {
     sink_->room = 0;
     uint64_t offered = 0;

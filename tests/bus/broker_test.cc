@@ -184,8 +184,8 @@ TEST(Broker, OneThreadMayPublishToItsOwnSubscription) {
 }
 
 // Two workers whose ingresses feed each other's subscribers through pipes of
-// one page: every few messages somebody is paused and resumed from the other
-// thread.
+// one page: every few messages each pauses an ingress of the other's thread and
+// resumes it.
 TEST(Broker, WorkersThatPauseAndResumeEachOtherLoseNoWakeUp) {
   BrokerOptions options;
   options.session_pipe_bytes = 4096;

@@ -45,8 +45,8 @@ class CliTest : public testing::Test {
     return files_.path() + "/" + name;
   }
 
-  // Waits until a broker has so many sessions with a subscription, those in a
-  // group included.
+  // Waits until a broker has `count` sessions with a subscription; members of a
+  // group count.
   void AwaitSubscribers(const TestBus& bus, int count) const {
     EXPECT_TRUE(WaitUntil([&] {
       int subscribers = 0;

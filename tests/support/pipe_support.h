@@ -55,8 +55,9 @@ PipeEnds MakePipe();
 // The smallest pipe there is, which forces partial reads and writes.
 PipeEnds MakeOnePagePipe();
 
-// Whether pipes may grow: not once this user's pipes have reached
-// pipe-user-pages-soft. A test that needs it runs alone, and skips aloud.
+// Whether pipes may grow. Once this user's pipes have reached
+// pipe-user-pages-soft they may not. A test that needs this runs alone, and
+// says so when it skips.
 bool PipesMayGrow();
 
 // A worker whose thread a test may borrow.

@@ -437,8 +437,8 @@ void Egress::TurnAway(absl::Span<const Slice> slices, LossReason reason) {
 void Egress::MakeRoom() {
   switch (policy_.overflow) {
     case Overflow::kLatest: {
-      // To half of the limit, or a queue that is full of different topics would
-      // be searched again for each message.
+      // Conflates down to half of the limit. Otherwise a queue that is full of
+      // different topics would be searched again for each message.
       counters_.messages_conflated.Add(queue_.Conflate());
       if (queue_.IsBelowHalf(policy_.limits)) return;
       const QueueLimits half = {policy_.limits.bytes_max / 2,

@@ -94,8 +94,8 @@ class Egress : public SinkObserver {
   // pause, unless its policy is kBlock. Before the first Offer.
   void SetOwnValve(std::shared_ptr<Valve> valve);
 
-  // In place of drop_oldest and the limits of the options. Before the first
-  // Offer.
+  // Sets another policy than drop_oldest with the limits of the options. Before
+  // the first Offer.
   void SetPolicy(const OverflowPolicy& policy);
 
   // Writes or queues slices of `chunk`: whole frames, or for the text formats

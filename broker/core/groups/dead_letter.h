@@ -23,9 +23,9 @@ enum class DeadLetterOutcome {
   kTooLarge,  // with its new headers it would exceed frame_bytes_max
 };
 
-// Publishes the message on the group's topic: its payload and metadata, and
-// headers that name the topic it came on and how often it was delivered. Not
-// retained, not confirmed and without its expiry: it is another message.
+// Publishes the message on the group's dead-letter topic, with its payload and
+// metadata, and with headers that name its topic and the number of its
+// deliveries. It is not retained, not confirmed and never expires.
 // REQUIRES: as Router::PublishOwn.
 [[nodiscard]] DeadLetterOutcome PublishDeadLetter(const DeadLetter& letter,
                                                   size_t frame_bytes_max,

@@ -10,9 +10,9 @@
 
 namespace fifobus {
 
-// Who is in a queue group, and whose turn it is. Thread-compatible; owned by a
-// Group, under its lock. Not a set for thousands: members are searched for one
-// after the other.
+// The members of a queue group, and their turns. Thread-compatible; owned by a
+// Group, under its lock. Not meant for thousands of members: a look-up goes
+// through all of them.
 class GroupMembers {
  public:
   struct Member {

@@ -15,8 +15,8 @@
 
 namespace fifobus {
 
-// The queue groups that one session is in. Passes its answers on to them, and
-// that its egress has room.
+// The queue groups that one session is in. Passes the session's answers on to
+// them, and tells them when its egress has room.
 //
 // Worker-affine. Owned by the Session; also held by its egress, until that is
 // closed.

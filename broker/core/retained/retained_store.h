@@ -64,8 +64,8 @@ class RetainedStore {
     kRefused,  // no room
   };
 
-  // Nobody else publishes to the store or subscribes while this lives. Keep it
-  // short: it makes them wait.
+  // While this lives, no other thread publishes to the store or subscribes.
+  // Keep it short: other threads wait for it.
   class Transaction {
    public:
     explicit Transaction(RetainedStore& store);

@@ -9,9 +9,9 @@
 
 namespace fifobus {
 
-// One message that is kept, as it is replayed: a Delivery frame that says
-// "retained", and behind it the publisher's own frame. The chunk holds nothing
-// else and never changes.
+// One retained message in the form in which it is replayed: a Delivery frame
+// that says "retained", and behind it the publisher's own frame. The chunk
+// holds nothing else and never changes.
 struct RetainedValue {
   ChunkRef chunk;
   uint64_t expiry_unix_nanos = 0;  // 0: never

@@ -96,8 +96,9 @@ class Router {
   // leaves no trace where nobody wants it. REQUIRES: all is flushed.
   void PublishOwn(const MessageFields& fields);
 
-  // Takes the current subscriptions once more: what follows in this chunk comes
-  // after a change that the chunk itself has made. REQUIRES: all is flushed.
+  // Takes a new snapshot of the subscriptions, because this chunk itself has
+  // changed them and its next messages come after that change. REQUIRES:
+  // everything is flushed.
   void Refresh();
 
   // Whether anybody would get a message on this topic now.

@@ -67,8 +67,9 @@ void SubscribeWithRetained(RetainedStore& store, SubscriptionTable& table,
                       replay.Add(value);
                   });
   replay.Flush();
-  // Only now: nothing live may come before what is older. What was published
-  // meanwhile without `retain` is from before the subscription.
+  // Added last, because nothing live may come before an older retained message.
+  // A message that was published meanwhile without `retain` is from before the
+  // subscription.
   table.Add(pattern, egress);
 }
 

@@ -16,11 +16,10 @@
 
 namespace fifobus {
 
-// Who gets which topic, at one moment, and what is settled by topic. A tree of
-// levels, in which the patterns' literal levels, `*` and `**` are separate
-// branches, so that a lookup visits only branches that match so far and its
-// cost does not depend on how many other patterns there are. Immutable, hence
-// Thread-safe.
+// The subscribers of all topics at one moment, and the topics' rules. A tree of
+// levels in which literal levels, `*` and `**` are separate branches. A lookup
+// visits only branches that match so far, so its cost does not depend on the
+// number of other patterns. Immutable, hence Thread-safe.
 class SubscriptionSnapshot {
  public:
   using Egresses = std::vector<std::shared_ptr<Egress>>;

@@ -65,8 +65,8 @@ std::string DeniedText(uint32_t uid, std::string_view what,
       name);
 }
 
-// What a client asks for, 0 being nothing, where the broker allows `most`, 0
-// being no bound.
+// The bound in force for a client that asks for `wanted` (0: for none) where
+// the broker allows `most` (0: any).
 size_t Bounded(uint64_t wanted, size_t most) {
   if (wanted == 0) return most;
   return most == 0 ? wanted : std::min<size_t>(wanted, most);

@@ -31,8 +31,8 @@ FrameFault FaultOf(std::string_view frame, size_t frame_bytes_max) {
 
 }  // namespace
 
-// Written anew, in the order of the fields and so with the topic first, from
-// what the client has sent inside its Hello.
+// The client has sent the will inside its Hello. It is encoded anew here in the
+// order of the fields, so that the topic comes first.
 FrameFault Will::Set(const pb::Message& message, size_t frame_bytes_max) {
   if (message.topic().empty()) return FrameFault::kBadTopic;
   pb::Frame frame;

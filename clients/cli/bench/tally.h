@@ -11,8 +11,9 @@
 
 namespace fifobus::cli {
 
-// What arrived of a load. Latencies are kept one by one, so that percentiles
-// are exact; of messages that share a stamp the first one's. Not thread-safe.
+// What arrived of a load. Every latency is kept, so that percentiles are exact.
+// Of messages that share a stamp only the first has a latency.
+// Thread-compatible.
 class BenchTally {
  public:
   // Of about `count` messages.

@@ -8,7 +8,8 @@
 namespace fifobus::cli {
 
 // A script for bash that completes commands, options, their values and topics.
-// It knows what the parser knew when it was made; topics it asks for.
+// Commands, options and values are those of the parser that made it. Topics are
+// asked from the bus at each completion.
 std::string BashCompletion(const CLI::App& app);
 
 }  // namespace fifobus::cli

@@ -8,8 +8,8 @@
 
 namespace fifobus::cli {
 
-// What a broker says of itself in the terms of Prometheus: families named
-// fifobus_*, in messages, bytes and seconds, counters ending in _total:
+// A broker's counters in Prometheus's terms: families named fifobus_*, in
+// messages, bytes and seconds. Names of counters end in _total:
 // https://prometheus.io/docs/practices/naming/.
 //
 // Replies are gathered under topic="_inbox", because each requester has topics

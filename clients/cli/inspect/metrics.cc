@@ -94,8 +94,8 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-// Writes the file, if there is to be one, until a signal to stop. A file that
-// would go on saying what was is removed then.
+// Writes the file, if there is to be one, until a signal to stop. Then it
+// removes the file, whose numbers would be out of date.
 Exit Run(const BrokerMetrics& metrics, const MetricsOptions& options,
          const sigset_t& signals) {
   Exit exit = kDone;

@@ -6,8 +6,8 @@
 #include "nlohmann/json.hpp"
 #include "proto/frame.pb.h"
 
-// StatsReply as JSON: what `ls --json` and `info --json` print. The fields are
-// those of frame.proto, under the same names, and keep their meaning; new ones
+// StatsReply as JSON, which `ls --json` and `info --json` print. Fields have
+// the names that they have in frame.proto, and keep their meaning. New fields
 // may be added.
 namespace fifobus::cli {
 

@@ -53,7 +53,7 @@ struct ConfigFile {
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path);
 
 // Gives the settings to the options of `serve`, as if they stood on the command
-// line; what does stand there wins. Checks all values.
+// line. An option that does stand there wins. Checks all values.
 absl::Status ApplySettings(const ConfigFile& file, CLI::App& serve);
 
 }  // namespace fifobus::cli

@@ -32,8 +32,8 @@ class Job {
   // Appends what to wait for by poll(2).
   void AddPolled(std::vector<pollfd>& polled) const;
 
-  // Moves input and output as far as it goes at once. kOutputTooLong: to be
-  // destroyed.
+  // Moves as much input and output as the pipes take at once. kOutputTooLong:
+  // the job is to be destroyed.
   enum class State { kRunning, kEnded, kOutputTooLong };
   [[nodiscard]] State Advance();
 

@@ -24,9 +24,9 @@ class ShellChild {
   enum class Stdout { kTaken, kInherited };
 
   // Runs `command` with the environment of this process and `variables`
-  // ("NAME=VALUE"), which come before others of their name; of the
-  // FIFOBUS_HEADER_* that this process has, none is passed on: they are another
-  // message's. REQUIRES: one thread in this process.
+  // ("NAME=VALUE"), which win over others of their name. The FIFOBUS_HEADER_*
+  // of this process are not passed on: they belong to another message.
+  // REQUIRES: one thread in this process.
   static absl::StatusOr<std::unique_ptr<ShellChild>> Start(
       const std::string& command, const std::vector<std::string>& variables,
       Stdout output);

@@ -24,14 +24,14 @@ namespace {
 // What is gathered before it is written although more is waiting. As Output.
 constexpr size_t kGatheredBytesMax = size_t{64} << 10;
 
-// How long the command may take to finish after its input was ended by a
-// signal. Not tuned; a second signal does not wait.
+// How long the command may take to finish after a signal has ended its input. A
+// second signal ends it at once. Not tuned.
 constexpr absl::Duration kFinishTime = absl::Seconds(5);
 
 // One command that reads all messages, as in `fifobus sub | command`.
 //
 // States:  running --its end, or nobody reads its input--> over
-// It is never started again: whoever wants that says so, by a loop.
+// The command is never started again: a loop in the shell can do that.
 class Streamer : public SubOutput {
  public:
   Streamer(Client& client, const SubOptions& options, absl::Time deadline,

@@ -110,12 +110,12 @@ class Connection {
 
   // See Client::fd.
   int fd() const { return epoll_fd_.get(); }
-  // Whether fd() becomes readable when `up` has room; whether it is readable
-  // because something was read ahead.
+  // Whether fd() also becomes readable when `up` has room.
   void WatchRoom(bool watch);
+  // Whether fd() is readable now, because something was read ahead.
   void Nudge(bool on);
-  // Whether fd() becomes readable at this time, besides. It stays so until the
-  // next call with another time; absl::InfiniteFuture(): it does not.
+  // The time at which fd() also becomes readable, and stays so until the next
+  // call with another time. absl::InfiniteFuture(): never.
   void WakeAt(absl::Time time);
 
  private:

@@ -48,8 +48,8 @@ void ReceiveBuffer::Clear() {
 }
 
 void ReceiveBuffer::Retire() {
-  // One that is retired already holds what was taken; this one holds nothing
-  // that anybody has seen.
+  // A buffer that is retired already holds what was taken. This one holds
+  // nothing that the caller has seen.
   if (!retired_) retired_ = std::move(bytes_);
 }
 

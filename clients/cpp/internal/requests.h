@@ -52,7 +52,7 @@ class Requests {
   void Forget(uint64_t id);
   bool IsOpen(uint64_t id) const { return open_.contains(id); }
 
-  // Who takes the request, says the broker.
+  // The broker says how many subscribers take the request.
   void OnConfirm(uint64_t id, uint32_t sessions);
   // All of sessions before this one are over.
   void OnSessionBegun(uint64_t session);
@@ -64,7 +64,7 @@ class Requests {
                               : deadlines_.begin()->first;
   }
 
-  // The request that a message on this topic answers, which is over now.
+  // Ends the request that a message on this topic answers, and returns its id.
   // REQUIRES: IsReplyTopic(topic).
   std::optional<uint64_t> TakeAnswered(std::string_view topic);
   // The oldest that is over without an answer.

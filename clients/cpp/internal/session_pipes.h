@@ -12,10 +12,11 @@ namespace fifobus {
 
 // The two FIFOs of a session, made by the client and offered to the broker:
 //
-//   up    client to broker; until Welcome the client also holds its reading
-//   end, so
-//         that Hello stays in it whenever the broker comes
+//   up    client to broker
 //   down  broker to client
+//
+// Until Welcome the client also holds the reading end of `up`, so that Hello
+// stays in it however late the broker comes.
 //
 // The names exist only until the broker has opened both. Thread-compatible.
 class SessionPipes {

@@ -33,8 +33,8 @@ from fifobus.transport.session_pipes import write_without_signal
 # PIPE_BUF: longer writes of several writers mix.
 LINE_BYTES_MAX = 4096
 
-# How a message begins in a .json tap. It stands nowhere else, since quotes within text
-# are escaped.
+# The beginning of each message in a .json tap. It occurs nowhere else, since quotes
+# within text are escaped.
 _BEGIN = b'{"topic":'
 # The same of a line that announces a loss.
 _GAP = b'{"gap":'

@@ -171,8 +171,7 @@ class FrameDecoder:
         tag = at + FRAME_PREFIX_BYTES
         if stop - tag < 5 or data[tag] != _MESSAGE_TAG:
             return False
-        # The member fills the frame, so that its length need not be looked at but
-        # to see that it does.
+        # The member fills the frame. Its length is read only to check that.
         where = tag + 2
         while data[where - 1] >= 0x80:
             where += 1
