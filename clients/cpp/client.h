@@ -173,7 +173,7 @@ class Client {
   Mode mode() const { return mode_; }
 
   // The bounds, since Connect, of the queue that the broker keeps for this
-  // client. messages_max 0: messages are not counted.
+  // client. queue_messages_max 0: messages are not counted.
   struct Bounds {
     uint64_t queue_bytes_max = 0;
     uint64_t queue_messages_max = 0;
