@@ -46,7 +46,8 @@ class RepeatedMessage {
   // REQUIRES: IsFrontOf(any bytes).
   size_t frame_bytes() const { return frame_bytes_; }
   size_t payload_bytes() const { return frame_bytes_ - head_bytes_; }
-  // What ReadMessage would find in `frame`, which is such a frame and no more.
+  // The topic that ReadMessage would find in `frame`, which is one repeated
+  // frame and nothing more.
   std::string_view Topic(std::string_view frame) const {
     return {frame.data() + topic_, topic_bytes_};
   }

@@ -1,5 +1,5 @@
-// Idle sessions beside a load: so many clients, each with so many patterns that
-// match nothing of it. Prints "ready", and leaves when its input ends.
+// Idle sessions beside a load: N clients, each with M patterns that match
+// nothing of the load. Prints "ready", and leaves when its input ends.
 //
 //   crowd DIR --sessions N --patterns M
 #include <sys/resource.h>

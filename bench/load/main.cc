@@ -50,8 +50,8 @@ class CpuClock {
   const double begin_ = Now();
 };
 
-// With a rate, each message is stamped with when it was due, not when it was
-// sent, so that a stall counts for all that it delays.
+// With a rate, the stamp of each message is the time when it was due, not the
+// time when it was sent. So a stall counts for all messages that it delays.
 void Publish(const Load& load) {
   const std::unique_ptr<Publisher> publisher = MakePublisher(load.options);
   std::string payload(load.options.size, 'x');

@@ -7,8 +7,8 @@
 namespace fifobus {
 
 // Thins out the log lines of an event that a stream of garbage or a full disk
-// may repeat for ever: the first is worth a line, then the second, the fourth,
-// and so on.
+// may repeat for ever. The first event gets a line, then the second, the
+// fourth, the eighth, and so on.
 //
 //   if (const auto refused = refused_lines_.Count()) {
 //     LogWarning("line refused", {{"refused", *refused}});

@@ -31,9 +31,9 @@ namespace fifobus {
 // order: the store's lock, then this one's, which is a leaf.
 class RetainedFiles : public RetainedObserver {
  public:
-  // Reads all topics/**/*.last into the store; those that have expired or are
-  // no messages are removed or refused. Then observes it. All must outlive
-  // this.
+  // Reads all topics/**/*.last into the store, and then observes the store.
+  // Removes files that have expired, and refuses those that are no messages.
+  // All arguments must outlive this.
   static absl::StatusOr<std::unique_ptr<RetainedFiles>> Open(
       const BusDirectory& bus, RetainedStore& store,
       const BrokerOptions& options, Counters& counters);

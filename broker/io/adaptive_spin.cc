@@ -5,8 +5,9 @@
 namespace fifobus {
 namespace {
 
-// Polling in vain takes back what so many short waits have said for it. At the
-// least score it takes as many before the next attempt. Not tuned.
+// The score rises by one with each short wait, and falls by kInVain when
+// polling was in vain. The loop polls while the score is above 0, so at
+// kScoreMin it takes some 30 short waits until the next attempt. Not tuned.
 constexpr int kInVain = 4;
 constexpr int kScoreMax = 8;
 constexpr int kScoreMin = -32;

@@ -74,8 +74,8 @@ class EventLoop {
   // Remove.
   absl::StatusOr<Registration> Add(int fd, uint32_t events, Pollable& pollable,
                                    Trigger trigger = Trigger::kEdge);
-  // For what was added; `events` may be others. What is there already comes as
-  // an event once more.
+  // Changes the events or the trigger of a registration. A state that is there
+  // already is reported once more.
   void Change(int fd, uint32_t events, const Registration& registration,
               Trigger trigger);
   // To be called before `fd` is closed. No call follows.

@@ -64,8 +64,8 @@ class IngressPipe : public Valve,
   // The gate may open now. Any thread.
   void Nudge();
 
-  // Reads what is in the pipe, as far as the valve allows, and closes when it
-  // is empty, even if there still is a writer.
+  // Reads what is in the pipe, as far as the valve allows, and closes the pipe
+  // when that is empty, even if it still has a writer.
   void FinishAndClose();
 
   void Close();

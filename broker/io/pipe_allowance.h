@@ -8,13 +8,13 @@ namespace fifobus {
 // What the kernel lets the pipes of a user have: pipe(7).
 struct PipeLimits {
   size_t user_bytes = 0;  // pipe-user-pages-soft; 0: not bounded
-  // They do not apply to this process: it has CAP_SYS_RESOURCE or
-  // CAP_SYS_ADMIN. Its pipes are counted for its user all the same.
+  // The limit does not apply to this process, which has CAP_SYS_RESOURCE or
+  // CAP_SYS_ADMIN. Its pipes count for its user all the same.
   bool exempt = false;
 };
 
-// As this process finds them. What cannot be read is taken for the kernel's
-// default.
+// Reads the limits from /proc. A limit that cannot be read is taken to be the
+// kernel's default.
 PipeLimits ReadPipeLimits();
 
 // How much of `bytes_max` a broker's grown pipes may take: at most half of what

@@ -23,8 +23,8 @@ SinkResult Tee(const Staged& staged, int fd) {
           errno == EAGAIN ? SinkOutcome::kWouldBlock : SinkOutcome::kNoReader,
           0};
     }
-    // A short count means that `fd` has no free slot, whose coming EPOLLOUT
-    // reports as after a short write: fs/splice.c, link_pipe.
+    // A short count means that `fd` has no free slot. EPOLLOUT reports the next
+    // free one, as after a short write: fs/splice.c, link_pipe.
     const size_t taken = static_cast<size_t>(bytes);
     return {
         taken == staged.bytes ? SinkOutcome::kAll : SinkOutcome::kWouldBlock,

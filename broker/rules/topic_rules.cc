@@ -11,8 +11,8 @@ namespace {
 
 const Principals kNobody;
 
-// What the first rule says whose pattern passes `applies`, if any says
-// something.
+// The value of the first rule that has one and whose pattern passes `applies`;
+// nothing if there is no such rule.
 template <typename Value, typename Applies>
 std::optional<Value> FirstThatSays(const std::vector<TopicRule>& rules,
                                    std::optional<Value> TopicRule::*matter,

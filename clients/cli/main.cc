@@ -24,8 +24,8 @@ constexpr char kAbout[] =
     "  fifobus reply time --exec date     answer requests\n"
     "  fifobus req time now               send one, print the reply\n";
 
-// pub's -0 is not an option of CLI11's, which would read -0.5, the temperature,
-// as -0 and ".5".
+// Replaces pub's -0 by --null. If CLI11 knew an option -0, it would read the
+// payload -0.5 as that option and ".5".
 void SpellOutNull(int argc, char** argv) {
   static char null[] = "--null";
   if (argc < 2 || argv[1] != std::string_view("pub")) return;

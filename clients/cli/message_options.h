@@ -11,8 +11,8 @@
 #include "clients/cpp/owned_message.h"
 #include "proto/frame_writer.h"
 
-// What commands can say about the messages that they publish. Both structs live
-// as long as the parser.
+// Options of commands about the messages that they publish. Both structs must
+// live as long as the parser.
 namespace fifobus::cli {
 
 // Everything of standard input, or its next bytes; 0: the end.

@@ -34,8 +34,8 @@ class Output {
 // on, with an error line if it failed.
 Exit ExitOf(Output::Outcome outcome, Exit otherwise);
 
-// For commands that write little or leave it to others: to be polled, it has
-// revents when nobody will read what standard output gets from now on.
+// For commands that write little, or whose children write. The caller polls
+// this descriptor: it has revents once standard output has no reader any more.
 pollfd StandardOutputWatch();
 bool StandardOutputIsUnread();
 

@@ -381,8 +381,8 @@ Client::SentRequest Client::SendRequestUntil(const MessageFields& request,
   return {outcome, id};
 }
 
-// The subscription goes ahead of the request in `up`, so the broker has made it
-// when the request is published: its answer need not be waited for.
+// The subscription goes ahead of the request in `up`. So the broker has made it
+// when it publishes the request, and nothing waits for Subscribed here.
 absl::Status Client::OpenInbox() {
   dialogue_->Progress();
   Subscriptions& subscriptions = dialogue_->subscriptions();

@@ -197,7 +197,7 @@ class Session {
     this.end();
   }
 
-  // Of a pair that came to nothing.
+  // Closes a pair that the broker did not take, and removes its names.
   abandon() {
     for (const fd of [this.downFd, this.upFd, this.upReader]) {
       if (fd !== undefined) fs.closeSync(fd);

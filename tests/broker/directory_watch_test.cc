@@ -125,9 +125,9 @@ TEST_F(DirectoryWatchTest, AHandlerThatDrainsIsNotEnteredAgain) {
 
 TEST_F(DirectoryWatchTest, AnOverflowOfTheKernelsQueueIsTold) {
   Watch(dir_.path(), DirectoryWatch::Opens::kIgnored);
-  // The worker does not come to read while this runs on it. The default of
-  // fs.inotify.max_queued_events is 16384; equal neighbours count once, hence
-  // two names.
+  // This runs on the worker, which therefore reads no events meanwhile. The
+  // default of fs.inotify.max_queued_events is 16384. inotify counts equal
+  // neighbours once, so two names alternate.
   test_.Do([&] {
     for (int i = 0; i < 20000 && overflows_ == 0; ++i) {
       const std::string name = Path(std::to_string(i % 2));

@@ -66,8 +66,8 @@ class KernelTest : public testing::Test {
     }
   }
 
-  // A new pipe has 16, or 2 where this user's pipes have reached
-  // pipe-user-pages-soft in all.
+  // A new pipe has 16 pages, or 2 if all pipes of this user together have
+  // reached pipe-user-pages-soft.
   int Pages() const {
     return Kernel("pages of a new pipe",
                   fcntl(writer_.get(), F_GETPIPE_SZ) / int{kPage});

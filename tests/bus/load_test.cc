@@ -127,8 +127,8 @@ TEST(Load, ReceivedAndAnnouncedAddUpForSlowFastAndStuckSubscribers) {
   for (std::thread& publisher : publishers) publisher.join();
   published = true;
   passers.join();
-  // The ends must not be among what a stalled subscriber drops: they come when
-  // all that was before them is read or dropped.
+  // A stalled subscriber must not drop the messages that mark the end. So they
+  // are published when all before them is read or dropped.
   const auto ender = bus.Connect();
   for (int i = 0; i < kPublishers; ++i) {
     ASSERT_EQ(ender->Publish("end", "x"), PublishOutcome::kSent);

@@ -118,8 +118,8 @@ std::vector<std::string> Names(const std::vector<std::string>& levels,
   return names;
 }
 
-// Against their definitions, over topics long enough to tell any two patterns
-// of three levels apart.
+// Compares Covers and Overlaps with their definitions, over topics long enough
+// to tell any two patterns of three levels apart.
 TEST(Patterns, CoverAndOverlapAsTheirTopicsDo) {
   const std::vector<std::string> topics = Names({"a", "b", "c", "$s"}, false);
   std::vector<std::string> deep = topics;

@@ -118,14 +118,14 @@ class Egress : public SinkObserver {
   // Writes or queues whole frames of the broker's own, prefixes included.
   [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
 
-  // Writes units of a queue group, of which this is a member: only if nothing
-  // waits here, and only what the sink takes at once. Queues nothing but a copy
-  // of the rest of a unit that was begun. `slices` hold whole MessageUnits or
-  // control frames, each of them in one piece.
+  // Writes units of a queue group of which this egress is a member. It writes
+  // only if nothing waits here, and only what the sink takes at once. It queues
+  // only a copy of the rest of a unit that was begun. `slices` hold whole
+  // MessageUnits or control frames, each of them in one piece.
   //
   // Returns the bytes of the units that were taken. If that is less than all,
-  // the room listener is told when there is room again; never, if the reader
-  // has gone.
+  // the room listener is told when there is room again, unless the reader has
+  // gone.
   size_t OfferIfRoom(absl::Span<const Slice> slices);
 
   // The listener is told of room after OfferIfRoom found none. Until Close.
@@ -175,7 +175,7 @@ class Egress : public SinkObserver {
   // Whether the sink has taken nothing for the stall timeout.
   bool IsStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the queue is full and takes nothing more from there.
+  // Whether the queue is full and takes nothing more from this feeder.
   bool TurnsAway(const std::shared_ptr<Valve>& feeder)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TurnAway(absl::Span<const Slice> slices, LossReason reason)

@@ -62,8 +62,8 @@ class EgressQueue {
   // A message is lost at the end of the queue: it was not let in.
   void PushLoss(LossReason reason, std::string_view topic);
 
-  // Fills in what to write next, in order, and returns how many slices. They
-  // stay valid until the next call.
+  // Fills `slices` with what to write next, in order, and returns their number.
+  // They stay valid until the next call.
   size_t Peek(absl::Span<Slice> slices);
 
   // Removes that many bytes from the front: they have been written.

@@ -12,7 +12,7 @@ size_t FirstFrameBytes(std::string_view bytes) {
 }
 
 // The broker writes Delivery frames itself, so their first byte is the tag of
-// Frame.delivery and nothing else has it.
+// Frame.delivery. No other frame of a stream begins with that byte.
 bool BeginsWithDelivery(std::string_view bytes) {
   constexpr char kDeliveryTag =
       static_cast<char>(static_cast<uint32_t>(FrameKind::kDelivery) << 3 | 2);

@@ -123,7 +123,7 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
   void AcknowledgeOne(uint32_t member, uint64_t id, pb::Ack::Verdict verdict)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Each deals from the cursor's front until nobody has room, and leaves the
+  // Both deal from the cursor's front until no member has room. They leave the
   // cursor at the first frame that was not taken.
   void DealRuns(FrameCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DealAcked(FrameCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -79,7 +79,7 @@ class Router {
   // nothing was done, Add must be asked.
   [[nodiscard]] bool AddRepeated(std::string_view frame, size_t payload_bytes);
 
-  // What became of the message that was added last, which is passed again.
+  // The receivers of the message that was added last, which is passed again.
   // REQUIRES: it was routed, and not flushed yet.
   struct Receivers {
     uint32_t sessions = 0;
@@ -128,7 +128,7 @@ class Router {
     MutexLock lock(routes_mutex_);
     for (const auto& [topic, route] : routes_) visit(topic, route.Count());
   }
-  // Of one topic; zeros if it is not remembered.
+  // The count of one topic; zeros if the topic is not remembered.
   TopicCount CountOf(std::string_view topic) const;
 
  private:

@@ -18,7 +18,7 @@ struct ClientIdentity {
 };
 
 // Publishes on $sys/clients/NUMBER/connected or /disconnected, as PROTOCOL.md
-// says, if anybody subscribes to it. On the router's thread.
+// says, if the topic has a subscriber. On the router's thread.
 void PublishConnected(const ClientIdentity& client, Router& router);
 // `reason`: one clause for people.
 void PublishDisconnected(const ClientIdentity& client, std::string_view reason,

@@ -14,8 +14,8 @@
 
 namespace fifobus::cli {
 
-// How long `conformance` waits for what a client is to do. Generous: an
-// interpreter starts slowly on a busy machine.
+// How long `conformance` waits for a client to do something. Generous, because
+// an interpreter starts slowly on a busy machine.
 inline constexpr absl::Duration kPatience = absl::Seconds(10);
 
 // The client that is tested: a process with pipes for its standard input and

@@ -36,7 +36,7 @@ struct TopTable {
   std::vector<TopRow> rows;
 };
 
-// What the user has chosen of a pane.
+// How the user wants to see a pane.
 struct TopChoice {
   size_t sort_column = 0;
   bool reversed = false;  // the other way round than usual

@@ -113,8 +113,8 @@ absl::Status AwaitSubscribers(Client& client, const PubOptions& options) {
   }
 }
 
-// Whether the broker has refused something: its Error comes behind what was
-// written.
+// Fails if the broker has refused a message: its Error comes after the messages
+// were written.
 absl::Status AwaitRefusal(Client& client) {
   const absl::Status status =
       client.Flush(Level::kAccepted, kRefusalPatience).status();

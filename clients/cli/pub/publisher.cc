@@ -54,8 +54,8 @@ absl::Status Publisher::Send(MessageFields& message) {
                           : Report(client_.Publish(message));
 }
 
-// Looks after the session meanwhile: a broker that is to stop waits for the
-// answers of its clients.
+// Serves the session while it waits: a broker that stops waits for the answers
+// of its clients.
 absl::Status Publisher::AwaitTurn() {
   const absl::Time due = pacer_->Next(absl::Now());
   if (absl::Now() >= due) return absl::OkStatus();

@@ -49,9 +49,9 @@ rlim_t RaiseDescriptorLimit() {
   return limit.rlim_cur;
 }
 
-// Chunks are freed and allocated again all the time where subscribers are now
-// and then behind. glibc by default gives such memory back at once, and each
-// page of it is then faulted in anew: up to a fifth of a stream's time.
+// While subscribers are now and then behind, chunks are freed and allocated
+// again all the time. By default glibc gives such memory back at once, and the
+// kernel faults each page in anew: bench/DECISIONS.md.
 void KeepFreedMemory() {
   // Of each thread that has freed it. A few full queues.
   constexpr int kKeptBytes = 16 << 20;
@@ -71,8 +71,8 @@ absl::StatusOr<ConfigFile> Load(const std::string& path, CLI::App& serve) {
   return file;
 }
 
-// Reads the file again and puts its topics in force. With a bad file, all stays
-// as it was.
+// Reads the file again and puts its topics in force. A bad file changes
+// nothing.
 void Reload(Broker& broker, ConfigFile& in_force) {
   // The options to check the settings with; nobody uses their values.
   CLI::App checker;

@@ -13,12 +13,14 @@
 
 namespace fifobus::cli {
 
-// A command of /bin/sh that has standard input by a pipe, and nothing else of
-// this process but standard output, if it is not taken, and standard error.
+// A command of /bin/sh whose standard input is a pipe. Of this process's
+// descriptors it has only standard error and, if the caller does not take it,
+// standard output.
 //
-// It is a process group of its own: what it has started and left running dies
-// when it has ended, and everything dies with this process, by SIGKILL. Its
-// signals are as for a program that was just started. Thread-compatible.
+// It is a process group of its own. When the command has ended, what it has
+// left running dies. When this process ends, all of the group dies, by SIGKILL.
+// The command's signals are those of a program that was just started.
+// Thread-compatible.
 class ShellChild {
  public:
   enum class Stdout { kTaken, kInherited };

@@ -15,8 +15,8 @@ absl::Status Fault(std::string_view text, size_t at, std::string_view what) {
       fmt::format("\"{}\", at character {}: {}", text, at + 1, what));
 }
 
-// The character that stands behind a backslash as it does in C; nothing if
-// none does.
+// The character that a backslash and `c` mean, as in C; nothing if they mean
+// none.
 std::optional<char> Escaped(char c) {
   switch (c) {
     case 'n':

@@ -20,14 +20,15 @@
 
 namespace fifobus {
 
-// What a client and its broker say to each other beside messages: what was
-// asked, what was answered, and what each new session begins with. Outbound and
-// Inbound, which carry the messages, lean on it.
+// The control frames between a client and its broker: questions, answers, and
+// the beginning of each new session. Outbound and Inbound, which carry the
+// messages, use it.
 //
-// Answers come among the messages in `down`. They are found by scanning what
-// was read, ahead of the messages before them, which stay to be received.
+// Answers come among the messages in `down`. The dialogue finds them by
+// scanning ahead in what was read; the messages before them stay to be
+// received.
 //
-// Waits only in WaitFor and what says so. Thread-compatible.
+// Waits only in WaitFor, and in functions that say so. Thread-compatible.
 class Dialogue {
  public:
   explicit Dialogue(std::unique_ptr<Connection> connection)

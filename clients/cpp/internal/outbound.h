@@ -54,8 +54,9 @@ class Outbound {
                          const Patience& patience);
   PublishOutcome AddToBatch(const MessageFields& message,
                             const Patience& patience);
-  // Adds a message to a batch without looking at what held for the one before.
-  // False: nothing is done, it needs the whole way.
+  // Adds a message to a batch without checking again what held for the one
+  // before. False: it has done nothing, because the message needs the full
+  // checks.
   bool AddRepeated(std::string_view topic, std::string_view payload);
   PublishOutcome SentOutcome();
   // Waits until nothing is unwritten. kWouldBlock and kTimedOut leave the rest

@@ -38,7 +38,7 @@ class ReceiveBuffer {
   std::string_view unscanned() const { return {at(scanned_), end_ - scanned_}; }
   bool IsScanned() const { return scanned_ > taken_; }
 
-  // Of the messages taken since the last Fill.
+  // Recognises repetitions among the messages taken since the last Fill.
   RepeatedMessage& repeated() { return repeated_; }
 
   bool full() const {

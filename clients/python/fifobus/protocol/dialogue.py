@@ -78,8 +78,9 @@ class Dialogue:
         # The Connection's: writes of `out` what the pipe takes. An answer to a group
         # does not wait for the next call.
         self.flush: Callable[[], object] = lambda: None
-        # Sessions that were opened; those that ended with bytes written, or batched,
-        # that no broker has read; those in which messages may have been missed.
+        # Three counts: sessions that were opened; sessions that ended with bytes,
+        # written or batched, that no broker has read; sessions in which messages may
+        # have been missed.
         self.sessions = 0
         self.publish_losses = 0
         self.receive_losses = 0
