@@ -91,8 +91,12 @@ struct FrameView {
   std::string_view member;  // its bytes, without tag and length
 };
 
-// Reads the Frame behind the prefix: `body` is frame.substr(kFramePrefixBytes).
+// Reads what is behind the prefix.
 [[nodiscard]] FrameView ReadFrame(std::string_view body);
+// Reads a whole frame, prefix included. REQUIRES: `frame` has a whole prefix.
+[[nodiscard]] inline FrameView ReadWholeFrame(std::string_view frame) {
+  return ReadFrame(frame.substr(kFramePrefixBytes));
+}
 
 // What a Message holds. Fields that are absent are empty or 0.
 struct MessageView {
@@ -119,6 +123,11 @@ struct MessageView {
 // FRAMING.md lists except the topic's own characters: the broker checks those
 // once per topic and not once per message (CheckTopic, IsReserved).
 [[nodiscard]] MessageView ReadMessage(std::string_view member);
+// The same for a whole frame, prefix included, that is known to hold a Message.
+// A frame that cannot be read has the fault kTopicNotFirst.
+[[nodiscard]] inline MessageView ReadMessageFrame(std::string_view frame) {
+  return ReadMessage(ReadWholeFrame(frame).member);
+}
 
 // What a Delivery says about the message behind it.
 struct DeliveryView {

@@ -37,9 +37,8 @@ void BM_Decode(benchmark::State& state) {
   const std::string_view bytes = frame;
   for (auto _ : state) {
     const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
-    const FrameView view = ReadFrame(bytes.substr(
-        kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes));
-    const MessageView message = ReadMessage(view.member);
+    const MessageView message =
+        ReadMessageFrame(bytes.substr(0, extent.frame_bytes));
     benchmark::DoNotOptimize(message.topic.data());
   }
 }

@@ -78,8 +78,7 @@ void BM_RouteKnownTopics(benchmark::State& state) {
       const FrameExtent extent = FindFrame(rest, kFrameBytesMaxDefault);
       const std::string_view frame = rest.substr(0, extent.frame_bytes);
       rest.remove_prefix(extent.frame_bytes);
-      const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
-      (void)bus.router().Add(frame, ReadMessage(view.member));
+      (void)bus.router().Add(frame, ReadMessageFrame(frame));
     }
     bus.router().Flush();
   }

@@ -192,9 +192,7 @@ absl::StatusOr<std::string> ReadLastFile(int bus_fd, std::string_view topic,
   if (bytes.size() - kFramePrefixBytes > frame_bytes_max) {
     return absl::FailedPreconditionError("it is larger than a frame may be");
   }
-  const FrameView view =
-      ReadFrame(std::string_view(bytes).substr(kFramePrefixBytes));
-  const FrameFault fault = ReadMessage(view.member).fault;
+  const FrameFault fault = ReadMessageFrame(bytes).fault;
   if (fault != FrameFault::kNone) {
     return absl::FailedPreconditionError(
         fmt::format("its attribute is bad: {}", FrameFaultText(fault)));

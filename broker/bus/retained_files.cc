@@ -101,8 +101,7 @@ void RetainedFiles::Restore(const std::string& topic) {
     return;
   }
   const std::string_view bytes = *frame;
-  const MessageView message =
-      ReadMessage(ReadFrame(bytes.substr(kFramePrefixBytes)).member);
+  const MessageView message = ReadMessageFrame(bytes);
   if (message.expiry_unix_nanos != 0 &&
       message.expiry_unix_nanos <=
           static_cast<uint64_t>(absl::GetCurrentTimeNanos())) {

@@ -155,8 +155,7 @@ class Simulation {
     size_t offset = 0;
     for (const auto& [topic, frame] : messages) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
-      const FrameView view = ReadFrame(in_chunk.substr(kFramePrefixBytes));
-      ASSERT_EQ(router_->Add(in_chunk, ReadMessage(view.member)),
+      ASSERT_EQ(router_->Add(in_chunk, ReadMessageFrame(in_chunk)),
                 Router::Verdict::kRouted);
       offset += frame.size();
       for (const auto& subscriber : subscribers_) {

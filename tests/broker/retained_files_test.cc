@@ -46,10 +46,8 @@ class RetainedFilesTest : public testing::Test {
 
   void Retain(const MessageFields& fields) {
     const std::string frame = FrameOf(fields);
-    const FrameView view =
-        ReadFrame(std::string_view(frame).substr(kFramePrefixBytes));
     RetainedStore::Transaction transaction(*store_);
-    EXPECT_NE(transaction.Keep(frame, ReadMessage(view.member), /*history=*/0),
+    EXPECT_NE(transaction.Keep(frame, ReadMessageFrame(frame), /*history=*/0),
               RetainedStore::Kept::kRefused);
   }
   void Retain(std::string_view topic, std::string_view payload) {

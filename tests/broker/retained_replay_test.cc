@@ -51,8 +51,7 @@ class RetainedReplayTest : public testing::Test {
     const size_t frame_bytes = FindFrame(rest_, rest_.size()).frame_bytes;
     const std::string_view frame = rest_.substr(0, frame_bytes);
     rest_.remove_prefix(frame_bytes);
-    const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
-    ASSERT_EQ(router_.Add(frame, ReadMessage(view.member)),
+    ASSERT_EQ(router_.Add(frame, ReadMessageFrame(frame)),
               Router::Verdict::kRouted);
   }
 

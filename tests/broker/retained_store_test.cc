@@ -36,11 +36,9 @@ class RetainedStoreTest : public testing::Test {
   Kept Keep(const MessageFields& fields) {
     std::string frame;
     AppendMessageFrame(fields, frame);
-    const FrameView view =
-        ReadFrame(std::string_view(frame).substr(kFramePrefixBytes));
     RetainedStore::Transaction transaction(store_);
     return transaction.Keep(
-        frame, ReadMessage(view.member),
+        frame, ReadMessageFrame(frame),
         TopicRules(options_.history, {}).HistoryOf(fields.topic));
   }
 

@@ -38,8 +38,7 @@ class RouterTest : public testing::Test {
     for (const std::string& frame : frames) {
       const std::string_view in_chunk = rest.substr(0, frame.size());
       rest.remove_prefix(frame.size());
-      const FrameView view = ReadFrame(in_chunk.substr(kFramePrefixBytes));
-      verdict = router_.Add(in_chunk, ReadMessage(view.member));
+      verdict = router_.Add(in_chunk, ReadMessageFrame(in_chunk));
       if (verdict != Router::Verdict::kRouted) break;
     }
     router_.Flush();
@@ -112,9 +111,8 @@ TEST_F(RouterTest, ARepeatedMessageGoesTheWayOfTheOneBefore) {
   const std::string_view in_chunk(chunk_->bytes(), frames.size());
   const size_t size = kA1.size();
   EXPECT_FALSE(router_.AddRepeated(in_chunk.substr(0, size), 1)) << "of none";
-  const FrameView first =
-      ReadFrame(in_chunk.substr(0, size).substr(kFramePrefixBytes));
-  ASSERT_EQ(router_.Add(in_chunk.substr(0, size), ReadMessage(first.member)),
+  ASSERT_EQ(router_.Add(in_chunk.substr(0, size),
+                        ReadMessageFrame(in_chunk.substr(0, size))),
             Router::Verdict::kRouted);
   EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(size, size), 1));
   EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(2 * size, size), 1));
@@ -132,8 +130,7 @@ TEST_F(RouterTest, WhatIsRenderedIsNeverTakenForRepeated) {
   chunk_ = ChunkOf(kA1 + kA2);
   router_.Begin(chunk_, valve_, Publisher());
   const std::string_view first(chunk_->bytes(), kA1.size());
-  const FrameView view = ReadFrame(first.substr(kFramePrefixBytes));
-  ASSERT_EQ(router_.Add(first, ReadMessage(view.member)),
+  ASSERT_EQ(router_.Add(first, ReadMessageFrame(first)),
             Router::Verdict::kRouted);
   EXPECT_FALSE(
       router_.AddRepeated({chunk_->bytes() + kA1.size(), kA2.size()}, 1));

@@ -34,10 +34,7 @@ TEST(JsonMessageTest, WhatSubPrintsIsReadBackToTheByte) {
   delivery.ack_id = 7;
   delivery.delivery_count = 2;
   std::string line;
-  AppendJsonLine(
-      ReadMessage(
-          ReadFrame(std::string_view(frame).substr(kFramePrefixBytes)).member),
-      delivery, line);
+  AppendJsonLine(ReadMessageFrame(frame), delivery, line);
   const auto message = ParseJsonMessage(line);
   ASSERT_TRUE(message.ok()) << message.status() << line;
   EXPECT_EQ(message->topic, "a/b");

@@ -22,14 +22,12 @@ std::string Formatted(std::string_view text) {
   fields.headers = headers;
   std::string frame;
   AppendMessageFrame(fields, frame);
-  const FrameView view =
-      ReadFrame(std::string_view(frame).substr(kFramePrefixBytes));
   DeliveryView delivery;
   delivery.retained = true;
   const auto format = MessageFormat::Parse(text);
   EXPECT_TRUE(format.ok()) << format.status();
   std::string out;
-  if (format.ok()) format->Append(ReadMessage(view.member), delivery, out);
+  if (format.ok()) format->Append(ReadMessageFrame(frame), delivery, out);
   return out;
 }
 

@@ -48,8 +48,7 @@ TEST_F(ReceiveBufferTest, WhatRepeatsIsForgottenWhenItsPlaceIsUsedAgain) {
   ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
   const std::string_view taken = buffer.untaken();
   buffer.Take(taken.size());
-  const FrameView view = ReadFrame(taken.substr(kFramePrefixBytes));
-  buffer.repeated().Remember(taken, ReadMessage(view.member));
+  buffer.repeated().Remember(taken, ReadMessageFrame(taken));
   EXPECT_TRUE(buffer.repeated().IsFrontOf(first));
   buffer.Release();
   const std::string second = MessageFrame("t", "yy");

@@ -56,7 +56,7 @@ TEST(ReadFrame, NamesTheOnlyMember) {
   pb::Frame ping;
   ping.mutable_ping()->set_token(7);
   const std::string frame = ControlFrame(ping);
-  const FrameView view = ReadFrame(std::string_view(frame).substr(4));
+  const FrameView view = ReadWholeFrame(frame);
   EXPECT_EQ(view.fault, FrameFault::kNone);
   EXPECT_EQ(view.kind, FrameKind::kPing);
   pb::Ping parsed;
@@ -122,7 +122,7 @@ TEST(ReadMessage, RoundTripKeepsAllFields) {
   AppendMessageFrame(fields, frame);
   EXPECT_EQ(frame.size(), kFramePrefixBytes + MessageBodyBytes(fields));
 
-  const FrameView view = ReadFrame(std::string_view(frame).substr(4));
+  const FrameView view = ReadWholeFrame(frame);
   ASSERT_EQ(view.kind, FrameKind::kMessage);
   const MessageView message = ReadMessage(view.member);
   ASSERT_EQ(message.fault, FrameFault::kNone);
@@ -232,7 +232,7 @@ TEST(ReadMessage, WhatPassesParses) {
     for (unsigned flips = random() % 3; flips > 0; --flips) {
       frame[4 + random() % (frame.size() - 4)] = static_cast<char>(random());
     }
-    const FrameView view = ReadFrame(std::string_view(frame).substr(4));
+    const FrameView view = ReadWholeFrame(frame);
     if (view.fault != FrameFault::kNone || view.kind != FrameKind::kMessage) {
       continue;
     }
@@ -262,7 +262,7 @@ TEST(ReadDelivery, ReadsWhatTheWriterWrites) {
   EXPECT_EQ(parsed.delivery().delivery_count(), 2u);
   EXPECT_EQ(ControlFrame(parsed), frame);
 
-  const FrameView view = ReadFrame(std::string_view(frame).substr(4));
+  const FrameView view = ReadWholeFrame(frame);
   ASSERT_EQ(view.kind, FrameKind::kDelivery);
   const DeliveryView read = ReadDelivery(view.member);
   EXPECT_EQ(read.fault, FrameFault::kNone);

@@ -14,9 +14,7 @@ std::string Json(const MessageFields& fields, DeliveryView delivery = {}) {
   std::string frame;
   AppendMessageFrame(fields, frame);
   std::string text;
-  AppendJsonLine(
-      ReadMessage(ReadFrame(std::string_view(frame).substr(4)).member),
-      delivery, text);
+  AppendJsonLine(ReadMessageFrame(frame), delivery, text);
   return text;
 }
 

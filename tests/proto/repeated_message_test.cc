@@ -10,9 +10,7 @@ namespace fifobus {
 namespace {
 
 RepeatedMessage After(const std::string& frame) {
-  const FrameView view =
-      ReadFrame(std::string_view(frame).substr(kFramePrefixBytes));
-  const MessageView message = ReadMessage(view.member);
+  const MessageView message = ReadMessageFrame(frame);
   EXPECT_EQ(message.fault, FrameFault::kNone);
   RepeatedMessage repeated;
   repeated.Remember(frame, message);

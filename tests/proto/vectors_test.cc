@@ -64,7 +64,7 @@ FrameFault FaultOf(std::string_view frame) {
   }
   EXPECT_EQ(extent.state, FrameExtent::State::kWhole);
   EXPECT_EQ(extent.frame_bytes, frame.size());
-  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+  const FrameView view = ReadWholeFrame(frame);
   if (view.fault != FrameFault::kNone || view.kind != FrameKind::kMessage) {
     return view.fault;
   }

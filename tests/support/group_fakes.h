@@ -74,8 +74,7 @@ struct FakeCore {
     size_t offset = 0;
     for (const std::string& frame : frames) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
-      const FrameView view = ReadFrame(in_chunk.substr(kFramePrefixBytes));
-      ASSERT_EQ(router.Add(in_chunk, ReadMessage(view.member)),
+      ASSERT_EQ(router.Add(in_chunk, ReadMessageFrame(in_chunk)),
                 Router::Verdict::kRouted);
       offset += frame.size();
     }

@@ -15,9 +15,7 @@ struct MessageUnit {
   std::string_view bytes;  // all of it
   std::string_view frame;  // the Message frame, prefix included
 
-  MessageView Read() const {
-    return ReadMessage(ReadFrame(frame.substr(kFramePrefixBytes)).member);
-  }
+  MessageView Read() const { return ReadMessageFrame(frame); }
   std::string_view topic() const { return Read().topic; }
 };
 

@@ -19,9 +19,7 @@ constexpr size_t kDeliveryBytesMax = kFramePrefixBytes + 2 + 11 + 6;
 KeptMessage::KeptMessage(std::string_view frame)
     : chunk_(Chunk::Make(kDeliveryBytesMax + frame.size())),
       frame_bytes_(frame.size()),
-      expiry_unix_nanos_(
-          ReadMessage(ReadFrame(frame.substr(kFramePrefixBytes)).member)
-              .expiry_unix_nanos) {
+      expiry_unix_nanos_(ReadMessageFrame(frame).expiry_unix_nanos) {
   std::memcpy(chunk_->bytes() + kDeliveryBytesMax, frame.data(), frame.size());
 }
 

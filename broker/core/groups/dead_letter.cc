@@ -14,8 +14,7 @@ std::string DeadLetterTopic(std::string_view group) {
 DeadLetterOutcome PublishDeadLetter(const DeadLetter& letter,
                                     size_t frame_bytes_max, Router& router) {
   const std::string_view frame = letter.message.frame();
-  const MessageView message =
-      ReadMessage(ReadFrame(frame.substr(kFramePrefixBytes)).member);
+  const MessageView message = ReadMessageFrame(frame);
   std::vector<HeaderView> headers;
   HeaderReader own(message);
   while (const std::optional<HeaderView> header = own.Next()) {

@@ -16,7 +16,7 @@ namespace {
 
 // The rest are gaps of the group's own queue.
 bool IsMessage(std::string_view frame) {
-  return ReadFrame(frame.substr(kFramePrefixBytes)).kind == FrameKind::kMessage;
+  return ReadWholeFrame(frame).kind == FrameKind::kMessage;
 }
 
 // Frames to be written together; neighbours become one slice.

@@ -189,8 +189,7 @@ void Router::PublishOwn(const MessageFields& fields) {
   own_fan_out_.Begin(chunk, nobody_);
   own_fan_out_.AddFrames({frame.data(), frame.size(), fields.expiry_unix_nanos},
                          targets);
-  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
-  own_fan_out_.AddMessage(ReadMessage(view.member), targets);
+  own_fan_out_.AddMessage(ReadMessageFrame(frame), targets);
   own_fan_out_.Flush();
 }
 

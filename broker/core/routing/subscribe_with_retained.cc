@@ -33,8 +33,7 @@ class Replay {
 
  private:
   void OfferRendered(const RetainedValue& value) {
-    const FrameView frame = ReadFrame(value.frame().substr(kFramePrefixBytes));
-    const MessageView message = ReadMessage(frame.member);
+    const MessageView message = ReadMessageFrame(value.frame());
     DeliveryView delivery;
     delivery.retained = true;
     std::string text;

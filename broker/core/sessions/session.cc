@@ -207,7 +207,7 @@ bool Session::TakeRepeated(std::string_view bytes) {
 }
 
 FeedOutcome Session::TakeFrame(std::string_view frame) {
-  const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+  const FrameView view = ReadWholeFrame(frame);
   if (view.fault != FrameFault::kNone) return RefuseFrame(view.fault);
   if (view.kind == FrameKind::kMessage) return TakeMessage(frame, view.member);
   // What was published before this frame goes out before its answer.

@@ -102,9 +102,7 @@ void TapFeed::Route() {
     const size_t frame_bytes = FindFrame(rest, rest.size()).frame_bytes;
     const std::string_view frame = rest.substr(0, frame_bytes);
     rest.remove_prefix(frame_bytes);
-    const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
-    const Router::Verdict verdict =
-        router_.Add(frame, ReadMessage(view.member));
+    const Router::Verdict verdict = router_.Add(frame, ReadMessageFrame(frame));
     if (verdict == Router::Verdict::kDenied) {
       RefuseLine(kDenied);
     } else {

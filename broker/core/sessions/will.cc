@@ -12,9 +12,7 @@
 namespace fifobus {
 namespace {
 
-MessageView ReadWill(std::string_view frame) {
-  return ReadMessage(ReadFrame(frame.substr(kFramePrefixBytes)).member);
-}
+MessageView ReadWill(std::string_view frame) { return ReadMessageFrame(frame); }
 
 FrameFault FaultOf(std::string_view frame, size_t frame_bytes_max) {
   if (frame.size() - kFramePrefixBytes > frame_bytes_max) {

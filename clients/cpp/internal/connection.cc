@@ -140,8 +140,7 @@ void Connection::Greet() {
     const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
     if (extent.state == FrameExtent::State::kWhole) {
       in_->Take(extent.frame_bytes);
-      OnFirstFrame(ReadFrame(bytes.substr(
-          kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes)));
+      OnFirstFrame(ReadWholeFrame(bytes.substr(0, extent.frame_bytes)));
       in_->Release();
       return;
     }

@@ -145,8 +145,7 @@ void Dialogue::Scan() {
       return;
     }
     in.Scan(extent.frame_bytes);
-    const FrameView view = ReadFrame(bytes.substr(
-        kFramePrefixBytes, extent.frame_bytes - kFramePrefixBytes));
+    const FrameView view = ReadWholeFrame(bytes.substr(0, extent.frame_bytes));
     if (view.fault == FrameFault::kNone) OnScanned(view);
   }
 }

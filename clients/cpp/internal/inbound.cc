@@ -175,7 +175,7 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
       return Received();
     }
     const std::string_view frame = bytes.substr(0, extent.frame_bytes);
-    const FrameView view = ReadFrame(frame.substr(kFramePrefixBytes));
+    const FrameView view = ReadWholeFrame(frame);
     if (view.fault != FrameFault::kNone) {
       buffer.Take(extent.frame_bytes);
       dialogue_.OnBadFrame(view.fault);
