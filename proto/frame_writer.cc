@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "proto/frame.pb.h"
 #include "proto/varint.h"
 
 namespace fifobus {

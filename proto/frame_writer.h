@@ -8,10 +8,13 @@
 
 #include "absl/types/span.h"
 #include "proto/frame.h"
-#include "proto/frame.pb.h"
 
 // Writing frames, prefix included. Thread-safe (no state).
 namespace fifobus {
+
+namespace pb {
+class Frame;  // of frame.pb.h, which is slow to compile
+}  // namespace pb
 
 // What a Message frame is made of. Empty and 0 fields are left out, but for the
 // topic and the payload. Views need to live only during the call.

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "proto/frame.pb.h"
+
 namespace fifobus {
 
 OwnedMessage::OwnedMessage(const MessageView& message)

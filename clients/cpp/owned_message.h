@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "proto/frame.h"
-#include "proto/frame.pb.h"
 
 namespace fifobus {
+
+namespace pb {
+class Message;  // of frame.pb.h, which is slow to compile
+}  // namespace pb
 
 // A message that owns its bytes, for what outlives a call: a will, the answer
 // that Request returns. On the message path a MessageView does without copies.

@@ -15,6 +15,7 @@
 #include "broker/seam/sink.h"
 #include "gtest/gtest.h"
 #include "proto/frame.h"
+#include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
 
 // The core's neighbours at the seam, for tests without an operating system.

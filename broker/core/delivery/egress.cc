@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "broker/core/delivery/message_unit.h"
+#include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {

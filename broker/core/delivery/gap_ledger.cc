@@ -1,6 +1,7 @@
 #include "broker/core/delivery/gap_ledger.h"
 
 #include "fmt/format.h"
+#include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
