@@ -11,7 +11,10 @@
 #include "clients/cpp/internal/inbound.h"
 #include "clients/cpp/internal/message_check.h"
 #include "clients/cpp/internal/outbound.h"
+#include "clients/cpp/internal/patience.h"
+#include "clients/cpp/internal/request_calls.h"
 #include "fmt/format.h"
+#include "proto/frame.pb.h"
 #include "proto/overflow.h"
 
 namespace fifobus {
@@ -105,6 +108,7 @@ Client::Client(Mode mode, std::unique_ptr<Dialogue> dialogue)
     : dialogue_(std::move(dialogue)),
       outbound_(std::make_unique<Outbound>(*dialogue_)),
       inbound_(std::make_unique<Inbound>(*dialogue_)),
+      request_calls_(std::make_unique<RequestCalls>(*dialogue_, *outbound_)),
       mode_(mode) {}
 
 Client::~Client() {
@@ -175,25 +179,6 @@ PublishOutcome Client::Flush(absl::Time deadline) {
   return outbound_->Flush({mode_, deadline});
 }
 
-absl::Status Client::SendFailure(PublishOutcome outcome) const {
-  switch (outcome) {
-    case PublishOutcome::kSent:
-    case PublishOutcome::kSentAfterGap:
-      return absl::OkStatus();
-    case PublishOutcome::kWouldBlock:
-    case PublishOutcome::kTimedOut:
-      return absl::DeadlineExceededError(fmt::format(
-          "the message was not sent in time: {}",
-          status().ok() ? "the broker does not read on, because subscribers "
-                          "are slow"
-                        : std::string(status().message())));
-    case PublishOutcome::kRefused:
-    case PublishOutcome::kDisconnected:
-      break;
-  }
-  return status();
-}
-
 absl::StatusOr<Confirmation> Client::PublishConfirmed(
     const MessageFields& message, absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
@@ -202,7 +187,7 @@ absl::StatusOr<Confirmation> Client::PublishConfirmed(
   confirmed.confirm_id = Dialogue::kOwnConfirmIds + id;
   const PublishOutcome sent =
       outbound_->Send(confirmed, {Mode::kBlocking, deadline});
-  if (sent != PublishOutcome::kSent) return SendFailure(sent);
+  if (sent != PublishOutcome::kSent) return outbound_->FailureOf(sent);
   const auto answer =
       dialogue_->AwaitAnswer(id, deadline - absl::Now(), "the confirmation");
   if (!answer.ok()) return Unknown(answer.status());
@@ -313,90 +298,13 @@ absl::StatusOr<OwnedMessage> Client::Request(std::string_view topic,
 
 absl::StatusOr<OwnedMessage> Client::Request(const MessageFields& request,
                                              absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  Requests& requests = dialogue_->requests();
-  const SentRequest sent =
-      SendRequestUntil(request, deadline, {Mode::kBlocking, deadline});
-  if (sent.request_id == 0) return SendFailure(sent.outcome);
-  const uint64_t id = sent.request_id;
-  const uint64_t ends = dialogue_->connection().ends();
-  requests.Await(id);
-  const absl::Status waited = dialogue_->WaitFor(
-      [&] {
-        return !requests.IsOpen(id) || dialogue_->connection().ends() != ends;
-      },
-      deadline - absl::Now(), "a reply");
-  const auto failure = requests.TakeFailureOf(id);
-  requests.Forget(id);
-  if (std::optional<OwnedMessage> reply = requests.TakeAwaited()) {
-    return *std::move(reply);
-  }
-  if (failure && failure->outcome == ReplyOutcome::kNoResponders) {
-    return absl::NotFoundError(fmt::format(
-        "no responders: nobody is subscribed to \"{}\"", request.topic));
-  }
-  if (!waited.ok()) return waited;
-  return absl::UnavailableError(
-      "the session was lost: it is not known whether the request was worked "
-      "on");
+  return request_calls_->Ask(request, timeout);
 }
 
-Client::SentRequest Client::SendRequest(const MessageFields& request,
-                                        absl::Duration timeout,
-                                        absl::Time deadline) {
-  SentRequest sent =
-      SendRequestUntil(request, absl::Now() + timeout, {mode_, deadline});
-  if (sent.outcome == PublishOutcome::kSent &&
-      outbound_->TakeLosses() == Outbound::Losses::kUnknown) {
-    sent.outcome = PublishOutcome::kSentAfterGap;
-  }
-  return sent;
-}
-
-Client::SentRequest Client::SendRequestUntil(const MessageFields& request,
-                                             absl::Time reply_deadline,
-                                             const Patience& patience) {
-  Requests& requests = dialogue_->requests();
-  if (requests.full()) {
-    return {Refuse(absl::ResourceExhaustedError(
-        fmt::format("{} requests are in flight: take replies by Receive",
-                    Requests::kMax)))};
-  }
-  const absl::Status inbox = OpenInbox();
-  if (!inbox.ok()) return {Refuse(inbox)};
-  const uint64_t id = dialogue_->NextId();
-  const std::string reply_topic = requests.ReplyTopic(id);
-  MessageFields message = request;
-  message.reply_topic = reply_topic;
-  message.confirm_id = Dialogue::kOwnConfirmIds + id;
-  if (message.expiry_unix_nanos == 0 &&
-      reply_deadline != absl::InfiniteFuture()) {
-    message.expiry_unix_nanos =
-        static_cast<uint64_t>(absl::ToUnixNanos(reply_deadline));
-  }
-  const PublishOutcome outcome = outbound_->Send(message, patience);
-  if (outcome != PublishOutcome::kSent) return {outcome};
-  requests.Add(id, reply_deadline, dialogue_->connection().sessions());
-  dialogue_->connection().WakeAt(requests.NextDeadline());
-  return {outcome, id};
-}
-
-// The subscription goes ahead of the request in `up`. So the broker has made it
-// when it publishes the request, and nothing waits for Subscribed here.
-absl::Status Client::OpenInbox() {
-  dialogue_->Progress();
-  Subscriptions& subscriptions = dialogue_->subscriptions();
-  const std::string pattern = dialogue_->requests().Pattern();
-  if (const Subscriptions::Subscription* inbox =
-          subscriptions.Find(pattern, "")) {
-    return inbox->refusal;
-  }
-  SubscribeOptions options;
-  options.skip_retained = true;
-  Subscriptions::Subscription& inbox = subscriptions.Add(pattern, options);
-  inbox.internal = true;
-  dialogue_->SendSubscribe(inbox);
-  return absl::OkStatus();
+SentRequest Client::SendRequest(const MessageFields& request,
+                                absl::Duration timeout, absl::Time deadline) {
+  return request_calls_->Send(request, absl::Now() + timeout,
+                              {mode_, deadline});
 }
 
 PublishOutcome Client::Reply(const Received& request, std::string_view payload,

@@ -12,7 +12,6 @@
 #include "clients/cpp/owned_message.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
-#include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
 
 // A fifobus client.
@@ -29,7 +28,11 @@ namespace fifobus {
 class Dialogue;
 class Inbound;
 class Outbound;
-struct Patience;
+class RequestCalls;
+
+namespace pb {
+class StatsReply;  // of frame.pb.h, which is slow to compile
+}  // namespace pb
 
 // One session with a bus, for publishing and receiving on one thread.
 //
@@ -132,10 +135,6 @@ class Client {
   absl::StatusOr<OwnedMessage> Request(
       const MessageFields& request, absl::Duration timeout = absl::Seconds(5));
 
-  struct SentRequest {
-    PublishOutcome outcome = PublishOutcome::kRefused;
-    uint64_t request_id = 0;  // if kSent or kSentAfterGap
-  };
   // As Request without waiting for the reply: Receive returns it as kReply with
   // this id, or why there is none. Any number may be in flight, up to 65536.
   // `deadline` is for the sending, in mode kBlocking.
@@ -192,12 +191,6 @@ class Client {
   // Publishes what is to be confirmed by Receive.
   PublishOutcome PublishTracked(const MessageFields& message,
                                 absl::Time deadline);
-  // What a call says whose message was not sent; OK: it was.
-  absl::Status SendFailure(PublishOutcome outcome) const;
-  SentRequest SendRequestUntil(const MessageFields& request,
-                               absl::Time reply_deadline,
-                               const Patience& patience);
-  absl::Status OpenInbox();
   void SendAck(uint64_t ack_id, AckVerdict verdict);
   absl::StatusOr<pb::StatsReply> AskForStats(std::string_view topic,
                                              absl::Duration timeout);
@@ -207,6 +200,7 @@ class Client {
   const std::unique_ptr<Dialogue> dialogue_;
   const std::unique_ptr<Outbound> outbound_;
   const std::unique_ptr<Inbound> inbound_;
+  const std::unique_ptr<RequestCalls> request_calls_;
   Mode mode_;
 };
 

@@ -30,6 +30,12 @@ enum class PublishOutcome {
   kDisconnected,
 };
 
+// What became of a request that Receive will return the reply of.
+struct SentRequest {
+  PublishOutcome outcome = PublishOutcome::kRefused;
+  uint64_t request_id = 0;  // if kSent or kSentAfterGap
+};
+
 enum class ReceiveOutcome {
   kMessage,
   kGap,           // messages were lost at this point of the stream

@@ -83,7 +83,7 @@ Exit Req(const ReqOptions& options) {
   options.about.Fill(request, headers);
   request.topic = options.topic;
   request.payload = *payload;
-  const Client::SentRequest sent = (*client)->SendRequest(
+  const SentRequest sent = (*client)->SendRequest(
       request, options.timeout, absl::Now() + options.timeout);
   if (sent.request_id == 0) {
     return sent.outcome == PublishOutcome::kTimedOut

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "clients/cpp/internal/ack_ids.h"
 #include "clients/cpp/internal/dialogue.h"
-#include "clients/cpp/internal/outbound.h"
+#include "clients/cpp/internal/patience.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"

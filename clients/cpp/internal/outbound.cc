@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/message_check.h"
 #include "fmt/format.h"
@@ -26,12 +25,6 @@ constexpr size_t kHeadBytesMax = 1024;
 // How often a client that only publishes looks for what the broker says.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
 
-// kTimedOut or kWouldBlock, as the mode has it.
-PublishOutcome GivenUp(const Patience& patience) {
-  return patience.mode == Mode::kBlocking ? PublishOutcome::kTimedOut
-                                          : PublishOutcome::kWouldBlock;
-}
-
 // Good to a few milliseconds, and much cheaper than the exact time:
 // bench/DECISIONS.md.
 absl::Duration CoarseUptime() {
@@ -46,10 +39,6 @@ bool IsPlain(const MessageFields& message) {
           message.reply_topic.size() | message.content_type.size() |
           message.expiry_unix_nanos | message.headers.size() |
           uint64_t{message.retain} | message.confirm_id) == 0;
-}
-
-bool IsOver(const Patience& patience) {
-  return patience.mode != Mode::kBlocking || absl::Now() >= patience.deadline;
 }
 
 }  // namespace
@@ -150,7 +139,7 @@ PublishOutcome Outbound::AwaitSession(const Patience& patience) {
     if (connection.state() == Connection::State::kFailed) {
       return PublishOutcome::kDisconnected;
     }
-    if (IsOver(patience)) return GivenUp(patience);
+    if (patience.IsOver()) return patience.GivenUp();
     connection.Wait(patience.deadline);
   }
   return PublishOutcome::kSent;
@@ -197,11 +186,11 @@ PublishOutcome Outbound::SendNow(const MessageFields& message,
       case Connection::FlushOutcome::kWouldBlock:
         break;
     }
-    if (IsOver(patience)) {
+    if (patience.IsOver()) {
       connection.WatchRoom(true);
       if (connection.unwritten() + rest.size() == frame_bytes) {
         connection.DropUnwritten();
-        return GivenUp(patience);
+        return patience.GivenUp();
       }
       // Begun, so it must be finished: the rest is ours now.
       connection.out().append(rest);
@@ -221,9 +210,9 @@ PublishOutcome Outbound::FlushAll(const Patience& patience) {
       case Connection::FlushOutcome::kAll:
         break;
       case Connection::FlushOutcome::kWouldBlock:
-        if (IsOver(patience)) {
+        if (patience.IsOver()) {
           connection.WatchRoom(true);
-          return GivenUp(patience);
+          return patience.GivenUp();
         }
         AwaitRoom(patience.deadline);
     }
@@ -249,6 +238,25 @@ PublishOutcome Outbound::Flush(const Patience& patience) {
 PublishOutcome Outbound::SentOutcome() {
   return TakeLosses() == Losses::kNone ? PublishOutcome::kSent
                                        : PublishOutcome::kSentAfterGap;
+}
+
+absl::Status Outbound::FailureOf(PublishOutcome outcome) const {
+  switch (outcome) {
+    case PublishOutcome::kSent:
+    case PublishOutcome::kSentAfterGap:
+      return absl::OkStatus();
+    case PublishOutcome::kWouldBlock:
+    case PublishOutcome::kTimedOut:
+      return absl::DeadlineExceededError(fmt::format(
+          "the message was not sent in time: {}",
+          dialogue_.status().ok()
+              ? "the broker does not read on, because subscribers are slow"
+              : std::string(dialogue_.status().message())));
+    case PublishOutcome::kRefused:
+    case PublishOutcome::kDisconnected:
+      break;
+  }
+  return dialogue_.status();
 }
 
 Outbound::Losses Outbound::TakeLosses() {

@@ -8,19 +8,13 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "clients/cpp/client_options.h"
 #include "clients/cpp/internal/dialogue.h"
+#include "clients/cpp/internal/patience.h"
 #include "clients/cpp/internal/repeated_head.h"
 #include "clients/cpp/received.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
-
-// How long a call may wait: not at all unless the mode is kBlocking.
-struct Patience {
-  Mode mode = Mode::kBlocking;
-  absl::Time deadline = absl::InfiniteFuture();
-};
 
 // A client's way into `up`: checks messages, gathers them in batches, writes
 // them whole or not at all, and knows whether earlier ones may be lost.
@@ -41,6 +35,8 @@ class Outbound {
   // As Publish, but never kSentAfterGap, which stays to be told.
   PublishOutcome Send(const MessageFields& message, const Patience& patience);
   PublishOutcome Flush(const Patience& patience);
+  // Why a message was not sent, by what Send returned; OK: it was.
+  absl::Status FailureOf(PublishOutcome outcome) const;
 
   // Whether messages may be lost since this was told last, by this or by
   // kSentAfterGap.
