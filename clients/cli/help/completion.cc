@@ -10,6 +10,7 @@
 #include "clients/cli/help/manual.h"
 #include "clients/cli/output.h"
 #include "fmt/format.h"
+#include "proto/frame.pb.h"
 
 namespace fifobus::cli {
 namespace {
