@@ -57,7 +57,7 @@ void MessageOptions::AddTo(CLI::App& app) {
                  "the payload's media type, such as application/json")
       ->type_name("TYPE");
   AddDuration(app, "--expire", expire,
-              "not delivered to anybody later than this from now");
+              "the message expires after this time and is then not delivered");
 }
 
 void MessageOptions::Fill(MessageFields& message,
@@ -80,13 +80,14 @@ void MessageOptions::Fill(MessageFields& message,
 void WillOptions::AddTo(CLI::App& app) {
   CLI::Option* topic =
       app.add_option("--will-topic", message.topic,
-                     "the broker publishes there when this process dies")
+                     "when this process dies, the broker publishes on TOPIC")
           ->type_name("TOPIC");
-  app.add_option("--will-payload", message.payload, "what it publishes then")
+  app.add_option("--will-payload", message.payload,
+                 "the payload of that message")
       ->needs(topic)
       ->type_name("MESSAGE");
   app.add_flag("--will-retain", message.retain,
-               "and keeps as the topic's retained value")
+               "the broker also keeps that message as the retained value")
       ->needs(topic);
 }
 

@@ -182,18 +182,18 @@ void AddInput(CLI::App& pub, PubOptions& options) {
           ->excludes(raw);
   pub.add_flag("--json", options.json,
                "each line of standard input is a message with its metadata, "
-               "as sub --json prints it; TOPIC, if given, is where all go. A "
+               "as sub --json prints it. If TOPIC is given, all go there. A "
                "bad line is reported and passed over, and the exit code is 1")
       ->excludes(message)
       ->excludes(raw)
       ->excludes(null);
   pub.add_option("--repeat", options.repeat,
-                 "publish MESSAGE so many times; 0: until it is ended [1]")
+                 "publish MESSAGE N times; 0: until the command is ended [1]")
       ->check(CLI::NonNegativeNumber)
       ->needs(message)
       ->type_name("N");
   pub.add_option("--rate", options.rate,
-                 "so many messages a second [as fast as it goes]")
+                 "publish N messages a second [as fast as possible]")
       ->check(CLI::Range(1e-6, 1e9).description("POSITIVE"))
       ->type_name("N");
 }
@@ -206,25 +206,25 @@ void AddPub(CLI::App& app, Exit& exit) {
   options->bus.AddTo(pub);
   AddInput(pub, *options);
   pub.add_flag("--retain", options->retain,
-               "kept as the topic's value for later subscribers; an empty "
-               "message clears it");
+               "the broker keeps the message as the topic's value, for later "
+               "subscribers; an empty message clears the value");
   options->about.AddTo(pub);
   pub.add_flag("--confirm", options->confirm,
-               "print \"accepted SESSIONS TAPS\" for each message when the "
-               "broker has taken it for so many");
+               "when the broker has taken a message, print \"accepted SESSIONS "
+               "TAPS\": the numbers of those that get it");
   pub.add_option("--wait-subscribers", options->wait_subscribers,
-                 "publish when the topic has so many")
+                 "wait until the topic has N subscribers, then publish")
       ->type_name("N");
   AddDuration(pub, "--timeout", options->timeout,
               "how long to wait for subscribers, and for each confirmation; "
               "then exit code 3");
   options->will.AddTo(pub);
   Explain(pub,
-          "Who reads from the bus and writes to it with --json keeps payloads, "
-          "headers, content types, reply topics and expiries as they were; "
-          "sequence and time are new. A message that is due by --rate is not "
-          "late because one before was; after more than a second without "
-          "input, or of waiting for subscribers, the rate begins anew.\n\n"
+          "A pipe from sub --json to pub --json keeps payloads, headers, "
+          "content types, reply topics and expiries. Sequence and time are "
+          "new. With --rate, one late message does not delay the next ones. "
+          "After more than a second without input, or of waiting for "
+          "subscribers, the rate begins anew.\n\n"
           "Examples:\n"
           "  fifobus pub sensors/kitchen/temp 21.5 --header unit=celsius\n"
           "  fifobus pub lights/kitchen on --retain --confirm\n"

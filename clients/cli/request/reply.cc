@@ -197,10 +197,10 @@ void AddReply(CLI::App& app, Exit& exit) {
   reply
       .add_option(
           "--exec", options->command,
-          "run by sh for each request: the request is its standard "
-          "input, its standard output the reply; FIFOBUS_TOPIC, "
+          "sh runs this for each request. The request is its standard input, "
+          "and its standard output is the reply. FIFOBUS_TOPIC, "
           "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE, "
-          "FIFOBUS_HEADER_NAME and others are set. An exit code that is not 0 "
+          "FIFOBUS_HEADER_NAME and others are set. An exit code other than 0 "
           "becomes the reply's header fifobus-exit-code")
       ->required()
       ->type_name("CMD");
@@ -210,16 +210,16 @@ void AddReply(CLI::App& app, Exit& exit) {
   CLI::Option* group =
       reply
           .add_option("--group", options->subscribe.group,
-                      "share the requests with all who name the same group")
+                      "share the requests with all members of this group")
           ->type_name("GROUP");
   reply
       .add_flag("--ack", options->ack,
                 "give a request to another member when this one dies at work")
       ->needs(group);
   Explain(reply,
-          "When it ends by a signal its commands end, too; what a command "
-          "leaves running in the background ends with it. A command has the "
-          "environment that sub --exec gives to its own.\n\n"
+          "A signal that ends reply ends its commands, too. What a command "
+          "leaves running in the background ends with the command. Commands "
+          "have the environment of those of sub --exec.\n\n"
           "Examples:\n"
           "  fifobus reply time --exec date\n"
           "  fifobus reply shout --exec 'tr a-z A-Z' --jobs 4 --group loud");

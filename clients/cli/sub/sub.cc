@@ -159,17 +159,18 @@ void AddText(CLI::App& sub, SubOptions& options) {
 
 void AddCommands(CLI::App& sub, SubOptions& options) {
   CLI::Option* exec =
-      sub.add_option("--exec", options.exec,
-                     "run by sh for each message, one after the other, with "
-                     "the payload as standard input (with --json or --format "
-                     "what that makes of the message) and the metadata in the "
-                     "environment, see below")
+      sub.add_option(
+             "--exec", options.exec,
+             "sh runs this for each message, one after the other. Its "
+             "standard input is the payload, or what --json or --format "
+             "makes of the message. The metadata are in its "
+             "environment, see below")
           ->type_name("CMD");
   CLI::Option* stream =
       sub.add_option("--exec-stream", options.exec_stream,
-                     "run by sh once; its standard input is what would be "
-                     "printed. When it ends, sub ends, too: with 0 if it did, "
-                     "else with 1")
+                     "sh runs this once; its standard input is what would be "
+                     "printed. When it ends, sub ends, too, with exit code 0 "
+                     "if the command had 0, or else with 1")
           ->type_name("CMD");
   sub.add_flag("--fail-on-error", options.fail_on_error,
                "end with exit code 1 when a command failed")
@@ -203,7 +204,8 @@ void AddQueue(CLI::App& sub, SubOptions& options) {
           kOverflowNames.begin(), kOverflowNames.end())))
       ->type_name("POLICY");
   sub.add_option("--queue-bytes", options.client.queue_bytes_max,
-                 "what the broker queues for it at most [the broker's]")
+                 "the most that the broker queues for this subscriber [the "
+                 "broker's own]")
       ->check(CLI::PositiveNumber)
       ->type_name("BYTES");
   sub.add_option("--queue-messages", options.client.queue_messages_max,
@@ -215,19 +217,20 @@ void AddQueue(CLI::App& sub, SubOptions& options) {
 void AddGroup(CLI::App& sub, SubOptions& options) {
   CLI::Option* group =
       sub.add_option("--group", options.subscribe.group,
-                     "share the messages with all who name the same group: "
-                     "each goes to one of them")
+                     "share the messages with all members of this group: each "
+                     "goes to one of them")
           ->type_name("GROUP");
   CLI::Option* ack =
       sub.add_flag("--ack", options.ack,
-                   "acknowledge each message when it was written out, or its "
-                   "command has succeeded; what is not goes to another member")
+                   "acknowledge a message when it was written out, or when its "
+                   "command has succeeded; others go to another member")
           ->needs(group);
   AddDuration(sub, "--ack-timeout", options.acks.timeout,
-              "deliver again what was not acknowledged for so long [30s]")
+              "deliver a message again if it is not acknowledged in this "
+              "time [30s]")
       ->needs(ack);
   sub.add_option("--max-deliveries", options.acks.deliveries_max,
-                 "of one message, before it goes to $dead/GROUP [5]")
+                 "deliveries of a message before it goes to $dead/GROUP [5]")
       ->check(CLI::PositiveNumber)
       ->needs(ack)
       ->type_name("N");
@@ -258,12 +261,12 @@ void AddSub(CLI::App& app, Exit& exit) {
   AddQueue(sub, *options);
   options->will.AddTo(sub);
   Explain(sub,
-          "When a command of --exec fails, that is said on standard error, and "
-          "with --ack the message is delivered again. While one runs, no "
-          "other message is received; at the --timeout it may finish. A "
-          "command of --exec-stream may finish its work when its "
-          "input ends. When sub ends by a signal its commands end, too; what "
-          "a command leaves running in the background ends with it.\n\n"
+          "A command of --exec that fails is reported on standard error, and "
+          "with --ack its message is delivered again. While a command runs, "
+          "no other message is received. At the --timeout it may finish. A "
+          "command of --exec-stream may finish its work when its input ends. "
+          "A signal that ends sub ends its commands, too. What a command "
+          "leaves running in the background ends with the command.\n\n"
           "Environment of a command:\n"
           "  FIFOBUS_TOPIC FIFOBUS_SEQUENCE FIFOBUS_PUBLISH_TIME_UNIX_NANOS\n"
           "  FIFOBUS_REPLY_TOPIC FIFOBUS_CONTENT_TYPE FIFOBUS_RETAINED (1, 0)\n"
