@@ -72,7 +72,7 @@ def matrix_loads(system, size, wait, rates):
 
 
 def quick(peers):
-    """About two minutes."""
+    """About three minutes."""
     brokers = (systems.RawRelay, systems.Fifobus, *peers)
     yield from matrix([64], RATES)
     for rate in RATES:
