@@ -4,21 +4,17 @@
 //   crowd DIR --sessions N --patterns M
 #include <sys/resource.h>
 
+#include <cstdint>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
+#include "clients/cli/command.h"
 #include "clients/cpp/client.h"
 
 namespace fifobus::bench {
 namespace {
-
-int Fail(const absl::Status& status) {
-  std::cerr << "crowd: " << status.message() << std::endl;
-  return 1;
-}
 
 void RaiseDescriptorLimit() {
   rlimit limit = {};
@@ -40,33 +36,41 @@ std::string Pattern(int number) {
   }
 }
 
-int Main(int argc, char** argv) {
-  CLI::App app("idle sessions");
+struct Crowd {
   std::string dir;
-  int sessions = 0;
-  int patterns = 0;
-  app.add_option("DIR", dir)->required();
-  app.add_option("--sessions", sessions)->required();
-  app.add_option("--patterns", patterns)->required();
-  CLI11_PARSE(app, argc, argv);
+  uint32_t sessions = 0;
+  uint32_t patterns = 0;  // of each
+};
+
+cli::Exit Stand(const Crowd& crowd) {
   RaiseDescriptorLimit();
   std::vector<std::unique_ptr<Client>> clients;
   int number = 0;
-  for (int i = 0; i < sessions; ++i) {
+  for (uint32_t i = 0; i < crowd.sessions; ++i) {
     ClientOptions options;
-    options.dir = dir;
+    options.dir = crowd.dir;
     options.client_name = "crowd";
     auto client = Client::Connect(options);
-    if (!client.ok()) return Fail(client.status());
-    for (int j = 0; j < patterns; ++j) {
+    if (!client.ok()) return cli::Fail(client.status());
+    for (uint32_t j = 0; j < crowd.patterns; ++j) {
       const absl::Status status = (*client)->Subscribe(Pattern(number++));
-      if (!status.ok()) return Fail(status);
+      if (!status.ok()) return cli::Fail(status);
     }
     clients.push_back(*std::move(client));
   }
   std::cout << "ready" << std::endl;
   std::cin.get();
-  return 0;
+  return cli::kDone;
+}
+
+int Main(int argc, char** argv) {
+  cli::Command program("crowd", "idle sessions");
+  Crowd crowd;
+  program.AddText("DIR", crowd.dir, "").Required();
+  program.AddCount("--sessions", crowd.sessions, cli::kAnyCount, "").Required();
+  program.AddCount("--patterns", crowd.patterns, cli::kAnyCount, "").Required();
+  program.OnRun([&crowd] { return Stand(crowd); });
+  return program.Run(argc, argv);
 }
 
 }  // namespace

@@ -11,16 +11,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iostream>
-#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "bench/load/transport.h"
 #include "clients/cli/bench/clock.h"
 #include "clients/cli/bench/payload.h"
 #include "clients/cli/bench/tally.h"
+#include "clients/cli/command.h"
+#include "fmt/format.h"
 
 namespace fifobus::bench {
 namespace {
@@ -79,9 +81,7 @@ void Publish(const Load& load) {
     publisher->Publish(payload);
   }
   publisher->Close();
-  nlohmann::ordered_json result;
-  result["cpu_s"] = cpu.Seconds();
-  std::cout << result.dump() << std::endl;
+  std::cout << fmt::format("{{\"cpu_s\":{}}}", cpu.Seconds()) << std::endl;
 }
 
 // The percentiles of a plot whose axis stretches towards 1: half, nine tenths,
@@ -95,14 +95,15 @@ std::vector<double> PlottedQuantiles() {
 }
 
 void Print(BenchTally& tally, double cpu_seconds) {
-  nlohmann::ordered_json result = tally.Json();
-  result["cpu_s"] = cpu_seconds;
-  nlohmann::ordered_json curve;
+  cli::JsonMembers result = tally.Result();
+  result.emplace_back("cpu_s", fmt::format("{}", cpu_seconds));
+  std::string curve;
   for (const double quantile : PlottedQuantiles()) {
-    curve.push_back({quantile, tally.Micros(quantile)});
+    curve += fmt::format("{}[{},{}]", curve.empty() ? "" : ",", quantile,
+                         tally.Micros(quantile));
   }
-  result["curve"] = curve;
-  std::cout << result.dump() << std::endl;
+  result.emplace_back("curve", fmt::format("[{}]", curve));
+  std::cout << cli::JsonObject(result) << std::endl;
 }
 
 void Subscribe(const Load& load) {
@@ -144,49 +145,56 @@ void Ping(const Load& load) {
   Print(tally, used);
 }
 
-void AddWait(CLI::App& app, Wait& wait) {
-  static const std::map<std::string, Wait> kNames = {
-      {"blocking", Wait::kBlocking},
-      {"epoll", Wait::kEpoll},
-      {"sleep", Wait::kSleep},
-      {"busy", Wait::kBusy}};
-  app.add_option("--wait", wait)->transform(CLI::CheckedTransformer(kNames));
+void AddWait(cli::Command& role, Wait& wait) {
+  role.AddChoice("--wait", wait,
+                 cli::Choices<Wait>{{"blocking", Wait::kBlocking},
+                                    {"epoll", Wait::kEpoll},
+                                    {"sleep", Wait::kSleep},
+                                    {"busy", Wait::kBusy}},
+                 "");
 }
 
-CLI::App& AddRole(CLI::App& app, const std::string& name, Load& load) {
-  CLI::App& role = *app.add_subcommand(name);
-  role.add_option("ADDRESS", load.options.address)->required();
-  role.add_option("--count", load.count)->required();
-  role.add_option("--size", load.options.size)
-      ->required()
-      ->check(CLI::Range(cli::kBenchPayloadBytesMin, size_t{1} << 24));
+cli::Command& AddRole(cli::Command& program, const std::string& name,
+                      Load& load) {
+  cli::Command& role = program.Add(name, "");
+  role.AddText("ADDRESS", load.options.address, "").Required();
+  role.AddCount("--count", load.count, cli::kAnyCount, "").Required();
+  role.AddCount("--size", load.options.size,
+                {cli::kBenchPayloadBytesMin, size_t{1} << 24}, "")
+      .Required();
   return role;
 }
 
+// A role that fails ends the process by itself, see Die.
+std::function<cli::Exit()> Always(std::function<void()> role) {
+  return [role = std::move(role)] {
+    role();
+    return cli::kDone;
+  };
+}
+
 int Main(int argc, char** argv) {
-  CLI::App app("one part of a load");
-  app.require_subcommand(1);
+  cli::Command program("load", "one part of a load");
   Load load;
-  CLI::App& pub = AddRole(app, "pub", load);
-  pub.add_option("--rate", load.rate);
-  pub.add_option("--id", load.id);
-  pub.add_flag("--batch", load.options.batch);
-  pub.callback([&] { Publish(load); });
-  CLI::App& sub = AddRole(app, "sub", load);
+  cli::Command& pub = AddRole(program, "pub", load);
+  pub.AddRate("--rate", load.rate, "");
+  pub.AddCount("--id", load.id, cli::kAnyCount, "");
+  pub.AddFlag("--batch", load.options.batch, "");
+  pub.OnRun(Always([&] { Publish(load); }));
+  cli::Command& sub = AddRole(program, "sub", load);
   AddWait(sub, load.options.wait);
-  sub.callback([&] { Subscribe(load); });
-  CLI::App& ping = AddRole(app, "ping", load);
+  sub.OnRun(Always([&] { Subscribe(load); }));
+  cli::Command& ping = AddRole(program, "ping", load);
   AddWait(ping, load.options.wait);
-  ping.callback([&] { Ping(load); });
+  ping.OnRun(Always([&] { Ping(load); }));
   RelayOptions relay_options;
-  CLI::App& relay = *app.add_subcommand("relay");
-  relay.add_option("FROM", relay_options.from)->required();
-  relay.add_option("TO", relay_options.to)->required();
-  relay.add_flag("--tee", relay_options.tee);
+  cli::Command& relay = program.Add("relay", "");
+  relay.AddText("FROM", relay_options.from, "").Required();
+  relay.AddText("TO", relay_options.to, "").Required();
+  relay.AddFlag("--tee", relay_options.tee, "");
   AddWait(relay, relay_options.wait);
-  relay.callback([&] { RunRelay(relay_options); });
-  CLI11_PARSE(app, argc, argv);
-  return 0;
+  relay.OnRun(Always([&] { RunRelay(relay_options); }));
+  return program.Run(argc, argv);
 }
 
 }  // namespace

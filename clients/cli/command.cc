@@ -1,102 +1,436 @@
 #include "clients/cli/command.h"
 
-#include <poll.h>
-
-#include <cstdio>
+#include <algorithm>
+#include <set>
 #include <string_view>
-#include <utility>
 
-#include "clients/cli/poll_until.h"
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
 namespace {
 
-// A bare number counts seconds.
-bool ParseDuration(const std::string& text, absl::Duration& duration) {
-  return absl::ParseDuration(text, &duration) ||
-         absl::ParseDuration(text + "s", &duration);
+// How the help writes the names of a choice behind its value's name.
+constexpr std::string_view kChoicesBegin = ":{";
+
+// "--count COUNT" as CLI11 wants it: the names, and the value's name.
+struct Spec {
+  explicit Spec(const std::string& text)
+      : names(text.substr(0, text.find(' '))),
+        value(names.size() == text.size() ? ""
+                                          : text.substr(names.size() + 1)) {}
+  std::string value_or(const std::string& other) const {
+    return value.empty() ? other : value;
+  }
+
+  // The longest, as CLI11's errors have it: "--count".
+  std::string name() const { return names.substr(names.rfind(',') + 1); }
+
+  const std::string names;
+  const std::string value;
+};
+
+// CLI11 speaks in exceptions.
+void Require(const absl::Status& status) {
+  if (!status.ok()) throw CLI::ValidationError(std::string(status.message()));
+}
+
+void RequireOf(const std::string& name, const absl::Status& status) {
+  if (!status.ok()) {
+    throw CLI::ValidationError(name, std::string(status.message()));
+  }
+}
+
+CLI::Option* AddTo(CLI::App& app, const Spec& spec, const std::string& type,
+                   CLI::callback_t take, const std::string& about) {
+  return app.add_option(spec.names, std::move(take), about)
+      ->type_name(spec.value_or(type));
+}
+
+std::string RangeText(const CountRange& range) {
+  const bool bounded = range.most != kAnyCount.most;
+  if (range.least == 1 && !bounded) return "POSITIVE";
+  if (range.least == 0 && !bounded) return "";
+  return fmt::format("UINT in [{} - {}]", range.least, range.most);
+}
+
+std::string CheckNumber(const std::string& text, const CountRange& range) {
+  uint64_t number = 0;
+  if (absl::SimpleAtoi(text, &number) && number >= range.least &&
+      number <= range.most) {
+    return "";
+  }
+  return range.most == kAnyCount.most
+             ? fmt::format("\"{}\" is not a whole number of at least {}", text,
+                           range.least)
+             : fmt::format("\"{}\" is not a whole number from {} to {}", text,
+                           range.least, range.most);
+}
+
+absl::StatusOr<absl::Duration> ParseWait(const std::string& text,
+                                         absl::Duration least) {
+  absl::Duration duration;
+  // A bare number counts seconds.
+  if ((!absl::ParseDuration(text, &duration) &&
+       !absl::ParseDuration(text + "s", &duration)) ||
+      duration < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\" is not a duration; examples: 500ms 2s 1.5m", text));
+  }
+  if (duration < least) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\" is too short; it is at least {}", text,
+                    absl::FormatDuration(least)));
+  }
+  return duration;
+}
+
+std::vector<std::string> FirstNames(const std::set<CLI::Option*>& options) {
+  std::set<std::string> names;
+  for (const CLI::Option* option : options) names.insert(option->get_name());
+  return {names.begin(), names.end()};
 }
 
 }  // namespace
 
-Exit Fail(const absl::Status& status) {
-  const absl::string_view message = status.message();
-  fmt::print(stderr, "fifobus: {}\n",
-             std::string_view(message.data(), message.size()));
-  return absl::IsDeadlineExceeded(status) ? kTimedOut : kFailed;
+Option Option::Required() const {
+  option_->required();
+  return *this;
 }
 
-CLI::Option* AddDuration(CLI::App& app, const std::string& name,
-                         absl::Duration& duration, const std::string& text,
-                         absl::Duration least) {
-  return app
-      .add_option_function<std::string>(
-          name,
-          [&duration, least](const std::string& value) {
-            absl::Duration parsed;
-            if (!ParseDuration(value, parsed) ||
-                parsed < absl::ZeroDuration()) {
-              throw CLI::ValidationError(fmt::format(
-                  "\"{}\" is not a duration; examples: 500ms 2s 1.5m", value));
-            }
-            if (parsed < least) {
-              throw CLI::ValidationError(
-                  fmt::format("\"{}\" is too short; it is at least {}", value,
-                              absl::FormatDuration(least)));
-            }
-            duration = parsed;
-          },
-          text)
-      ->type_name("DURATION");
+Option Option::Needs(Option other) const {
+  option_->needs(other.option_);
+  return *this;
 }
 
-CLI::Option* AddInterval(CLI::App& app, absl::Duration& interval,
-                         const std::string& text) {
-  return AddDuration(app, "--interval", interval, text, absl::Milliseconds(1));
+Option Option::Excludes(std::initializer_list<Option> others) const {
+  for (const Option& other : others) option_->excludes(other.option_);
+  return *this;
 }
 
-void BusOptions::AddTo(CLI::App& app) {
-  app.add_option("--dir", dir,
-                 "the bus directory [$FIFOBUS_DIR, or where a broker runs]")
-      ->type_name("DIR");
-  AddDuration(app, "--connect-timeout", connect_timeout,
-              "how long to wait for a broker [5s]");
+std::vector<std::string> Option::names() const {
+  std::vector<std::string> names;
+  for (const auto& name : option_->get_snames()) names.push_back('-' + name);
+  for (const auto& name : option_->get_lnames()) names.push_back("--" + name);
+  return names;
 }
 
-void ModeOptions::AddTo(CLI::App& app) {
-  CLI::Option* non = app.add_flag("--non-blocking", non_blocking,
-                                  "use non-blocking calls and poll");
-  app.add_flag("--busy-poll", busy_poll,
-               "spin instead of sleeping: lowest latency, one core busy")
-      ->excludes(non);
+bool Option::is_operand() const { return option_->get_positional(); }
+
+std::string Option::value_name() const {
+  if (is_operand()) return option_->get_name(/*positional=*/true);
+  if (option_->get_items_expected_max() == 0) return "";
+  // CLI11 writes the checks of a value behind it: "N:POSITIVE".
+  const std::string type = option_->get_type_name();
+  return type.substr(0, type.find(':'));
 }
 
-Mode ModeOptions::mode() const {
-  if (busy_poll) return Mode::kBusyPoll;
-  return non_blocking ? Mode::kNonBlocking : Mode::kBlocking;
+std::vector<std::string> Option::choices() const {
+  const std::string type = option_->get_type_name();
+  const size_t begin = type.find(kChoicesBegin);
+  if (begin == std::string::npos) return {};
+  const size_t names = begin + kChoicesBegin.size();
+  return absl::StrSplit(type.substr(names, type.find('}') - names), ',');
 }
 
-absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
-    const BusOptions& options, const std::string& name,
-    std::optional<OwnedMessage> will) {
-  ClientOptions client_options;
-  client_options.will = std::move(will);
-  return ConnectClient(options, name, std::move(client_options));
+std::string Option::about() const { return option_->get_description(); }
+
+bool Option::is_required() const { return option_->get_required(); }
+
+bool Option::is_list() const { return option_->get_expected_max() > 1; }
+
+std::vector<std::string> Option::needs() const {
+  return FirstNames(option_->get_needs());
 }
 
-absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
-    const BusOptions& options, const std::string& name,
-    ClientOptions client_options) {
-  client_options.dir = options.dir;
-  client_options.client_name = name;
-  client_options.connect_timeout = options.connect_timeout;
-  return Client::Connect(std::move(client_options));
+std::vector<std::string> Option::excludes() const {
+  return FirstNames(option_->get_excludes());
 }
 
-void WaitReadable(const Client& client, absl::Time deadline) {
-  pollfd readable = {client.fd(), POLLIN, 0};
-  PollUntil({&readable, 1}, deadline);
+Command::Command(const std::string& name, const std::string& about)
+    : name_(name),
+      program_(std::make_unique<CLI::App>(about, name)),
+      app_(program_.get()) {
+  app_->footer(std::string(kExitCodes));
+}
+
+Command::Command(Command* parent, CLI::App* app)
+    : name_(app->get_name()), parent_(parent), app_(app) {}
+
+Command::~Command() = default;
+
+Command& Command::Add(const std::string& name, const std::string& about) {
+  app_->require_subcommand(1);
+  commands_.push_back(std::unique_ptr<Command>(
+      new Command(this, app_->add_subcommand(name, about))));
+  return *commands_.back();
+}
+
+Command& Command::AddHidden(const std::string& name, const std::string& about) {
+  Command& command = Add(name, about);
+  command.app_->group("");
+  return command;
+}
+
+Option Command::AddFlag(const std::string& name, bool& value,
+                        const std::string& about) {
+  return Option(app_->add_flag(name, value, about));
+}
+
+Option Command::AddText(const std::string& name, std::string& value,
+                        const std::string& about) {
+  return Option(AddTo(
+      *app_, Spec(name), "TEXT",
+      [&value](const CLI::results_t& texts) {
+        value = texts.front();
+        return true;
+      },
+      about));
+}
+
+Option Command::AddText(const std::string& name,
+                        std::optional<std::string>& value,
+                        const std::string& about) {
+  return Option(AddTo(
+      *app_, Spec(name), "TEXT",
+      [&value](const CLI::results_t& texts) {
+        value = texts.front();
+        return true;
+      },
+      about));
+}
+
+Option Command::AddTexts(const std::string& name,
+                         std::vector<std::string>& values,
+                         const std::string& about) {
+  CLI::Option* option = AddTo(
+      *app_, Spec(name), "TEXT",
+      [&values](const CLI::results_t& texts) {
+        values = texts;
+        return true;
+      },
+      about);
+  return Option(option->expected(CLI::detail::expected_max_vector_size));
+}
+
+Option Command::AddCommaList(const std::string& name,
+                             std::vector<std::string>& values,
+                             const std::string& about) {
+  const Option option = AddTexts(name, values, about);
+  option.option_->delimiter(',')->allow_extra_args(false);
+  return option;
+}
+
+Option Command::AddParsed(const std::string& name, Take take,
+                          const std::string& about) {
+  const Spec spec(name);
+  return Option(AddTo(
+      *app_, spec, "TEXT",
+      [spec, take = std::move(take)](const CLI::results_t& texts) {
+        RequireOf(spec.name(), take(texts.front()));
+        return true;
+      },
+      about));
+}
+
+Option Command::AddEach(const std::string& name, Take take,
+                        const std::string& about) {
+  const Spec spec(name);
+  CLI::Option* option = AddTo(
+      *app_, spec, "TEXT",
+      [spec, take = std::move(take)](const CLI::results_t& texts) {
+        for (const std::string& text : texts) {
+          RequireOf(spec.name(), take(text));
+        }
+        return true;
+      },
+      about);
+  option->expected(CLI::detail::expected_max_vector_size);
+  // One each time, so that an operand may follow.
+  return Option(option->allow_extra_args(false));
+}
+
+Option Command::AddNumber(const std::string& name,
+                          std::function<void(uint64_t)> take, CountRange range,
+                          uint64_t type_most, const std::string& about) {
+  CLI::Option* option = AddTo(
+      *app_, Spec(name), "UINT",
+      [take = std::move(take)](const CLI::results_t& texts) {
+        uint64_t number = 0;
+        const bool parsed = absl::SimpleAtoi(texts.front(), &number);
+        if (parsed) take(number);
+        return parsed;
+      },
+      about);
+  // The help names a limit that the command sets, not that of a type.
+  const std::string shown = RangeText(range);
+  range.most = std::min(range.most, type_most);
+  const auto check = [range](const std::string& text) {
+    return CheckNumber(text, range);
+  };
+  return Option(option->check(CLI::Validator(check, shown)));
+}
+
+Option Command::AddRate(const std::string& name, double& value,
+                        const std::string& about) {
+  CLI::Option* option = AddTo(
+      *app_, Spec(name), "N",
+      [&value](const CLI::results_t& texts) {
+        return absl::SimpleAtod(texts.front(), &value);
+      },
+      about);
+  const auto check = [](const std::string& text) {
+    double rate = 0;
+    return absl::SimpleAtod(text, &rate) && rate >= 1e-6 && rate <= 1e9
+               ? ""
+               : fmt::format("\"{}\" is not a number from 0.000001 to 1e9",
+                             text);
+  };
+  return Option(option->check(CLI::Validator(check, "POSITIVE")));
+}
+
+Option Command::AddDuration(const std::string& name, absl::Duration& value,
+                            const std::string& about, absl::Duration least) {
+  const auto take = [&value, least](const std::string& text) {
+    const auto duration = ParseWait(text, least);
+    if (duration.ok()) value = *duration;
+    return duration.status();
+  };
+  const Option option = AddParsed(name, take, about);
+  option.option_->type_name("DURATION");
+  return option;
+}
+
+Option Command::AddInterval(absl::Duration& value, const std::string& about) {
+  return AddDuration("--interval", value, about, absl::Milliseconds(1));
+}
+
+Option Command::AddNames(const std::string& name,
+                         std::vector<std::string> names, bool several,
+                         std::function<void(const std::vector<size_t>&)> take,
+                         const std::string& about) {
+  const auto find = [names](const std::string& text) {
+    return static_cast<size_t>(std::find(names.begin(), names.end(), text) -
+                               names.begin());
+  };
+  CLI::Option* option = AddTo(
+      *app_, Spec(name), "NAME",
+      [find, take = std::move(take)](const CLI::results_t& texts) {
+        std::vector<size_t> chosen;
+        for (const std::string& text : texts) chosen.push_back(find(text));
+        take(chosen);
+        return true;
+      },
+      about);
+  const auto check = [find, names](const std::string& text) {
+    return find(text) < names.size() ? ""
+                                     : fmt::format("\"{}\" is none of {}", text,
+                                                   absl::StrJoin(names, ", "));
+  };
+  // Behind the value's name, where choices() finds them.
+  option->check(
+      CLI::Validator(check, fmt::format("{{{}}}", absl::StrJoin(names, ","))));
+  if (several) {
+    option->expected(CLI::detail::expected_max_vector_size)->delimiter(',');
+  }
+  return Option(option);
+}
+
+void Command::Explain(const std::string& text) {
+  app_->footer(fmt::format("{}\n\n{}", text, kExitCodes));
+}
+
+void Command::SetVersion(const std::string& version) {
+  app_->set_version_flag("--version", version);
+}
+
+void Command::OnCheck(std::function<absl::Status()> check) {
+  check_ = std::move(check);
+}
+
+void Command::OnRun(std::function<Exit()> run) {
+  run_ = std::move(run);
+  app_->callback([this] {
+    if (check_) Require(check_());
+  });
+}
+
+Exit Command::Run(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // --help and --version are errors as well, with code 0.
+    return app_->exit(error) == 0 ? kDone : kUsage;
+  }
+  const Command* command = this;
+  while (!command->run_) {
+    const CLI::App* chosen = command->app_->get_subcommands().front();
+    const auto is_chosen = [chosen](const std::unique_ptr<Command>& below) {
+      return below->app_ == chosen;
+    };
+    command = std::find_if(command->commands_.begin(), command->commands_.end(),
+                           is_chosen)
+                  ->get();
+  }
+  return command->run_();
+}
+
+absl::Status Command::Parse(std::vector<std::string> words) {
+  std::reverse(words.begin(), words.end());  // as CLI11 takes them
+  try {
+    app_->parse(std::move(words));
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Command::SetDefault(const std::string& name,
+                                 const std::vector<std::string>& values) {
+  CLI::Option* option = app_->get_option_no_throw(name);
+  if (option == nullptr) {
+    return absl::NotFoundError(fmt::format("there is no option {}", name));
+  }
+  if (option->count() > 0) return absl::OkStatus();
+  try {
+    option->add_result(values);
+    option->run_callback();
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  return absl::OkStatus();
+}
+
+std::string Command::path() const {
+  return parent_ == nullptr ? name_ : parent_->path() + ' ' + name_;
+}
+
+std::string Command::about() const { return app_->get_description(); }
+
+std::string Command::explanation() const { return app_->get_footer(); }
+
+std::vector<const Command*> Command::commands() const {
+  std::vector<const Command*> shown;
+  for (const auto& command : commands_) {
+    if (!command->app_->get_group().empty()) shown.push_back(command.get());
+  }
+  return shown;
+}
+
+std::vector<Option> Command::options() const {
+  std::vector<Option> options;
+  for (CLI::Option* option : app_->get_options()) {
+    options.push_back(Option(option));
+  }
+  return options;
+}
+
+Option Command::option(const std::string& name) const {
+  return Option(app_->get_option(name));
 }
 
 }  // namespace fifobus::cli

@@ -8,9 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
-#include "fmt/format.h"
+#include "clients/cli/commands.h"
 #include "proto/version.h"
 
 namespace fifobus::cli {
@@ -44,36 +42,35 @@ void HoldStandardDescriptors() {
   }
 }
 
+Exit RunCommand(int argc, char** argv) {
+  Command program("fifobus", kAbout);
+  program.SetVersion(std::string(kVersion));
+  AddServe(program);
+  AddPub(program);
+  AddSub(program);
+  AddReq(program);
+  AddReply(program);
+  AddPath(program);
+  AddLs(program);
+  AddTop(program);
+  AddInfo(program);
+  AddWhy(program);
+  AddMetrics(program);
+  AddBench(program);
+  AddConformance(program);
+  AddMan(program);
+  AddCompletion(program);
+  SpellOutNull(argc, argv);
+  return program.Run(argc, argv);
+}
+
 int Main(int argc, char** argv) {
   // A reader that goes away (`| head -1`) shows as EPIPE, and is no failure.
   signal(SIGPIPE, SIG_IGN);
   HoldStandardDescriptors();
-  CLI::App app(kAbout, "fifobus");
-  app.set_version_flag("--version", std::string(kVersion));
-  app.require_subcommand(1);
-  app.footer(std::string(kExitCodes));
   Exit exit = kDone;
-  AddServe(app, exit);
-  AddPub(app, exit);
-  AddSub(app, exit);
-  AddReq(app, exit);
-  AddReply(app, exit);
-  AddPath(app, exit);
-  AddLs(app, exit);
-  AddTop(app, exit);
-  AddInfo(app, exit);
-  AddWhy(app, exit);
-  AddMetrics(app, exit);
-  AddBench(app, exit);
-  AddConformance(app, exit);
-  AddMan(app, exit);
-  AddCompletion(app, exit);
-  SpellOutNull(argc, argv);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    // CLI11 speaks in exceptions; --help and --version are some, with code 0.
-    exit = app.exit(error) == 0 ? kDone : kUsage;
+    exit = RunCommand(argc, argv);
   } catch (const std::system_error& error) {
     // fmt::print throws what standard output says.
     return error.code() == std::errc::broken_pipe

@@ -6,19 +6,20 @@
 #include <cerrno>
 
 #include "absl/time/clock.h"
-#include "clients/cli/command.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
 namespace {
 
-OwnedMessage::Header HeaderOf(const std::string& text) {
+absl::Status AddHeader(const std::string& text,
+                       std::vector<OwnedMessage::Header>& headers) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw CLI::ValidationError(fmt::format(
+    return absl::InvalidArgumentError(fmt::format(
         "\"{}\" is no header; example: --header unit=celsius", text));
   }
-  return {text.substr(0, equals), text.substr(equals + 1)};
+  headers.push_back({text.substr(0, equals), text.substr(equals + 1)});
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -42,22 +43,16 @@ absl::StatusOr<std::string> ReadAllInput() {
   }
 }
 
-void MessageOptions::AddTo(CLI::App& app) {
-  app.add_option_function<std::vector<std::string>>(
-         "--header",
-         [this](const std::vector<std::string>& texts) {
-           for (const std::string& text : texts) {
-             headers.push_back(HeaderOf(text));
-           }
-         },
-         "a header; may be given several times")
-      ->allow_extra_args(false)  // one each time, so that TOPIC may follow
-      ->type_name("NAME=VALUE");
-  app.add_option("--content-type", content_type,
-                 "the payload's media type, such as application/json")
-      ->type_name("TYPE");
-  AddDuration(app, "--expire", expire,
-              "the message expires after this time and is then not delivered");
+void MessageOptions::AddTo(Command& command) {
+  command.AddEach(
+      "--header NAME=VALUE",
+      [this](const std::string& text) { return AddHeader(text, headers); },
+      "a header; may be given several times");
+  command.AddText("--content-type TYPE", content_type,
+                  "the payload's media type, such as application/json");
+  command.AddDuration("--expire", expire,
+                      "the message expires after this time and is then not "
+                      "delivered");
 }
 
 void MessageOptions::Fill(MessageFields& message,
@@ -77,18 +72,19 @@ void MessageOptions::Fill(MessageFields& message,
   }
 }
 
-void WillOptions::AddTo(CLI::App& app) {
-  CLI::Option* topic =
-      app.add_option("--will-topic", message.topic,
-                     "when this process dies, the broker publishes on TOPIC")
-          ->type_name("TOPIC");
-  app.add_option("--will-payload", message.payload,
-                 "the payload of that message")
-      ->needs(topic)
-      ->type_name("MESSAGE");
-  app.add_flag("--will-retain", message.retain,
-               "the broker also keeps that message as the retained value")
-      ->needs(topic);
+void WillOptions::AddTo(Command& command) {
+  const Option topic =
+      command.AddText("--will-topic TOPIC", message.topic,
+                      "when this process dies, the broker publishes on TOPIC");
+  command
+      .AddText("--will-payload MESSAGE", message.payload,
+               "the payload of that message")
+      .Needs(topic);
+  command
+      .AddFlag("--will-retain", message.retain,
+               "the broker also keeps that message as the retained "
+               "value")
+      .Needs(topic);
 }
 
 std::optional<OwnedMessage> WillOptions::will() const {

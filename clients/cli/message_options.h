@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "clients/cli/command.h"
 #include "clients/cpp/owned_message.h"
 #include "proto/frame_writer.h"
 
@@ -25,7 +25,7 @@ struct MessageOptions {
   std::string content_type;
   absl::Duration expire = absl::InfiniteDuration();
 
-  void AddTo(CLI::App& app);
+  void AddTo(Command& command);
   // The views of `header_views` and of this must outlive `message`.
   void Fill(MessageFields& message,
             std::vector<HeaderView>& header_views) const;
@@ -35,7 +35,7 @@ struct MessageOptions {
 struct WillOptions {
   OwnedMessage message;
 
-  void AddTo(CLI::App& app);
+  void AddTo(Command& command);
   std::optional<OwnedMessage> will() const;
 };
 

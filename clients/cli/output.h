@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <string>
 
-#include "clients/cli/command.h"
+#include "clients/cli/exit.h"
 
 namespace fifobus::cli {
 

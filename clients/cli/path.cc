@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/time/clock.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
@@ -74,20 +74,20 @@ Exit Path(const PathOptions& options) {
 
 }  // namespace
 
-void AddPath(CLI::App& app, Exit& exit) {
-  CLI::App& path = *app.add_subcommand(
+void AddPath(Command& program) {
+  Command& path = program.Add(
       "path",
       "make a topic's FIFOs and print the path of the one to write lines to");
   auto options = std::make_shared<PathOptions>();
   options->bus.AddTo(path);
-  path.add_option("TOPIC", options->topic, "such as sensors/kitchen/temp")
-      ->required();
-  Explain(path,
-          "To read: mkfifo DIR/topics/TOPIC.out/NAME; cat that FIFO. A name "
-          "ending in .json gives JSON lines, in .frames whole frames.\n\n"
-          "Examples:\n"
-          "  echo Hello > \"$(fifobus path greetings)\"");
-  path.callback([options, &exit] { exit = Path(*options); });
+  path.AddText("TOPIC", options->topic, "such as sensors/kitchen/temp")
+      .Required();
+  path.Explain(
+      "To read: mkfifo DIR/topics/TOPIC.out/NAME; cat that FIFO. A name "
+      "ending in .json gives JSON lines, in .frames whole frames.\n\n"
+      "Examples:\n"
+      "  echo Hello > \"$(fifobus path greetings)\"");
+  path.OnRun([options] { return Path(*options); });
 }
 
 }  // namespace fifobus::cli

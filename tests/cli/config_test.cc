@@ -104,13 +104,13 @@ TEST_F(ConfigTest, TheCommandLineWins) {
   WriteConfig(
       "queue-bytes = 4096\nqueue-messages = 7\nstall-timeout = \"2s\"\n"
       "pipes-bytes = 0");
-  CLI::App app;
+  cli::Command serve("serve", "");
   cli::ServeOptions options;
-  cli::AddServeOptions(app, options);
-  app.parse("--queue-bytes 8192");
+  cli::AddServeOptions(serve, options);
+  ASSERT_TRUE(serve.Parse({"--queue-bytes", "8192"}).ok());
   const auto file = cli::ReadConfigFile(Path("bus.toml"));
   ASSERT_TRUE(file.ok()) << file.status();
-  ASSERT_TRUE(cli::ApplySettings(*file, app).ok());
+  ASSERT_TRUE(cli::ApplySettings(*file, serve).ok());
   EXPECT_EQ(options.broker.egress_queue_bytes_max, 8192u);
   EXPECT_EQ(options.broker.egress_queue_messages_max, 7u);
   EXPECT_EQ(options.broker.stall_timeout, absl::Seconds(2));

@@ -10,7 +10,7 @@ import unittest
 import urllib.request
 
 import fifobus
-from fifobus_support import HANG_SECONDS, Bus, await_condition, binary
+from tests.support.fifobus_support import HANG_SECONDS, Bus, await_condition, binary
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"]*",?)*)\})? (\S+)')
 

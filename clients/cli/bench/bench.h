@@ -6,8 +6,8 @@
 // The measuring tool: `fifobus bench pub` and `fifobus bench sub`.
 namespace fifobus::cli {
 
-void AddBenchPub(CLI::App& bench, Exit& exit);
-void AddBenchSub(CLI::App& bench, Exit& exit);
+void AddBenchPub(Command& bench);
+void AddBenchSub(Command& bench);
 
 }  // namespace fifobus::cli
 

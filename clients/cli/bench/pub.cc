@@ -7,7 +7,7 @@
 #include "clients/cli/bench/bench.h"
 #include "clients/cli/bench/clock.h"
 #include "clients/cli/bench/payload.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
 
 namespace fifobus::cli {
 namespace {
@@ -83,26 +83,25 @@ Exit BenchPub(const BenchPubOptions& options) {
 
 }  // namespace
 
-void AddBenchPub(CLI::App& bench, Exit& exit) {
-  CLI::App& pub = *bench.add_subcommand("pub", "publish a load");
+void AddBenchPub(Command& bench) {
+  Command& pub = bench.Add("pub", "publish a load");
   auto options = std::make_shared<BenchPubOptions>();
   options->bus.AddTo(pub);
   options->mode.AddTo(pub);
-  pub.add_option("TOPIC", options->topic)->required();
-  pub.add_option("--count", options->count, "messages")->required();
-  pub.add_option("--size", options->size, "bytes of each payload [16]")
-      ->check(CLI::Range(kBenchPayloadBytesMin, kFrameBytesMaxDefault))
-      ->type_name("BYTES");
-  pub.add_option("--rate", options->rate,
-                 "messages a second [as fast as it goes]")
-      ->check(CLI::PositiveNumber);
-  pub.add_flag("--batch", options->batch, "many messages in one write");
-  pub.add_option("--id", options->id,
-                 "tells several publishers apart, 0 to 65535 [0]");
-  Explain(pub,
-          "Examples:\n"
-          "  fifobus bench pub load --count 1000 --rate 500");
-  pub.callback([options, &exit] { exit = BenchPub(*options); });
+  pub.AddText("TOPIC", options->topic, "").Required();
+  pub.AddCount("--count", options->count, kAnyCount, "messages").Required();
+  pub.AddCount("--size BYTES", options->size,
+               {kBenchPayloadBytesMin, kFrameBytesMaxDefault},
+               "bytes of each payload [16]");
+  pub.AddRate("--rate", options->rate,
+              "messages a second [as fast as it goes]");
+  pub.AddFlag("--batch", options->batch, "many messages in one write");
+  pub.AddCount("--id", options->id, kAnyCount,
+               "tells several publishers apart, 0 to 65535 [0]");
+  pub.Explain(
+      "Examples:\n"
+      "  fifobus bench pub load --count 1000 --rate 500");
+  pub.OnRun([options] { return BenchPub(*options); });
 }
 
 }  // namespace fifobus::cli

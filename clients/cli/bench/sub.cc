@@ -6,9 +6,8 @@
 #include "clients/cli/bench/bench.h"
 #include "clients/cli/bench/payload.h"
 #include "clients/cli/bench/tally.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
 #include "fmt/format.h"
-#include "nlohmann/json.hpp"
 
 namespace fifobus::cli {
 namespace {
@@ -60,12 +59,12 @@ Exit BenchSub(const BenchSubOptions& options) {
   (*client)->set_mode(options.mode.mode());
   BenchTally tally(options.count);
   const Exit exit = Receive(**client, options, tally);
-  const nlohmann::ordered_json result = tally.Json();
+  const JsonMembers result = tally.Result();
   if (options.json) {
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", JsonObject(result));
   } else {
-    for (const auto& [name, value] : result.items()) {
-      fmt::print("{:<14}{}\n", name, value.dump());
+    for (const auto& [name, value] : result) {
+      fmt::print("{:<14}{}\n", name, value);
     }
   }
   return exit;
@@ -73,21 +72,20 @@ Exit BenchSub(const BenchSubOptions& options) {
 
 }  // namespace
 
-void AddBenchSub(CLI::App& bench, Exit& exit) {
-  CLI::App& sub =
-      *bench.add_subcommand("sub", "receive a load and say how it went");
+void AddBenchSub(Command& bench) {
+  Command& sub = bench.Add("sub", "receive a load and say how it went");
   auto options = std::make_shared<BenchSubOptions>();
   options->bus.AddTo(sub);
   options->mode.AddTo(sub);
-  sub.add_option("PATTERN", options->pattern)->required();
-  sub.add_option("--count", options->count, "messages")->required();
-  AddDuration(sub, "--timeout", options->timeout,
-              "end after this time, with what there is and exit code 3");
-  sub.add_flag("--json", options->json, "one JSON object");
-  Explain(sub,
-          "Examples:\n"
-          "  fifobus bench sub load --count 1000 --timeout 30s");
-  sub.callback([options, &exit] { exit = BenchSub(*options); });
+  sub.AddText("PATTERN", options->pattern, "").Required();
+  sub.AddCount("--count", options->count, kAnyCount, "messages").Required();
+  sub.AddDuration("--timeout", options->timeout,
+                  "end after this time, with what there is and exit code 3");
+  sub.AddFlag("--json", options->json, "one JSON object");
+  sub.Explain(
+      "Examples:\n"
+      "  fifobus bench sub load --count 1000 --timeout 30s");
+  sub.OnRun([options] { return BenchSub(*options); });
 }
 
 }  // namespace fifobus::cli

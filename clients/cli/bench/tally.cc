@@ -4,6 +4,7 @@
 
 #include "clients/cli/bench/clock.h"
 #include "clients/cli/bench/payload.h"
+#include "fmt/format.h"
 
 namespace fifobus::cli {
 namespace {
@@ -13,6 +14,16 @@ namespace {
 constexpr uint64_t kReservedMax = uint64_t{1} << 24;
 
 }  // namespace
+
+std::string JsonObject(const JsonMembers& members) {
+  std::string object = "{";
+  for (const auto& [name, value] : members) {
+    object +=
+        fmt::format("{}\"{}\":{}", object.size() == 1 ? "" : ",", name, value);
+  }
+  object += '}';
+  return object;
+}
 
 BenchTally::BenchTally(uint64_t count) {
   latencies_.reserve(std::min(count, kReservedMax));
@@ -37,27 +48,27 @@ void BenchTally::Add(std::string_view payload) {
   }
 }
 
-nlohmann::ordered_json BenchTally::Json() {
+JsonMembers BenchTally::Result() {
   std::sort(latencies_.begin(), latencies_.end());
   const double seconds =
       messages_ == 0 ? 0
                      : static_cast<double>(last_received_ - first_due_) / 1e9;
   const auto per_second = [seconds](uint64_t n) {
-    return seconds > 0 ? static_cast<double>(n) / seconds : 0;
+    return fmt::format("{}",
+                       seconds > 0 ? static_cast<double>(n) / seconds : 0);
   };
-  return {{"messages", messages_},
-          {"bytes", bytes_},
-          {"seconds", seconds},
+  return {{"messages", fmt::format("{}", messages_)},
+          {"bytes", fmt::format("{}", bytes_)},
+          {"seconds", fmt::format("{}", seconds)},
           {"msgs_per_s", per_second(messages_)},
           {"bytes_per_s", per_second(bytes_)},
-          {"lost", lost_},
-          {"out_of_order", out_of_order_},
-          {"latency_us",
-           {{"p50", Micros(0.5)},
-            {"p90", Micros(0.9)},
-            {"p99", Micros(0.99)},
-            {"p999", Micros(0.999)},
-            {"max", Micros(1)}}}};
+          {"lost", fmt::format("{}", lost_)},
+          {"out_of_order", fmt::format("{}", out_of_order_)},
+          {"latency_us", JsonObject({{"p50", fmt::format("{}", Micros(0.5))},
+                                     {"p90", fmt::format("{}", Micros(0.9))},
+                                     {"p99", fmt::format("{}", Micros(0.99))},
+                                     {"p999", fmt::format("{}", Micros(0.999))},
+                                     {"max", fmt::format("{}", Micros(1))}})}};
 }
 
 double BenchTally::Micros(double quantile) const {

@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "nlohmann/json.hpp"
-
 namespace fifobus::cli {
+
+// Members of a JSON object: each name, and its value as JSON.
+using JsonMembers = std::vector<std::pair<std::string, std::string>>;
+std::string JsonObject(const JsonMembers& members);
 
 // What arrived of a load. Every latency is kept, so that percentiles are exact.
 // Of messages that share a stamp only the first has a latency.
@@ -24,13 +28,13 @@ class BenchTally {
 
   uint64_t messages() const { return messages_; }
 
-  // {messages, bytes, seconds, msgs_per_s, bytes_per_s, lost, out_of_order,
-  // latency_us: {p50, p90, p99, p999, max}}, where the seconds go from the
+  // messages, bytes, seconds, msgs_per_s, bytes_per_s, lost, out_of_order,
+  // latency_us: {p50, p90, p99, p999, max}, where the seconds go from the
   // first message's due time to the last one's arrival.
-  nlohmann::ordered_json Json();
+  JsonMembers Result();
 
   // The latency in microseconds that this part of the messages did not exceed.
-  // REQUIRES: Json() was called, and nothing added since.
+  // REQUIRES: Result() was called, and nothing added since.
   double Micros(double quantile) const;
 
  private:

@@ -1,12 +1,13 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "clients/cli/command.h"
 #include "clients/cli/conformance/trial.h"
-#include "clients/cli/help/manual.h"
 #include "fmt/format.h"
-#include "nlohmann/json.hpp"
+#include "proto/json_text.h"
 
 namespace fifobus::cli {
 namespace {
@@ -27,15 +28,28 @@ bool IsWanted(const Requirement& requirement,
                    requirement.name) != options.only.end();
 }
 
+std::string ReportJson(const Requirement& requirement,
+                       const absl::Status& status) {
+  std::string line = R"({"name":)";
+  AppendJsonText(requirement.name, line);
+  line += R"(,"requirement":)";
+  AppendJsonText(requirement.text, line);
+  line += fmt::format(R"(,"met":{})", status.ok());
+  if (!status.ok()) {
+    line += R"(,"why":)";
+    const std::string why(status.message());
+    // What a client has sent need not be text.
+    AppendJsonText(IsUtf8(why) ? why : absl::CHexEscape(why), line);
+  }
+  line += '}';
+  return line;
+}
+
 void Report(const Requirement& requirement, const absl::Status& status,
             bool json) {
   const std::string why(status.message());
   if (json) {
-    nlohmann::ordered_json line = {{"name", requirement.name},
-                                   {"requirement", requirement.text},
-                                   {"met", status.ok()}};
-    if (!status.ok()) line["why"] = why;
-    fmt::print("{}\n", line.dump());
+    fmt::print("{}\n", ReportJson(requirement, status));
   } else if (status.ok()) {
     fmt::print("{}  met      {}\n", requirement.name, requirement.text);
   } else {
@@ -73,38 +87,33 @@ Exit Conformance(const ConformanceOptions& options) {
 
 }  // namespace
 
-void AddConformance(CLI::App& app, Exit& exit) {
-  CLI::App& conformance = *app.add_subcommand(
+void AddConformance(Command& program) {
+  Command& conformance = program.Add(
       "conformance", "test a client of your own against the protocol");
   auto options = std::make_shared<ConformanceOptions>();
-  conformance.add_option("CLIENT", options->command,
-                         "the client's program and its first arguments; it is "
-                         "run with `sub PATTERN` or `pub TOPIC` behind them");
-  conformance.add_flag("--taps", options->taps,
-                       "it uses taps: lines in FIFOs, instead of a session");
-  conformance
-      .add_option("--only", options->only, "just these requirements: H1,S2")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("NAMES");
-  conformance.add_flag("--list", options->list, "say what is tested, and end");
-  conformance.add_flag("--json", options->json, "one JSON object a line");
-  conformance.add_flag("--verbose", options->verbose,
-                       "show what the client prints to standard error");
-  Explain(conformance,
-          "proto/PROTOCOL.md says what each requirement means.\n\n"
-          "Examples:\n"
-          "  fifobus conformance --list\n"
-          "  fifobus conformance --only H1 -- python3 -m fifobus");
-  conformance.callback([options, &exit] {
-    if (options->command.empty() && !options->list) {
-      exit = Fail(absl::InvalidArgumentError(
-          "name the client: fifobus conformance -- CLIENT..."));
-      if (exit == kFailed) exit = kUsage;
-      return;
-    }
-    exit = Conformance(*options);
+  conformance.AddTexts("CLIENT", options->command,
+                       "the client's program and its first arguments; it is "
+                       "run with `sub PATTERN` or `pub TOPIC` behind them");
+  conformance.AddFlag("--taps", options->taps,
+                      "it uses taps: lines in FIFOs, instead of a session");
+  conformance.AddCommaList("--only NAMES", options->only,
+                           "just these requirements: H1,S2");
+  conformance.AddFlag("--list", options->list, "say what is tested, and end");
+  conformance.AddFlag("--json", options->json, "one JSON object a line");
+  conformance.AddFlag("--verbose", options->verbose,
+                      "show what the client prints to standard error");
+  conformance.Explain(
+      "proto/PROTOCOL.md says what each requirement means.\n\n"
+      "Examples:\n"
+      "  fifobus conformance --list\n"
+      "  fifobus conformance --only H1 -- python3 -m fifobus");
+  conformance.OnCheck([options] {
+    return options->command.empty() && !options->list
+               ? absl::InvalidArgumentError(
+                     "name the client: fifobus conformance -- CLIENT...")
+               : absl::OkStatus();
   });
+  conformance.OnRun([options] { return Conformance(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
-#include "clients/cli/command.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/help/manual.h"
 #include "clients/cli/output.h"
 #include "fmt/format.h"
@@ -16,15 +16,15 @@ struct ManOptions {
   bool list = false;
 };
 
-Exit Man(const CLI::App& top, const ManOptions& options) {
+Exit Man(const Command& program, const ManOptions& options) {
   const std::string wanted = absl::StrJoin(
       options.command, "-", [](std::string* out, const auto& s) { *out += s; });
   Output output;
-  for (const CLI::App* command : ShownCommands(top)) {
+  for (const Command* command : ShownCommands(program)) {
     const std::string name = PageName(*command);
     if (options.list) {
       output.text() += name + '\n';
-    } else if (name == top.get_name() + (wanted.empty() ? "" : "-") + wanted) {
+    } else if (name == program.name() + (wanted.empty() ? "" : "-") + wanted) {
       output.text() += ManualPage(*command);
     }
   }
@@ -38,15 +38,15 @@ Exit Man(const CLI::App& top, const ManOptions& options) {
 
 }  // namespace
 
-void AddMan(CLI::App& app, Exit& exit) {
-  CLI::App& man = *app.add_subcommand(
+void AddMan(Command& program) {
+  // Hidden: it is for those who install fifobus.
+  Command& man = program.AddHidden(
       "man", "print a manual page: fifobus man sub | man -l -");
-  man.group("");  // not shown: it is for those who install fifobus
   auto options = std::make_shared<ManOptions>();
-  man.add_option("COMMAND", options->command,
-                 "whose page, such as bench pub [fifobus]");
-  man.add_flag("--list", options->list, "the names of all pages");
-  man.callback([options, &app, &exit] { exit = Man(app, *options); });
+  man.AddTexts("COMMAND", options->command,
+               "whose page, such as bench pub [fifobus]");
+  man.AddFlag("--list", options->list, "the names of all pages");
+  man.OnRun([options, &program] { return Man(program, *options); });
 }
 
 }  // namespace fifobus::cli

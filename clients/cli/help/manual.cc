@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
-#include <set>
 #include <sstream>
 #include <string_view>
 
-#include "clients/cli/command.h"
 #include "fmt/format.h"
 #include "proto/version.h"
 
@@ -65,7 +63,8 @@ bool IsTitle(const std::string& line) {
          line.find(". ") == std::string::npos;
 }
 
-// Paragraphs, sections and lines that are set as they are, see Explain.
+// Paragraphs, sections and lines that are set as they are, see
+// Command::Explain.
 void AppendText(const std::string& text, std::string& roff) {
   std::istringstream lines(text);
   bool literal = false;
@@ -95,50 +94,39 @@ void AppendText(const std::string& text, std::string& roff) {
   if (literal) roff += ".EE\n.RE\n";
 }
 
-std::string CommandName(const CLI::App& app) {
-  return app.get_parent() == nullptr
-             ? app.get_name()
-             : CommandName(*app.get_parent()) + ' ' + app.get_name();
-}
-
 // "PATTERN...", in brackets if it may be left out.
-std::string OperandText(const CLI::Option& operand) {
-  const std::string name = Italic(operand.get_name(/*positional=*/true)) +
-                           (operand.get_expected_max() > 1 ? "\\&..." : "");
-  return operand.get_required() ? name : fmt::format("[{}]", name);
+std::string OperandText(const Option& operand) {
+  const std::string name =
+      Italic(operand.value_name()) + (operand.is_list() ? "\\&..." : "");
+  return operand.is_required() ? name : fmt::format("[{}]", name);
 }
 
-void AppendSynopsis(const CLI::App& app, std::string& roff) {
-  roff += fmt::format(".SH SYNOPSIS\n{} [{}]", Bold(CommandName(app)),
+void AppendSynopsis(const Command& command, std::string& roff) {
+  roff += fmt::format(".SH SYNOPSIS\n{} [{}]", Bold(command.path()),
                       Italic("OPTIONS"));
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional()) roff += ' ' + OperandText(*option);
+  for (const Option& option : command.options()) {
+    if (option.is_operand()) roff += ' ' + OperandText(option);
   }
-  if (app.get_require_subcommand_min() > 0) {
+  if (!command.commands().empty()) {
     roff += fmt::format(" {} \\&...", Italic("COMMAND"));
   }
   roff += '\n';
 }
 
 // "-n, --count COUNT" or the operand's name.
-std::string OptionTitle(const CLI::Option& option) {
-  if (option.get_positional()) return OperandText(option);
+std::string OptionTitle(const Option& option) {
+  if (option.is_operand()) return OperandText(option);
   std::string names;
-  for (const std::string& name : option.get_snames()) {
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", Bold('-' + name));
+  for (const std::string& name : option.names()) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", Bold(name));
   }
-  for (const std::string& name : option.get_lnames()) {
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", Bold("--" + name));
-  }
-  const std::string value = ValueName(option);
+  const std::string value = option.value_name();
   return value.empty() ? names : names + ' ' + Italic(value);
 }
 
-// "Needs --ack.": the sets are in no order that would stay.
-void AppendRelated(std::string_view verb, const std::set<CLI::Option*>& others,
+// "Needs --ack."
+void AppendRelated(std::string_view verb, const std::vector<std::string>& names,
                    std::string& roff) {
-  std::set<std::string> names;
-  for (const CLI::Option* other : others) names.insert(other->get_name());
   if (names.empty()) return;
   std::string text;
   for (const std::string& name : names) {
@@ -147,27 +135,24 @@ void AppendRelated(std::string_view verb, const std::set<CLI::Option*>& others,
   roff += fmt::format("{} {}.\n", verb, text);
 }
 
-void AppendOptions(const CLI::App& app, std::string& roff) {
+void AppendOptions(const Command& command, std::string& roff) {
   roff += ".SH OPTIONS\n";
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group().empty()) continue;  // hidden
-    std::string text = option->get_description();
+  for (const Option& option : command.options()) {
+    std::string text = option.about();
     if (!text.empty() && !text.ends_with('.')) text += '.';
-    roff += fmt::format(".TP\n{}\n{}\n", OptionTitle(*option), Escaped(text));
-    AppendRelated("Needs", option->get_needs(), roff);
-    AppendRelated("Not with", option->get_excludes(), roff);
+    roff += fmt::format(".TP\n{}\n{}\n", OptionTitle(option), Escaped(text));
+    AppendRelated("Needs", option.needs(), roff);
+    AppendRelated("Not with", option.excludes(), roff);
   }
 }
 
-void AppendCommands(const CLI::App& app, std::string& roff) {
-  const std::vector<const CLI::App*> commands = ShownCommands(app);
-  if (commands.size() < 2) return;
+void AppendCommands(const Command& top, std::string& roff) {
+  const std::vector<const Command*> commands = top.commands();
+  if (commands.empty()) return;
   roff += ".SH COMMANDS\n";
-  for (const CLI::App* command : commands) {
-    if (command->get_parent() != &app) continue;
-    roff += fmt::format(".TP\n{}\n{}.\nSee {}(1).\n", Bold(command->get_name()),
-                        Escaped(command->get_description()),
-                        Bold(PageName(*command)));
+  for (const Command* command : commands) {
+    roff += fmt::format(".TP\n{}\n{}.\nSee {}(1).\n", Bold(command->name()),
+                        Escaped(command->about()), Bold(PageName(*command)));
   }
 }
 
@@ -181,11 +166,17 @@ void AppendExitStatus(std::string& roff) {
       static_cast<int>(kUsage), static_cast<int>(kTimedOut));
 }
 
-void AppendEnvironment(const CLI::App& app, std::string& roff) {
-  if (app.get_option_no_throw("--dir") == nullptr &&
-      app.get_parent() != nullptr) {
-    return;
+bool HasOption(const Command& command, std::string_view name) {
+  for (const Option& option : command.options()) {
+    for (const std::string& other : option.names()) {
+      if (other == name) return true;
+    }
   }
+  return false;
+}
+
+void AppendEnvironment(const Command& command, std::string& roff) {
+  if (command.parent() != nullptr && !HasOption(command, "--dir")) return;
   roff += fmt::format(
       ".SH ENVIRONMENT\n.TP\n{}\nThe bus directory, if {} is not given.\n"
       ".TP\n{}\nWhere the bus directory {} is, if nothing else says so.\n",
@@ -193,23 +184,23 @@ void AppendEnvironment(const CLI::App& app, std::string& roff) {
       Italic("fifobus"));
 }
 
-void AppendSeeAlso(const CLI::App& app, std::string& roff) {
-  const CLI::App* top = &app;
-  while (top->get_parent() != nullptr) top = top->get_parent();
+void AppendSeeAlso(const Command& command, std::string& roff) {
+  const Command* program = &command;
+  while (program->parent() != nullptr) program = program->parent();
   std::string pages;
-  for (const CLI::App* other : ShownCommands(*top)) {
-    if (other == &app) continue;
+  for (const Command* other : ShownCommands(*program)) {
+    if (other == &command) continue;
     pages += fmt::format("{}{}(1)", pages.empty() ? "" : ",\n",
                          Bold(PageName(*other)));
   }
   roff += fmt::format(".SH SEE ALSO\n{}\n", pages);
 }
 
-// Of the top its title, "fifobus: a broker"; what is behind it is text.
-std::string Summary(const CLI::App& app) {
-  const std::string text = app.get_description();
+// Of the program its title, "fifobus: a broker"; what is behind it is text.
+std::string Summary(const Command& command) {
+  const std::string text = command.about();
   const std::string line = text.substr(0, text.find('\n'));
-  const std::string title = app.get_name() + ": ";
+  const std::string title = command.name() + ": ";
   return line.starts_with(title) ? line.substr(title.size()) : line;
 }
 
@@ -221,58 +212,44 @@ std::string Sentence(std::string text) {
 
 }  // namespace
 
-void Explain(CLI::App& app, const std::string& text) {
-  app.footer(fmt::format("{}\n\n{}", text, kExitCodes));
-}
-
-std::string PageName(const CLI::App& app) {
-  std::string name = CommandName(app);
+std::string PageName(const Command& command) {
+  std::string name = command.path();
   std::replace(name.begin(), name.end(), ' ', '-');
   return name;
 }
 
-std::vector<const CLI::App*> ShownCommands(const CLI::App& app) {
-  std::vector<const CLI::App*> commands = {&app};
-  const auto is_shown = [](const CLI::App* command) {
-    return !command->get_group().empty();
-  };
-  for (const CLI::App* command : app.get_subcommands(is_shown)) {
-    const std::vector<const CLI::App*> below = ShownCommands(*command);
+std::vector<const Command*> ShownCommands(const Command& top) {
+  std::vector<const Command*> commands = {&top};
+  for (const Command* command : top.commands()) {
+    const std::vector<const Command*> below = ShownCommands(*command);
     commands.insert(commands.end(), below.begin(), below.end());
   }
   return commands;
 }
 
-std::string ValueName(const CLI::Option& option) {
-  // Behind it come CLI11's checks: "POLICY:value in {...}".
-  return option.get_items_expected_max() == 0
-             ? ""
-             : option.get_type_name().substr(0,
-                                             option.get_type_name().find(':'));
-}
-
-std::string ManualPage(const CLI::App& app) {
+std::string ManualPage(const Command& command) {
   std::string roff = fmt::format(
       ".TH {} 1 \"\" \"fifobus {}\" \"User Commands\"\n.SH NAME\n{} \\- {}\n",
-      Escaped(UpperCase(PageName(app))), kVersion, Escaped(PageName(app)),
-      Escaped(Summary(app)));
-  AppendSynopsis(app, roff);
-  roff += fmt::format(".SH DESCRIPTION\n{}\n", Escaped(Sentence(Summary(app))));
-  // Sections that the footer begins come behind the others.
-  const std::string about = app.get_description();
+      Escaped(UpperCase(PageName(command))), kVersion,
+      Escaped(PageName(command)), Escaped(Summary(command)));
+  AppendSynopsis(command, roff);
+  roff +=
+      fmt::format(".SH DESCRIPTION\n{}\n", Escaped(Sentence(Summary(command))));
+  // Sections that the explanation begins come behind the others.
+  const std::string about = command.about();
   if (const size_t line = about.find('\n'); line != std::string::npos) {
     AppendText(about.substr(line + 1), roff);
   }
   std::string text;
-  AppendText(app.get_footer(), text);
+  AppendText(command.explanation(), text);
   const size_t sections = std::min(text.find(".SH "), text.size());
   roff += text.substr(0, sections);
-  AppendOptions(app, roff);
-  AppendCommands(app, roff);
+  AppendOptions(command, roff);
+  AppendCommands(command, roff);
   AppendExitStatus(roff);
-  AppendEnvironment(app, roff);
+  AppendEnvironment(command, roff);
   roff += text.substr(sections);
-  AppendSeeAlso(app, roff);
+  AppendSeeAlso(command, roff);
   return roff;
 }
 

@@ -2,36 +2,22 @@
 #define FIFOBUS_CLIENTS_CLI_HELP_MANUAL_H_
 
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "CLI/CLI.hpp"
+#include "clients/cli/command.h"
 
-// What --help and the manual pages say beyond the options, from one source: the
-// parser's tree and its footers.
+// The manual, from the one source that --help has as well: the commands, their
+// options and their explanations.
 namespace fifobus::cli {
 
-inline constexpr std::string_view kExitCodes =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out.";
+// "fifobus-bench-pub"
+std::string PageName(const Command& command);
 
-// Sets what stands behind the options in --help and in the page's sections:
-//   paragraphs, which go on in DESCRIPTION,
-//   "Title:" on a line of its own, which begins a section, such as "Examples:",
-//   lines indented by two spaces, which are set as they are.
-// Adds what the exit codes mean. `text` ends without a newline.
-void Explain(CLI::App& app, const std::string& text);
-
-// "fifobus-bench-pub", from a subcommand of a subcommand.
-std::string PageName(const CLI::App& app);
-
-// The commands that are shown, `app` first, then what is below it.
-std::vector<const CLI::App*> ShownCommands(const CLI::App& app);
-
-// The type of an option's value for people, "POLICY"; empty if it has none.
-std::string ValueName(const CLI::Option& option);
+// The commands that are shown, `top` first, then what is below it.
+std::vector<const Command*> ShownCommands(const Command& top);
 
 // The page of section 1, for man(1).
-std::string ManualPage(const CLI::App& app);
+std::string ManualPage(const Command& command);
 
 }  // namespace fifobus::cli
 

@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
+#include "proto/overflow.h"
 #include "proto/topic.h"
 
 namespace fifobus::cli {
@@ -125,6 +126,18 @@ std::string SessionText(const pb::StatsReply::Session& session) {
   return fmt::format("session {} \"{}\" (pid {}, user {})", session.number(),
                      session.client_name(), session.pid(),
                      UserText(session.uid()));
+}
+
+std::string PublisherText(const pb::StatsReply& stats, uint64_t number) {
+  if (number == 0) return "its tap, by lines written to it";
+  for (const auto& session : stats.sessions()) {
+    if (session.number() == number) return SessionText(session);
+  }
+  return fmt::format("session {}, which has ended", number);
+}
+
+std::string_view OverflowText(pb::Overflow overflow) {
+  return OverflowName(OverflowOf(overflow));
 }
 
 std::string UserText(uint32_t uid) {

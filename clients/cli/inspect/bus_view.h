@@ -53,6 +53,16 @@ Receivers ReceiversOf(const pb::StatsReply& stats, std::string_view topic);
 // `session 7 "fifobus sub" (pid 4711, user alice)`.
 std::string SessionText(const pb::StatsReply::Session& session);
 
+// Who a topic's publisher is, by its session's number; 0: the topic's tap.
+std::string PublisherText(const pb::StatsReply& stats, uint64_t number);
+
+// A subscriber that has read nothing for so long is stuck; below that it is
+// only busy. The stall timeout's default.
+inline constexpr uint64_t kStuckMillis = 1000;
+
+// "drop-oldest", as the options have it.
+std::string_view OverflowText(pb::Overflow overflow);
+
 // "alice", or the number of a user without a name.
 std::string UserText(uint32_t uid);
 

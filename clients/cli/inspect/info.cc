@@ -5,9 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
@@ -120,14 +121,6 @@ void PrintGroup(const BusView& view, const pb::StatsReply::Group& group) {
   PrintQueue(group.queue(), view.Rate(before, group.queue().delivered()));
 }
 
-std::string PublisherText(const pb::StatsReply& stats, uint64_t number) {
-  if (number == 0) return "its tap";
-  for (const auto& session : stats.sessions()) {
-    if (session.number() == number) return SessionText(session);
-  }
-  return fmt::format("session {}, which has ended", number);
-}
-
 void PrintTopic(const BusView& view, const pb::StatsReply::Topic& topic) {
   const pb::StatsReply::Topic& before = Before(view, topic);
   fmt::print("topic {}\n", topic.name());
@@ -191,35 +184,39 @@ void FindIn(const pb::StatsReply& stats, const std::string& name,
   }
 }
 
+std::string ListJson(const std::vector<std::string>& parts) {
+  return fmt::format("[{}]", absl::StrJoin(parts, ","));
+}
+
 // As `ls --json`, but only what was found, and with rates.
-Json FoundJson(const BusView& view, const Found& found) {
-  Json json = {{"seconds", view.seconds},
-               {"topics", Json::array()},
-               {"sessions", Json::array()},
-               {"taps", Json::array()},
-               {"groups", Json::array()}};
+std::string FoundJson(const BusView& view, const Found& found) {
+  std::vector<std::string> topics;
   for (const auto* topic : found.topics) {
-    Json one = TopicJson(*topic);
     const pb::StatsReply::Topic& before = Before(view, *topic);
-    one["messages_per_second"] =
-        view.Rate(before.messages(), topic->messages());
-    one["bytes_per_second"] = view.Rate(before.bytes(), topic->bytes());
-    json["topics"].push_back(std::move(one));
+    topics.push_back(PartJson(
+        *topic,
+        {{"messages_per_second",
+          view.Rate(before.messages(), topic->messages())},
+         {"bytes_per_second", view.Rate(before.bytes(), topic->bytes())}}));
   }
+  std::vector<std::string> sessions;
   for (const auto* session : found.sessions) {
-    Json one = SessionJson(*session);
     const pb::StatsReply::Session& before = Before(view, *session);
-    one["published_per_second"] =
-        view.Rate(before.published(), session->published());
-    one["delivered_per_second"] =
-        view.Rate(before.queue().delivered(), session->queue().delivered());
-    json["sessions"].push_back(std::move(one));
+    sessions.push_back(PartJson(
+        *session,
+        {{"published_per_second",
+          view.Rate(before.published(), session->published())},
+         {"delivered_per_second", view.Rate(before.queue().delivered(),
+                                            session->queue().delivered())}}));
   }
-  for (const auto* tap : found.taps) json["taps"].push_back(TapJson(*tap));
-  for (const auto* group : found.groups) {
-    json["groups"].push_back(GroupJson(*group));
-  }
-  return json;
+  std::vector<std::string> taps;
+  for (const auto* tap : found.taps) taps.push_back(PartJson(*tap, {}));
+  std::vector<std::string> groups;
+  for (const auto* group : found.groups) groups.push_back(PartJson(*group, {}));
+  return fmt::format(
+      R"({{"seconds":{},"topics":{},"sessions":{},"taps":{},"groups":{}}})",
+      view.seconds, ListJson(topics), ListJson(sessions), ListJson(taps),
+      ListJson(groups));
 }
 
 Exit Info(const InfoOptions& options) {
@@ -235,7 +232,7 @@ Exit Info(const InfoOptions& options) {
         options.name)));
   }
   if (options.json) {
-    fmt::print("{}\n", FoundJson(*view, found).dump());
+    fmt::print("{}\n", FoundJson(*view, found));
     return kDone;
   }
   for (const auto* topic : found.topics) PrintTopic(*view, *topic);
@@ -247,27 +244,26 @@ Exit Info(const InfoOptions& options) {
 
 }  // namespace
 
-void AddInfo(CLI::App& app, Exit& exit) {
-  CLI::App& info = *app.add_subcommand(
+void AddInfo(Command& program) {
+  Command& info = program.Add(
       "info", "all about one topic, client, tap or group, with rates");
   auto options = std::make_shared<InfoOptions>();
   options->bus.AddTo(info);
-  info.add_option("NAME", options->name,
-                  "a topic, a client's name or its session's number, a tap "
-                  "(greetings.out/me), a group")
-      ->required();
-  AddInterval(info, options->interval, "what rates are measured over [1s]");
-  info.add_flag("--json", options->json, "one JSON object");
-  Explain(
-      info,
-      "Clients of the same name are all told about. What is below \"state\" "
-      "says whether a subscriber is too slow: for how long it has read "
+  info.AddText("NAME", options->name,
+               "a topic, a client's name or its session's number, a tap "
+               "(greetings.out/me), a group")
+      .Required();
+  info.AddInterval(options->interval, "what rates are measured over [1s]");
+  info.AddFlag("--json", options->json, "one JSON object");
+  info.Explain(
+      "Of clients that share a name all are shown. The lines below \"state\" "
+      "say whether a subscriber is too slow: for how long it has read "
       "nothing, and how many publishers wait for it.\n\n"
       "Examples:\n"
       "  fifobus info sensors/kitchen/temp\n"
       "  fifobus info 'fifobus sub' --interval 5s\n"
       "  fifobus info 'fifobus sub' --json");
-  info.callback([options, &exit] { exit = Info(*options); });
+  info.OnRun([options] { return Info(*options); });
 }
 
 }  // namespace fifobus::cli

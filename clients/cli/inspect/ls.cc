@@ -1,10 +1,9 @@
-#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
 
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
@@ -12,9 +11,6 @@
 
 namespace fifobus::cli {
 namespace {
-
-// A reader that is shorter behind is only busy.
-constexpr uint64_t kWorthSayingMillis = 1000;
 
 struct LsOptions {
   BusOptions bus;
@@ -24,7 +20,7 @@ struct LsOptions {
 // What is wrong with a subscriber, if anything is.
 std::string TroubleText(const pb::StatsReply::Queue& queue) {
   std::string text = queue.stalled() ? "stalled" : "";
-  if (queue.stuck_millis() >= kWorthSayingMillis) {
+  if (queue.stuck_millis() >= kStuckMillis) {
     text += fmt::format("{}stuck {}", text.empty() ? "" : ", ",
                         AgeText(queue.stuck_millis()));
   }
@@ -82,7 +78,7 @@ Exit Ls(const LsOptions& options) {
   const auto stats = (*client)->Stats();
   if (!stats.ok()) return Fail(stats.status());
   if (options.json) {
-    fmt::print("{}\n", StatsJson(*stats).dump());
+    fmt::print("{}\n", StatsJson(*stats));
   } else {
     PrintTables(*stats);
   }
@@ -91,18 +87,18 @@ Exit Ls(const LsOptions& options) {
 
 }  // namespace
 
-void AddLs(CLI::App& app, Exit& exit) {
-  CLI::App& ls = *app.add_subcommand(
+void AddLs(Command& program) {
+  Command& ls = program.Add(
       "ls",
       "list topics, sessions, groups and taps with their queues and drops");
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
-  ls.add_flag("--json", options->json, "one JSON object, with all counters");
-  Explain(ls,
-          "Examples:\n"
-          "  fifobus ls\n"
-          "  fifobus ls --json | python3 -m json.tool");
-  ls.callback([options, &exit] { exit = Ls(*options); });
+  ls.AddFlag("--json", options->json, "one JSON object, with all counters");
+  ls.Explain(
+      "Examples:\n"
+      "  fifobus ls\n"
+      "  fifobus ls --json | python3 -m json.tool");
+  ls.OnRun([options] { return Ls(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -12,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/inspect/metric_families.h"
 #include "fmt/format.h"
 #include "prometheus/collectable.h"
@@ -29,8 +30,8 @@ constexpr absl::Duration kAnswerPatience = absl::Seconds(2);
 
 struct MetricsOptions {
   BusOptions bus;
-  int listen_port = 0;   // 0: no HTTP
-  std::string textfile;  // empty: none
+  uint16_t listen_port = 0;  // 0: no HTTP
+  std::string textfile;      // empty: none
   absl::Duration interval = absl::Seconds(15);
 };
 
@@ -147,34 +148,28 @@ Exit Metrics(const MetricsOptions& options) {
 
 }  // namespace
 
-void AddMetrics(CLI::App& app, Exit& exit) {
-  CLI::App& metrics = *app.add_subcommand(
+void AddMetrics(Command& program) {
+  Command& metrics = program.Add(
       "metrics",
       "tell Prometheus about the bus; without options, print all once");
   auto options = std::make_shared<MetricsOptions>();
   options->bus.AddTo(metrics);
-  metrics
-      .add_option("--listen", options->listen_port,
-                  "answer HTTP on this port of 127.0.0.1, path /metrics")
-      ->check(CLI::Range(1, 65535))
-      ->type_name("PORT");
-  CLI::Option* textfile =
-      metrics
-          .add_option("--textfile", options->textfile,
+  metrics.AddCount("--listen PORT", options->listen_port, {1, 65535},
+                   "answer HTTP on this port of 127.0.0.1, path /metrics");
+  const Option textfile =
+      metrics.AddText("--textfile FILE.prom", options->textfile,
                       "write this file, again and again, for the textfile "
-                      "collector of node_exporter; removed at the end")
-          ->type_name("FILE.prom");
-  AddInterval(metrics, options->interval, "how often the file is written [15s]")
-      ->needs(textfile);
-  Explain(metrics,
-          "It is a client of the bus, and outlives the broker: fifobus_up says "
-          "whether there is one. Nobody but this machine can reach the port; "
-          "for Prometheus, with --listen 9464, it is the target "
-          "127.0.0.1:9464.\n\n"
-          "Examples:\n"
-          "  fifobus metrics | grep stalled\n"
-          "  fifobus metrics --textfile fifobus.prom --interval 30s");
-  metrics.callback([options, &exit] { exit = Metrics(*options); });
+                      "collector of node_exporter; removed at the end");
+  metrics.AddInterval(options->interval, "how often the file is written [15s]")
+      .Needs(textfile);
+  metrics.Explain(
+      "It is a client of the bus, and outlives the broker: fifobus_up says "
+      "whether there is one. The port is for this machine only; for "
+      "Prometheus, with --listen 9464, it is the target 127.0.0.1:9464.\n\n"
+      "Examples:\n"
+      "  fifobus metrics | grep stalled\n"
+      "  fifobus metrics --textfile fifobus.prom --interval 30s");
+  metrics.OnRun([options] { return Metrics(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -1,94 +1,109 @@
 #include "clients/cli/inspect/stats_json.h"
 
+#include "fmt/format.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "proto/frame.pb.h"
+#include "proto/json_text.h"
 #include "proto/overflow.h"
 
 namespace fifobus::cli {
 namespace {
 
-Json QueueJson(const pb::StatsReply::Queue& queue) {
-  return {{"queued_bytes", queue.queued_bytes()},
-          {"queued_messages", queue.queued_messages()},
-          {"delivered", queue.delivered()},
-          {"delivered_bytes", queue.delivered_bytes()},
-          {"dropped", queue.dropped()},
-          {"dropped_overflow", queue.dropped_overflow()},
-          {"dropped_conflated", queue.dropped_conflated()},
-          {"dropped_expired", queue.dropped_expired()},
-          {"dropped_disconnected", queue.dropped_disconnected()},
-          {"stalled", queue.stalled()},
-          {"stalls", queue.stalls()},
-          {"stuck_millis", queue.stuck_millis()},
-          {"holds_up", queue.holds_up()},
-          {"overflow", OverflowText(queue.overflow())},
-          {"pipe_bytes", queue.pipe_bytes()},
-          {"unread_bytes", queue.unread_bytes()}};
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+// Members of an object, `out` so far, get a comma between.
+void BeginMember(std::string_view name, std::string& out) {
+  if (!out.ends_with('{')) out += ',';
+  AppendJsonText(name, out);
+  out += ':';
+}
+
+void AppendFields(const Message& message, std::string& out);
+
+// A value by itself: `at` is the place in a repeated field, else -1.
+void AppendValue(const Message& message, const FieldDescriptor& field, int at,
+                 std::string& out) {
+  const Reflection& get = *message.GetReflection();
+  const auto number = [&](auto one, auto each) {
+    out += fmt::format("{}", at < 0 ? (get.*one)(message, &field)
+                                    : (get.*each)(message, &field, at));
+  };
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return number(&Reflection::GetUInt32, &Reflection::GetRepeatedUInt32);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return number(&Reflection::GetUInt64, &Reflection::GetRepeatedUInt64);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return number(&Reflection::GetBool, &Reflection::GetRepeatedBool);
+    case FieldDescriptor::CPPTYPE_ENUM:  // the only one there is
+      return AppendJsonText(OverflowName(OverflowOf(static_cast<pb::Overflow>(
+                                get.GetEnumValue(message, &field)))),
+                            out);
+    case FieldDescriptor::CPPTYPE_STRING:
+      return AppendJsonText(at < 0 ? get.GetString(message, &field)
+                                   : get.GetRepeatedString(message, &field, at),
+                            out);
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      out += '{';
+      AppendFields(at < 0 ? get.GetMessage(message, &field)
+                          : get.GetRepeatedMessage(message, &field, at),
+                   out);
+      out += '}';
+      return;
+    default:
+      out += "null";  // frame.proto has no others
+  }
+}
+
+void AppendField(const Message& message, const FieldDescriptor& field,
+                 std::string& out) {
+  BeginMember(field.name(), out);
+  if (!field.is_repeated()) return AppendValue(message, field, -1, out);
+  out += '[';
+  const int size = message.GetReflection()->FieldSize(message, &field);
+  for (int at = 0; at < size; ++at) {
+    if (at > 0) out += ',';
+    AppendValue(message, field, at, out);
+  }
+  out += ']';
+}
+
+void AppendFields(const Message& message, std::string& out) {
+  const auto& descriptor = *message.GetDescriptor();
+  for (int i = 0; i < descriptor.field_count(); ++i) {
+    AppendField(message, *descriptor.field(i), out);
+  }
 }
 
 }  // namespace
 
-std::string_view OverflowText(pb::Overflow overflow) {
-  return OverflowName(OverflowOf(overflow));
-}
-
-Json TopicJson(const pb::StatsReply::Topic& topic) {
-  return {{"name", topic.name()},
-          {"messages", topic.messages()},
-          {"bytes", topic.bytes()},
-          {"no_subscriber", topic.no_subscriber()},
-          {"subscribers", topic.subscribers()},
-          {"publishers", Json(topic.publishers())}};
-}
-
-Json SessionJson(const pb::StatsReply::Session& session) {
-  return {{"number", session.number()},
-          {"client_name", session.client_name()},
-          {"pid", session.pid()},
-          {"uid", session.uid()},
-          {"connected_unix_nanos", session.connected_unix_nanos()},
-          {"published", session.published()},
-          {"published_bytes", session.published_bytes()},
-          {"patterns", Json(session.patterns())},
-          {"queue", QueueJson(session.queue())}};
-}
-
-Json TapJson(const pb::StatsReply::Tap& tap) {
-  return {{"name", tap.name()},
-          {"uid", tap.uid()},
-          {"reader_gone", tap.reader_gone()},
-          {"queue", QueueJson(tap.queue())}};
-}
-
-Json GroupJson(const pb::StatsReply::Group& group) {
-  return {{"name", group.name()},
-          {"pattern", group.pattern()},
-          {"members", group.members()},
-          {"queue", QueueJson(group.queue())},
-          {"acked", group.acked()},
-          {"unacked", group.unacked()},
-          {"redelivered", group.redelivered()},
-          {"dead_lettered", group.dead_lettered()}};
-}
-
-Json StatsJson(const pb::StatsReply& stats) {
-  Json json = {{"topics", Json::array()},
-               {"sessions", Json::array()},
-               {"taps", Json::array()},
-               {"groups", Json::array()},
-               {"counters", Json::object()}};
-  for (const auto& topic : stats.topics()) {
-    json["topics"].push_back(TopicJson(topic));
+std::string PartJson(const Message& part, const Rates& rates) {
+  std::string out = "{";
+  AppendFields(part, out);
+  for (const auto& [name, rate] : rates) {
+    BeginMember(name, out);
+    out += fmt::format("{}", rate);
   }
-  for (const auto& session : stats.sessions()) {
-    json["sessions"].push_back(SessionJson(session));
+  out += '}';
+  return out;
+}
+
+std::string StatsJson(const pb::StatsReply& stats) {
+  std::string out = "{";
+  for (const char* list : {"topics", "sessions", "taps", "groups"}) {
+    AppendField(stats, *stats.GetDescriptor()->FindFieldByName(list), out);
   }
-  for (const auto& tap : stats.taps()) json["taps"].push_back(TapJson(tap));
-  for (const auto& group : stats.groups()) {
-    json["groups"].push_back(GroupJson(group));
-  }
+  BeginMember("counters", out);
+  out += '{';
   for (const auto& counter : stats.counters()) {
-    json["counters"][counter.name()] = counter.value();
+    BeginMember(counter.name(), out);
+    out += fmt::format("{}", counter.value());
   }
-  return json;
+  out += "}}";
+  return out;
 }
 
 }  // namespace fifobus::cli

@@ -1,26 +1,32 @@
 #ifndef FIFOBUS_CLIENTS_CLI_INSPECT_STATS_JSON_H_
 #define FIFOBUS_CLIENTS_CLI_INSPECT_STATS_JSON_H_
 
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
-#include "nlohmann/json.hpp"
-#include "proto/frame.pb.h"
+namespace google::protobuf {
+class Message;
+}  // namespace google::protobuf
+
+namespace fifobus::pb {
+class StatsReply;
+}  // namespace fifobus::pb
 
 // StatsReply as JSON, which `ls --json` and `info --json` print. Fields have
 // the names that they have in frame.proto, and keep their meaning. New fields
-// may be added.
+// may be added. Thread-safe (no state).
 namespace fifobus::cli {
 
-using Json = nlohmann::ordered_json;
+// All of it, on one line. Counters are members by their names.
+std::string StatsJson(const pb::StatsReply& stats);
 
-// "drop-oldest", as the options have it.
-std::string_view OverflowText(pb::Overflow overflow);
+// Rates by name, such as "messages_per_second".
+using Rates = std::vector<std::pair<std::string_view, double>>;
 
-Json TopicJson(const pb::StatsReply::Topic& topic);
-Json SessionJson(const pb::StatsReply::Session& session);
-Json TapJson(const pb::StatsReply::Tap& tap);
-Json GroupJson(const pb::StatsReply::Group& group);
-Json StatsJson(const pb::StatsReply& stats);
+// One topic, session, tap or group of it, and its rates behind its fields.
+std::string PartJson(const google::protobuf::Message& part, const Rates& rates);
 
 }  // namespace fifobus::cli
 

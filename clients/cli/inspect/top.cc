@@ -16,8 +16,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/top_model.h"
 #include "clients/cli/inspect/top_screen.h"
@@ -255,19 +255,19 @@ Exit RunTop(const TopOptions& options) {
 
 }  // namespace
 
-void AddTop(CLI::App& app, Exit& exit) {
-  CLI::App& top = *app.add_subcommand(
-      "top", "watch topics, clients and counters in the terminal");
+void AddTop(Command& program) {
+  Command& top =
+      program.Add("top", "watch topics, clients and counters in the terminal");
   auto options = std::make_shared<TopOptions>();
   options->bus.AddTo(top);
-  AddInterval(top, options->interval, "how often the broker is asked [1s]");
-  Explain(top,
-          "Three panes: topics, clients (sessions, taps and groups), and the "
-          "broker's counters. Subscribers that are stalled or stuck are bold. "
-          "It goes on when the broker is away, and says so.\n\n"
-          "Keys:\n" +
-              std::string(kHelp));
-  top.callback([options, &exit] { exit = RunTop(*options); });
+  top.AddInterval(options->interval, "how often the broker is asked [1s]");
+  top.Explain(
+      "Three panes: topics, clients (sessions, taps and groups), and the "
+      "broker's counters. Subscribers that are stalled or stuck are bold. "
+      "It goes on when the broker is away, and says so.\n\n"
+      "Keys:\n" +
+      std::string(kHelp));
+  top.OnRun([options] { return RunTop(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <utility>
 
-#include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -14,7 +13,6 @@ namespace {
 
 using Queue = pb::StatsReply::Queue;
 
-constexpr uint64_t kStuckMillis = 1000;
 // The first column is the name: it is wide enough to be told apart.
 constexpr size_t kNameWidth = 12;
 

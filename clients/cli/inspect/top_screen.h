@@ -11,7 +11,7 @@
 namespace fifobus::cli {
 
 // The terminal in the hands of curses(3). Given back by the destructor, and by
-// std::terminate; signals are the owner's to catch. One at a time.
+// std::terminate. Its owner catches signals. Single-threaded, one at a time.
 class TopScreen {
  public:
   TopScreen();

@@ -4,10 +4,9 @@
 #include <string_view>
 
 #include "absl/time/time.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
-#include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
 #include "proto/topic.h"
@@ -16,9 +15,6 @@ namespace fifobus::cli {
 namespace {
 
 using Queue = pb::StatsReply::Queue;
-
-// A reader that is shorter behind is only busy.
-constexpr uint64_t kStuckMillis = 1000;
 
 struct WhyOptions {
   BusOptions bus;
@@ -32,14 +28,6 @@ struct Subscriber {
   const Queue& queue;
   uint32_t pid = 0;  // 0: not known
 };
-
-std::string PublisherText(const pb::StatsReply& stats, uint64_t number) {
-  if (number == 0) return "its tap, by lines written to it";
-  for (const auto& session : stats.sessions()) {
-    if (session.number() == number) return SessionText(session);
-  }
-  return fmt::format("session {}, which has ended", number);
-}
 
 void ExplainPublishing(const BusView& view,
                        const pb::StatsReply::Topic& topic) {
@@ -230,20 +218,20 @@ Exit Why(const WhyOptions& options) {
 
 }  // namespace
 
-void AddWhy(CLI::App& app, Exit& exit) {
-  CLI::App& why = *app.add_subcommand(
+void AddWhy(Command& program) {
+  Command& why = program.Add(
       "why",
-      "explain who publishes on a topic, who gets it, who lost what, and where "
+      "explain a topic: its publishers, its subscribers, its losses, and where "
       "messages wait");
   auto options = std::make_shared<WhyOptions>();
   options->bus.AddTo(why);
-  why.add_option("TOPIC", options->topic, "such as sensors/kitchen/temp")
-      ->required();
-  AddInterval(why, options->interval, "what rates are measured over [1s]");
-  Explain(why,
-          "Examples:\n"
-          "  fifobus why sensors/kitchen/temp");
-  why.callback([options, &exit] { exit = Why(*options); });
+  why.AddText("TOPIC", options->topic, "such as sensors/kitchen/temp")
+      .Required();
+  why.AddInterval(options->interval, "what rates are measured over [1s]");
+  why.Explain(
+      "Examples:\n"
+      "  fifobus why sensors/kitchen/temp");
+  why.OnRun([options] { return Why(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "absl/time/clock.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/message_options.h"
 #include "clients/cli/output.h"
 #include "clients/cli/pub/json_message.h"
@@ -154,87 +154,79 @@ Exit Pub(const PubOptions& options) {
   return json.bad() == 0 ? kDone : kFailed;
 }
 
-// What CLI11 cannot say by needs and excludes.
-void RequireTopic(PubOptions& options) {
+// What Needs and Excludes cannot say.
+absl::Status RequireTopic(PubOptions& options) {
   if (options.json && options.topic == "-") options.topic.clear();
-  if (!options.topic.empty()) return;
-  if (!options.json || options.wait_subscribers > 0) {
-    throw CLI::RequiredError("TOPIC");
-  }
+  const bool lines_name_it = options.json && options.wait_subscribers == 0;
+  return options.topic.empty() && !lines_name_it
+             ? absl::InvalidArgumentError("TOPIC is required")
+             : absl::OkStatus();
 }
 
-void AddInput(CLI::App& pub, PubOptions& options) {
-  pub.add_option("TOPIC", options.topic,
-                 "such as sensors/kitchen/temp; with --json - or nothing: each "
-                 "line names its own");
-  CLI::Option* message =
-      pub.add_option("MESSAGE", options.message,
-                     "the payload; without it each line of standard input is "
-                     "one message");
-  CLI::Option* raw =
-      pub.add_flag("--raw", options.raw, "all of standard input is one message")
-          ->excludes(message);
-  CLI::Option* null =
-      pub.add_flag("--null", options.null,
-                   "messages on standard input end with a NUL, not a newline; "
-                   "also: -0")
-          ->excludes(message)
-          ->excludes(raw);
-  pub.add_flag("--json", options.json,
-               "each line of standard input is a message with its metadata, "
-               "as sub --json prints it. If TOPIC is given, all go there. A "
-               "bad line is reported and passed over, and the exit code is 1")
-      ->excludes(message)
-      ->excludes(raw)
-      ->excludes(null);
-  pub.add_option("--repeat", options.repeat,
-                 "publish MESSAGE N times; 0: until the command is ended [1]")
-      ->check(CLI::NonNegativeNumber)
-      ->needs(message)
-      ->type_name("N");
-  pub.add_option("--rate", options.rate,
-                 "publish N messages a second [as fast as possible]")
-      ->check(CLI::Range(1e-6, 1e9).description("POSITIVE"))
-      ->type_name("N");
+void AddInput(Command& pub, PubOptions& options) {
+  pub.AddText("TOPIC", options.topic,
+              "such as sensors/kitchen/temp; with --json - or nothing: each "
+              "line names its own");
+  const Option message =
+      pub.AddText("MESSAGE", options.message,
+                  "the payload; without it each line of standard input is one "
+                  "message");
+  const Option raw =
+      pub.AddFlag("--raw", options.raw, "all of standard input is one message")
+          .Excludes({message});
+  const Option null =
+      pub.AddFlag("--null", options.null,
+                  "messages on standard input end with a NUL, not a newline; "
+                  "-0 does the same")
+          .Excludes({message, raw});
+  pub.AddFlag("--json", options.json,
+              "each line of standard input is a message with its metadata, "
+              "as sub --json prints it. If TOPIC is given, all go there. A "
+              "bad line is reported and passed over, and the exit code is 1")
+      .Excludes({message, raw, null});
+  pub.AddCount("--repeat N", options.repeat, kAnyCount,
+               "publish MESSAGE N times; 0: until the command is ended "
+               "[1]")
+      .Needs(message);
+  pub.AddRate("--rate", options.rate,
+              "publish N messages a second [as fast as possible]");
 }
 
 }  // namespace
 
-void AddPub(CLI::App& app, Exit& exit) {
-  CLI::App& pub = *app.add_subcommand("pub", "publish messages");
+void AddPub(Command& program) {
+  Command& pub = program.Add("pub", "publish messages");
   auto options = std::make_shared<PubOptions>();
   options->bus.AddTo(pub);
   AddInput(pub, *options);
-  pub.add_flag("--retain", options->retain,
-               "the broker keeps the message as the topic's value, for later "
-               "subscribers; an empty message clears the value");
+  pub.AddFlag("--retain", options->retain,
+              "the broker keeps the message as the topic's value, for "
+              "later subscribers; an empty message clears the value");
   options->about.AddTo(pub);
-  pub.add_flag("--confirm", options->confirm,
-               "when the broker has taken a message, print \"accepted SESSIONS "
-               "TAPS\": the numbers of those that get it");
-  pub.add_option("--wait-subscribers", options->wait_subscribers,
-                 "wait until the topic has N subscribers, then publish")
-      ->type_name("N");
-  AddDuration(pub, "--timeout", options->timeout,
-              "how long to wait for subscribers, and for each confirmation; "
-              "then exit code 3");
+  pub.AddFlag("--confirm", options->confirm,
+              "when the broker has taken a message, print \"accepted "
+              "SESSIONS TAPS\": the numbers of those that get it");
+  pub.AddCount("--wait-subscribers N", options->wait_subscribers, kAnyCount,
+               "wait until the topic has N subscribers, then publish");
+  pub.AddDuration("--timeout", options->timeout,
+                  "how long to wait for subscribers, and for each "
+                  "confirmation; then exit code 3");
   options->will.AddTo(pub);
-  Explain(pub,
-          "A pipe from sub --json to pub --json keeps payloads, headers, "
-          "content types, reply topics and expiries. Sequence and time are "
-          "new. With --rate, one late message does not delay the next ones. "
-          "After more than a second without input, or of waiting for "
-          "subscribers, the rate begins anew.\n\n"
-          "Examples:\n"
-          "  fifobus pub sensors/kitchen/temp 21.5 --header unit=celsius\n"
-          "  fifobus pub lights/kitchen on --retain --confirm\n"
-          "  fifobus pub beat tick --repeat 0 --rate 2\n"
-          "  find . -print0 | fifobus pub files -0\n"
-          "  fifobus sub 'sensors/**' --json | fifobus pub --json copies");
-  pub.callback([options, &exit] {
-    RequireTopic(*options);
-    exit = Pub(*options);
-  });
+  pub.Explain(
+      "A pipe from sub --json to pub --json keeps payloads, "
+      "headers, content types, reply topics and expiries. "
+      "Sequence and time are new. With --rate, one late "
+      "message does not delay the next ones. After more "
+      "than a second without input, or of waiting for subscribers, the rate "
+      "begins anew.\n\n"
+      "Examples:\n"
+      "  fifobus pub sensors/kitchen/temp 21.5 --header unit=celsius\n"
+      "  fifobus pub lights/kitchen on --retain --confirm\n"
+      "  fifobus pub beat tick --repeat 0 --rate 2\n"
+      "  find . -print0 | fifobus pub files -0\n"
+      "  fifobus sub 'sensors/**' --json | fifobus pub --json copies");
+  pub.OnCheck([options] { return RequireTopic(*options); });
+  pub.OnRun([options] { return Pub(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "clients/cli/command.h"
+#include "clients/cli/bus_options.h"
 #include "clients/cli/message_options.h"
 
 namespace fifobus::cli {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "broker/base/unique_fd.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/request/reply_headers.h"
 #include "clients/cli/shell/job.h"
 #include "clients/cli/shell/message_variables.h"
@@ -183,47 +183,43 @@ Exit Reply(const ReplyOptions& options) {
 
 }  // namespace
 
-void AddReply(CLI::App& app, Exit& exit) {
-  CLI::App& reply = *app.add_subcommand(
+void AddReply(Command& program) {
+  Command& reply = program.Add(
       "reply",
-      "answer requests with the output of a command, until it is "
-      "ended");
+      "answer requests with the output of a command, until it is ended");
   auto options = std::make_shared<ReplyOptions>();
   options->bus.AddTo(reply);
   reply
-      .add_option("TOPIC", options->topic,
-                  "where requests come in; a pattern, as for sub")
-      ->required();
+      .AddText("TOPIC", options->topic,
+               "where requests come in; a pattern, as for sub")
+      .Required();
   reply
-      .add_option(
-          "--exec", options->command,
-          "sh runs this for each request. The request is its standard input, "
-          "and its standard output is the reply. FIFOBUS_TOPIC, "
-          "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE, "
-          "FIFOBUS_HEADER_NAME and others are set. An exit code other than 0 "
-          "becomes the reply's header fifobus-exit-code")
-      ->required()
-      ->type_name("CMD");
-  reply.add_option("--jobs", options->jobs, "commands that run at once [1]")
-      ->check(CLI::Range(1, 1024))
-      ->type_name("N");
-  CLI::Option* group =
-      reply
-          .add_option("--group", options->subscribe.group,
-                      "share the requests with all members of this group")
-          ->type_name("GROUP");
+      .AddText("--exec CMD", options->command,
+               "sh runs this for each request. The request is its "
+               "standard input, and its standard output is the reply. "
+               "FIFOBUS_TOPIC, "
+               "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE, "
+               "FIFOBUS_HEADER_NAME and others are set. An exit code other "
+               "than 0 becomes the reply's header fifobus-exit-code")
+      .Required();
+  reply.AddCount("--jobs N", options->jobs, {1, 1024},
+                 "commands that run at once [1]");
+  const Option group =
+      reply.AddText("--group GROUP", options->subscribe.group,
+                    "share the requests with all members of this group");
   reply
-      .add_flag("--ack", options->ack,
-                "give a request to another member when this one dies at work")
-      ->needs(group);
-  Explain(reply,
-          "A signal that ends reply ends its commands, too. What a command "
-          "leaves running in the background ends with the command. Commands "
-          "have the environment of those of sub --exec.\n\n"
-          "Examples:\n"
-          "  fifobus reply time --exec date\n"
-          "  fifobus reply shout --exec 'tr a-z A-Z' --jobs 4 --group loud");
-  reply.callback([options, &exit] { exit = Reply(*options); });
+      .AddFlag("--ack", options->ack,
+               "give a request to another member when this one dies at work")
+      .Needs(group);
+  reply.Explain(
+      "A signal that ends reply ends its commands, too. What a "
+      "command leaves running in the background ends with the "
+      "command. Commands have the environment of those of sub "
+      "--exec.\n\n"
+      "Examples:\n"
+      "  fifobus reply time --exec date\n"
+      "  fifobus reply shout --exec 'tr a-z A-Z' --jobs 4 --group loud");
+  reply.OnRun([options] { return Reply(*options); });
 }
 
 }  // namespace fifobus::cli

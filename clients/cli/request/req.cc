@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/bus_options.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/message_options.h"
 #include "clients/cli/output.h"
 #include "clients/cli/request/reply_headers.h"
@@ -102,29 +102,29 @@ Exit Req(const ReqOptions& options) {
 
 }  // namespace
 
-void AddReq(CLI::App& app, Exit& exit) {
-  CLI::App& req = *app.add_subcommand(
+void AddReq(Command& program) {
+  Command& req = program.Add(
       "req",
-      "send a request and print the reply; exit code 1 when nobody is "
-      "there to answer, 3 when no answer comes in time");
+      "send a request and print the reply; exit code 1 without a responder, 3 "
+      "without an answer in time");
   auto options = std::make_shared<ReqOptions>();
   options->bus.AddTo(req);
-  req.add_option("TOPIC", options->topic, "where responders are subscribed")
-      ->required();
-  req.add_option("MESSAGE", options->message,
-                 "the request; without it all of standard input");
-  AddDuration(req, "--timeout", options->timeout,
-              "how long to wait for the reply [5s]");
+  req.AddText("TOPIC", options->topic, "where responders are subscribed")
+      .Required();
+  req.AddText("MESSAGE", options->message,
+              "the request; without it all of standard input");
+  req.AddDuration("--timeout", options->timeout,
+                  "how long to wait for the reply [5s]");
   options->about.AddTo(req);
-  CLI::Option* json = req.add_flag("--json", options->json,
-                                   "one JSON object, with all metadata");
-  req.add_flag("--raw", options->raw, "no newline after the reply")
-      ->excludes(json);
-  Explain(req,
-          "Examples:\n"
-          "  fifobus req time now\n"
-          "  echo hello | fifobus req shout --timeout 2s");
-  req.callback([options, &exit] { exit = Req(*options); });
+  const Option json = req.AddFlag("--json", options->json,
+                                  "one JSON object, with all metadata");
+  req.AddFlag("--raw", options->raw, "no newline after the reply")
+      .Excludes({json});
+  req.Explain(
+      "Examples:\n"
+      "  fifobus req time now\n"
+      "  echo hello | fifobus req shout --timeout 2s");
+  req.OnRun([options] { return Req(*options); });
 }
 
 }  // namespace fifobus::cli

@@ -230,22 +230,21 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
   return file;
 }
 
-absl::Status ApplySettings(const ConfigFile& file, CLI::App& serve) {
+absl::Status ApplySettings(const ConfigFile& file, Command& serve) {
   for (const auto& [name, setting] : file.settings) {
-    CLI::Option* option = serve.get_option_no_throw("--" + name);
-    if (option == nullptr || IsOfTheCommandLine(name)) {
+    const absl::Status status =
+        IsOfTheCommandLine(name)
+            ? absl::NotFoundError(name)
+            : serve.SetDefault("--" + name, setting.values);
+    if (absl::IsNotFound(status)) {
       return Fault(file.path, setting.line,
                    fmt::format("there is no setting \"{}\"; they are the "
                                "options of `fifobus serve --help`, without "
                                "their dashes",
                                name));
     }
-    if (option->count() > 0) continue;
-    try {
-      option->add_result(setting.values);
-      option->run_callback();
-    } catch (const CLI::Error& error) {
-      return Fault(file.path, setting.line, error.what());
+    if (!status.ok()) {
+      return Fault(file.path, setting.line, std::string(status.message()));
     }
   }
   return absl::OkStatus();

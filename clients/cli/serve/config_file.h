@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "broker/rules/topic_rule.h"
+#include "clients/cli/command.h"
 
 namespace fifobus::cli {
 
@@ -54,7 +54,7 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path);
 
 // Gives the settings to the options of `serve`, as if they stood on the command
 // line. An option that does stand there wins. Checks all values.
-absl::Status ApplySettings(const ConfigFile& file, CLI::App& serve);
+absl::Status ApplySettings(const ConfigFile& file, Command& serve);
 
 }  // namespace fifobus::cli
 

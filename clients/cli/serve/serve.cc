@@ -10,8 +10,7 @@
 
 #include "broker/base/log.h"
 #include "broker/broker.h"
-#include "clients/cli/command.h"
-#include "clients/cli/help/manual.h"
+#include "clients/cli/commands.h"
 #include "clients/cli/serve/config_file.h"
 #include "clients/cli/serve/serve_options.h"
 #include "clients/cpp/bus_locator.h"
@@ -63,7 +62,7 @@ void KeepFreedMemory() {
 
 // What the file says, checked as a whole. What the command line says is checked
 // already, and is not repeated here.
-absl::StatusOr<ConfigFile> Load(const std::string& path, CLI::App& serve) {
+absl::StatusOr<ConfigFile> Load(const std::string& path, Command& serve) {
   auto file = ReadConfigFile(path);
   if (!file.ok()) return file.status();
   const absl::Status status = ApplySettings(*file, serve);
@@ -75,7 +74,7 @@ absl::StatusOr<ConfigFile> Load(const std::string& path, CLI::App& serve) {
 // nothing.
 void Reload(Broker& broker, ConfigFile& in_force) {
   // The options to check the settings with; nobody uses their values.
-  CLI::App checker;
+  Command checker("serve", "");
   ServeOptions unused;
   AddServeOptions(checker, unused);
   auto file = Load(in_force.path, checker);
@@ -123,7 +122,7 @@ Exit Serve(const ServeOptions& options, ConfigFile file) {
   return leftover.bytes == 0 ? kDone : kFailed;
 }
 
-Exit RunServe(ServeCommand& command, CLI::App& serve) {
+Exit RunServe(ServeCommand& command, Command& serve) {
   ConfigFile file;
   if (!command.config.empty()) {
     auto loaded = Load(command.config, serve);
@@ -146,23 +145,20 @@ Exit RunServe(ServeCommand& command, CLI::App& serve) {
 
 }  // namespace
 
-void AddServe(CLI::App& app, Exit& exit) {
-  CLI::App& serve = *app.add_subcommand(
+void AddServe(Command& program) {
+  Command& serve = program.Add(
       "serve", "run a broker in the foreground, until SIGTERM or SIGINT");
   auto command = std::make_shared<ServeCommand>();
   AddServeOptions(serve, command->options);
-  CLI::Option* config =
-      serve
-          .add_option("--config", command->config,
-                      "read settings and topics from this TOML file; the "
-                      "command line wins. SIGHUP reads its topics again")
-          ->type_name("FILE");
+  const Option config =
+      serve.AddText("--config FILE", command->config,
+                    "read settings and topics from this TOML file; the "
+                    "command line wins. SIGHUP reads its topics again");
   serve
-      .add_flag("--check", command->check,
-                "only say whether the configuration is good")
-      ->needs(config);
-  Explain(
-      serve,
+      .AddFlag("--check", command->check,
+               "only say whether the configuration is good")
+      .Needs(config);
+  serve.Explain(
       "It logs changes of state to standard error, a line each. Its "
       "configuration is a TOML file: the options, without their dashes, and "
       "tables [[topic]]; clients/examples/bus.toml shows all of it.\n\n"
@@ -170,8 +166,7 @@ void AddServe(CLI::App& app, Exit& exit) {
       "  fifobus serve\n"
       "  fifobus serve --dir ~/bus --history 'sensors/**=100'\n"
       "  fifobus serve --config bus.toml --check");
-  serve.callback(
-      [command, &serve, &exit] { exit = RunServe(*command, serve); });
+  serve.OnRun([command, &serve] { return RunServe(*command, serve); });
 }
 
 }  // namespace fifobus::cli

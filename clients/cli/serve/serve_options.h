@@ -1,9 +1,9 @@
 #ifndef FIFOBUS_CLIENTS_CLI_SERVE_SERVE_OPTIONS_H_
 #define FIFOBUS_CLIENTS_CLI_SERVE_SERVE_OPTIONS_H_
 
-#include "CLI/CLI.hpp"
 #include "broker/base/log.h"
 #include "broker/options.h"
+#include "clients/cli/command.h"
 
 namespace fifobus::cli {
 
@@ -13,8 +13,8 @@ struct ServeOptions {
 };
 
 // Adds what both the command line and the configuration file can settle. Both
-// must live as long as the parser.
-void AddServeOptions(CLI::App& serve, ServeOptions& options);
+// must live as long as the command.
+void AddServeOptions(Command& serve, ServeOptions& options);
 
 }  // namespace fifobus::cli
 

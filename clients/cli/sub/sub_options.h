@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "clients/cli/command.h"
+#include "clients/cli/bus_options.h"
 #include "clients/cli/message_options.h"
 #include "clients/cli/sub/message_format.h"
 #include "clients/cpp/client.h"

@@ -33,7 +33,7 @@ class SubOutput {
   [[nodiscard]] virtual Exit End(Exit otherwise) = 0;
 };
 
-// Messages that are gathered and not yet acknowledged.
+// Messages that are gathered and not yet acknowledged. Thread-compatible.
 class PendingAcks {
  public:
   void Add(const Received& got) {
