@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_replace.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
@@ -36,6 +37,12 @@ bool NeedsQuotes(std::string_view value) {
          });
 }
 
+// As in C, but for single quotes: between double ones they need no escape.
+std::string Escaped(std::string_view value) {
+  return absl::StrReplaceAll(absl::CHexEscape({value.data(), value.size()}),
+                             {{"\\'", "'"}});
+}
+
 std::string LineOf(std::string_view event, LogFields fields) {
   std::string line(event);
   std::string_view separator = ": ";
@@ -45,7 +52,7 @@ std::string LineOf(std::string_view event, LogFields fields) {
     line += '=';
     const std::string_view value = field.value.text();
     if (NeedsQuotes(value)) {
-      line += '"' + absl::CHexEscape({value.data(), value.size()}) + '"';
+      line += '"' + Escaped(value) + '"';
     } else {
       line += value;
     }
