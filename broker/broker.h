@@ -18,28 +18,28 @@
 
 namespace fifobus {
 
-// A running bus: owns its directory, its threads, its sessions and taps.
+// A running bus. It owns its directory, its threads, its sessions and its taps;
 // DESIGN.md shows how they work together.
 //
 //   auto broker = Broker::Start(options);
 //   ...
 //   (*broker)->Stop();
 //
-// Thread-compatible; the work is done on the workers' threads.
+// Thread-compatible: the work is done on the workers' threads.
 class Broker : public StatsSource {
  public:
-  // Clients are served when this returns. Fails with a text that says what to
-  // do; see BusDirectory::Open. Sets no signal and no other process-wide state.
+  // When it returns, clients are served. Fails with a text that says what to do:
+  // see BusDirectory::Open. Changes no signal and no other state of the process.
   static absl::StatusOr<std::unique_ptr<Broker>> Start(
       const BrokerOptions& options);
 
-  // Stops if Stop was not called.
+  // Stops, if Stop was not called.
   ~Broker() override;
 
   // What a stop could not deliver.
   struct Leftover {
-    size_t sessions = 0;  // did not hang up in time
-    size_t bytes = 0;     // were not read in time
+    size_t sessions = 0;  // that did not hang up in time
+    size_t bytes = 0;     // that were not read in time
   };
 
   // Says Goodbye to all clients, lets publishers finish, delivers what is
@@ -76,7 +76,7 @@ class Broker : public StatsSource {
   std::unique_ptr<SysStats> sys_stats_;
   bool stopped_ = false;
 
-  // Of the worker with the doors only.
+  // Of the worker with the doors.
   uint64_t sessions_made_ = 0;
 
   mutable Mutex mutex_;

@@ -1,6 +1,9 @@
 #include "proto/topic.h"
 
 #include <algorithm>
+
+#include "proto/bus_paths.h"
+
 namespace fifobus {
 namespace {
 
@@ -17,7 +20,7 @@ TopicFault CheckLevel(std::string_view level, bool first) {
     return TopicFault::kBadCharacter;
   }
   if (level.front() == '.') return TopicFault::kLeadingDot;
-  for (std::string_view suffix : {".in", ".out", ".last"}) {
+  for (std::string_view suffix : kTapSuffixes) {
     if (level.ends_with(suffix)) return TopicFault::kReservedSuffix;
   }
   return TopicFault::kNone;

@@ -19,8 +19,8 @@ namespace fifobus {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
-// A text or a number of a log line. It refers to the text and does not copy it,
-// so it must be made within the call.
+// A text or a number of a line. It refers to the text, so it is made within the
+// call only. Thread-compatible.
 class LogValue {
  public:
   LogValue(const char* text) : text_(text) {}
@@ -51,8 +51,8 @@ struct LogField {
 };
 using LogFields = std::initializer_list<LogField>;
 
-// Sets the lowest level that is written; by default every level is. To be
-// called once, before any thread logs.
+// Sets the least level that is written. Without it everything is. Once, before
+// any thread logs.
 void StartLog(LogLevel least);
 
 void Log(LogLevel level, std::string_view event, LogFields fields);

@@ -7,10 +7,12 @@
 
 namespace fifobus {
 
-// A std::mutex that clang's thread-safety analysis understands. Why not
-// absl::Mutex: it lives in a library that is not built for ThreadSanitizer,
-// which then reports races that are none. Mutexes are leaf locks, whose holder
-// takes no other, unless their class says otherwise; DESIGN.md has the order.
+// A std::mutex that clang's thread-safety analysis understands. absl::Mutex
+// would not do: its library is not built for ThreadSanitizer, which then reports
+// races that are none.
+//
+// Mutexes are leaf locks, whose holder takes no other, unless their class says
+// otherwise; DESIGN.md has the order. Thread-safe.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -22,7 +24,7 @@ class ABSL_LOCKABLE Mutex {
   std::mutex mutex_;
 };
 
-// Holds a Mutex for a scope.
+// Holds a Mutex for a scope. Thread-compatible: it belongs to its scope.
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)

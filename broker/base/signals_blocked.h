@@ -10,6 +10,7 @@ namespace fifobus {
 // meanwhile takes none: threads inherit the mask of their maker. SIGPIPE is
 // raised in the thread that writes (pipe(7)), where it then stays pending for
 // ever and write returns EPIPE; the process's settings need not change.
+// Thread-compatible: one thread makes and destroys it.
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {

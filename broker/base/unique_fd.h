@@ -22,7 +22,7 @@ class UniqueFd {
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
 
-  // Closes what it owns; owns `fd` then.
+  // Closes its descriptor and owns `fd` from then on.
   void Reset(int fd = -1) {
     // Linux frees the descriptor even if close fails: close(2), "Dealing with
     // error returns". A second try could close somebody else's.

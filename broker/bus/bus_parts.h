@@ -24,9 +24,9 @@
 namespace fifobus {
 
 // What all sessions and taps of one broker share. Owned by the Broker, which
-// outlives them; plain data, so that no part needs to know the Broker itself.
+// outlives them. Plain data, so that no part needs to know the Broker itself.
 //
-// Thread-safe parts, but for the routers, of which each is its worker's.
+// Each part is Thread-safe, but for the routers: each is its worker's.
 struct BusParts {
   explicit BusParts(const BrokerOptions& broker_options)
       : options(broker_options),
@@ -48,7 +48,7 @@ struct BusParts {
   // Called when a subscription was added: lines may wait for it.
   std::function<void()> on_subscribed;
 
-  // Made once there are workers.
+  // Made when there are workers.
   std::unique_ptr<GroupHost> group_host;
   std::unique_ptr<GroupTable> groups;
 

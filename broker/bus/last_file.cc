@@ -11,6 +11,7 @@
 #include "broker/base/unique_fd.h"
 #include "broker/io/open_beneath.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
@@ -28,7 +29,7 @@ struct Place {
 };
 
 Place PlaceOf(std::string_view topic) {
-  const std::string path = LastFilePath(topic);
+  const std::string path = LastPath(topic);
   const size_t slash = path.rfind('/');
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
@@ -112,10 +113,6 @@ absl::StatusOr<std::string> ReadPayload(int fd, size_t size,
 
 }  // namespace
 
-std::string LastFilePath(std::string_view topic) {
-  return fmt::format("topics/{}.last", topic);
-}
-
 absl::Status WriteLastFile(int bus_fd, std::string_view frame) {
   pb::Frame parsed;
   if (!parsed.ParseFromArray(
@@ -138,7 +135,7 @@ absl::Status WriteLastFile(int bus_fd, std::string_view frame) {
     WriteAttributes(file.get(), message);
     if (renameat(folder->get(), draft.c_str(), folder->get(),
                  place.name.c_str()) != 0) {
-      status = Failed("rename to", LastFilePath(message.topic()));
+      status = Failed("rename to", LastPath(message.topic()));
     }
   }
   if (!status.ok()) (void)unlinkat(folder->get(), draft.c_str(), 0);
@@ -154,14 +151,14 @@ absl::Status RemoveLastFile(int bus_fd, std::string_view topic) {
                            : Failed("open folder", place.folder);
   }
   if (unlinkat(folder.get(), place.name.c_str(), 0) != 0 && errno != ENOENT) {
-    return Failed("unlink", LastFilePath(topic));
+    return Failed("unlink", LastPath(topic));
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> ReadLastFile(int bus_fd, std::string_view topic,
                                          size_t frame_bytes_max) {
-  const std::string path = LastFilePath(topic);
+  const std::string path = LastPath(topic);
   // Without O_NONBLOCK the opening of a FIFO would wait.
   const UniqueFd file = OpenBeneath(bus_fd, path, O_RDONLY | O_NONBLOCK);
   if (!file.valid()) return Failed("open", path);

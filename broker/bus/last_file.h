@@ -18,9 +18,6 @@
 // Thread-safe (no state).
 namespace fifobus {
 
-// "topics/a/b.last".
-std::string LastFilePath(std::string_view topic);
-
 // Puts the file in place of what is there at once, so that a reader sees the
 // old or the new, whole. `frame` is a whole Message frame, which was checked.
 // Makes missing folders.

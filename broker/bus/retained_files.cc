@@ -14,16 +14,11 @@
 #include "broker/bus/last_file.h"
 #include "broker/io/directory_watch.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 #include "proto/frame.h"
 #include "proto/topic.h"
 
 namespace fifobus {
-namespace {
-
-constexpr std::string_view kLast = ".last";
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
     const BusDirectory& bus, RetainedStore& store, const BrokerOptions& options,
     Counters& counters) {
@@ -62,26 +57,26 @@ RetainedFiles::~RetainedFiles() {
 
 void RetainedFiles::RestoreFolder(const std::string& folder) {
   const auto names =
-      ListDirectory(fmt::format("{}/topics/{}", bus_.path(), folder));
+      ListDirectory(fmt::format("{}/{}", bus_.path(), TopicsPath(folder)));
   if (!names.ok()) {
     Refuse(folder, std::string(names.status().message()));
     return;
   }
   for (const std::string& name : *names) {
     const std::string path = folder + name;
-    const std::string from_bus = "topics/" + path;
+    const std::string from_bus = TopicsPath(path);
     struct stat status;
     if (fstatat(bus_.fd(), from_bus.c_str(), &status, AT_SYMLINK_NOFOLLOW) !=
         0) {
       continue;  // gone again
     }
-    if (name.ends_with(kLast)) {
+    if (name.ends_with(kLastSuffix)) {
       if (name.starts_with('.')) {
         bus_.Unlink(from_bus);  // half written by a broker that was killed
       } else {
-        Restore(path.substr(0, path.size() - kLast.size()));
+        Restore(WithoutSuffix(path, kLastSuffix));
       }
-    } else if (S_ISDIR(status.st_mode) && !name.ends_with(".out")) {
+    } else if (S_ISDIR(status.st_mode) && !name.ends_with(kOutSuffix)) {
       RestoreFolder(path + "/");
     }
   }
@@ -90,14 +85,15 @@ void RetainedFiles::RestoreFolder(const std::string& folder) {
 void RetainedFiles::Restore(const std::string& topic) {
   const TopicFault fault = CheckTopic(topic);
   if (fault != TopicFault::kNone || IsReserved(topic)) {
-    Refuse(topic + std::string(kLast), fault == TopicFault::kNone
-                                           ? "topics under $ are the broker's"
-                                           : TopicFaultText(fault));
+    Refuse(topic + std::string(kLastSuffix),
+           fault == TopicFault::kNone ? "topics under $ are the broker's"
+                                      : TopicFaultText(fault));
     return;
   }
   const auto frame = ReadLastFile(bus_.fd(), topic, options_.frame_bytes_max);
   if (!frame.ok()) {
-    Refuse(topic + std::string(kLast), std::string(frame.status().message()));
+    Refuse(topic + std::string(kLastSuffix),
+           std::string(frame.status().message()));
     return;
   }
   const std::string_view bytes = *frame;
@@ -105,7 +101,7 @@ void RetainedFiles::Restore(const std::string& topic) {
   if (message.expiry_unix_nanos != 0 &&
       message.expiry_unix_nanos <=
           static_cast<uint64_t>(absl::GetCurrentTimeNanos())) {
-    bus_.Unlink(LastFilePath(topic));
+    bus_.Unlink(LastPath(topic));
     return;
   }
   RetainedStore::Transaction retained(store_);
@@ -116,7 +112,7 @@ void RetainedFiles::Restore(const std::string& topic) {
 void RetainedFiles::Refuse(const std::string& path, std::string_view reason) {
   counters_.names_refused.Add();
   LogWarning("retained value refused",
-             {{"path", "topics/" + path}, {"reason", reason}});
+             {{"path", TopicsPath(path)}, {"reason", reason}});
 }
 
 void RetainedFiles::OnRetained(const std::string& topic,

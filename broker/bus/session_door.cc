@@ -10,27 +10,17 @@
 #include "broker/base/log.h"
 #include "broker/io/fifo.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
 namespace {
-
-constexpr std::string_view kUp = ".up";
-constexpr std::string_view kDown = ".down";
 
 // A client makes its pair and renames it within microseconds. Not tuned.
 constexpr absl::Duration kUnfinishedAge = absl::Minutes(1);
 
 // Clients that are turned away come back; each line counts those before it.
 constexpr absl::Duration kTurnedAwayLogInterval = absl::Seconds(1);
-
-std::string UpName(const std::string& id) {
-  return fmt::format("sessions/{}{}", id, kUp);
-}
-
-std::string DownName(const std::string& id) {
-  return fmt::format("sessions/{}{}", id, kDown);
-}
 
 }  // namespace
 
@@ -40,14 +30,17 @@ SessionDoor::SessionDoor(BusParts& parts, Worker& worker, OnPair on_pair)
       on_pair_(std::move(on_pair)),
       reserve_(parts.options.reserve_descriptors) {}
 
+std::string SessionDoor::Folder() const {
+  return fmt::format("{}/{}", parts_.bus->path(), kSessionsFolder);
+}
+
 absl::Status SessionDoor::Open() {
   auto watch = DirectoryWatch::Open(
       worker_, [this](const DirectoryEvent& event) { OnEvent(event); },
       [this] { Rescan(); });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
-  const auto number = watch_->Watch(parts_.bus->path() + "/sessions",
-                                    DirectoryWatch::Opens::kIgnored);
+  const auto number = watch_->Watch(Folder(), DirectoryWatch::Opens::kIgnored);
   if (!number.ok()) return number.status();
   Rescan();
   return absl::OkStatus();
@@ -56,17 +49,17 @@ absl::Status SessionDoor::Open() {
 void SessionDoor::Close() {
   watch_.reset();
   const DescriptorReserve::Loan loan(reserve_);
-  const auto names = ListDirectory(parts_.bus->path() + "/sessions");
+  const auto names = ListDirectory(Folder());
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (!name.starts_with('.')) parts_.bus->Unlink("sessions/" + name);
+    if (!name.starts_with('.')) parts_.bus->Unlink(SessionsPath(name));
   }
 }
 
 void SessionDoor::OnEvent(const DirectoryEvent& event) {
   if (event.kind != DirectoryEvent::Kind::kAppeared) return;
-  if (event.name.starts_with('.') || !event.name.ends_with(kUp)) return;
-  Admit(event.name.substr(0, event.name.size() - kUp.size()));
+  if (event.name.starts_with('.') || !event.name.ends_with(kUpSuffix)) return;
+  Admit(WithoutSuffix(event.name, kUpSuffix));
   // Clients that were killed while they made their pair leave a part of it. An
   // arrival is a good time to look, because an idle broker must not wake up.
   if (absl::Now() - last_rescan_ > kUnfinishedAge) Rescan();
@@ -77,7 +70,7 @@ void SessionDoor::Rescan() {
   absl::StatusOr<std::vector<std::string>> names;
   {
     const DescriptorReserve::Loan loan(reserve_);
-    names = ListDirectory(parts_.bus->path() + "/sessions");
+    names = ListDirectory(Folder());
   }
   if (!names.ok()) {
     LogError("cannot look for clients", {{"error", names.status().ToString()}});
@@ -86,9 +79,9 @@ void SessionDoor::Rescan() {
   for (const std::string& name : *names) {
     if (name.starts_with('.')) {
       RemoveIfOld(name);
-    } else if (name.ends_with(kUp)) {
-      Admit(name.substr(0, name.size() - kUp.size()));
-    } else if (name.ends_with(kDown)) {
+    } else if (name.ends_with(kUpSuffix)) {
+      Admit(WithoutSuffix(name, kUpSuffix));
+    } else if (name.ends_with(kDownSuffix)) {
       RemoveIfOld(name);  // its `up` has not come yet, or never will
     }
   }
@@ -96,9 +89,9 @@ void SessionDoor::Rescan() {
 
 void SessionDoor::Admit(const std::string& id) {
   const FifoTrust trust = parts_.bus->trust();
-  FifoOpening down = OpenFifoForWriting(parts_.bus->fd(), DownName(id), trust);
+  FifoOpening down = OpenFifoForWriting(parts_.bus->fd(), DownPath(id), trust);
   if (down.outcome == FifoOpenOutcome::kRefused) {
-    Refuse(id, DownName(id), down.refusal);
+    Refuse(id, DownPath(id), down.refusal);
     return;
   }
   if (down.outcome == FifoOpenOutcome::kNoDescriptors) {
@@ -109,9 +102,9 @@ void SessionDoor::Admit(const std::string& id) {
     RemovePair(id);  // nobody reads: the client is dead
     return;
   }
-  FifoOpening up = OpenFifoForReading(parts_.bus->fd(), UpName(id), trust);
+  FifoOpening up = OpenFifoForReading(parts_.bus->fd(), UpPath(id), trust);
   if (up.outcome == FifoOpenOutcome::kRefused) {
-    Refuse(id, UpName(id), up.refusal);
+    Refuse(id, UpPath(id), up.refusal);
     return;
   }
   if (up.outcome == FifoOpenOutcome::kNoDescriptors) {
@@ -121,7 +114,7 @@ void SessionDoor::Admit(const std::string& id) {
   }
   if (up.outcome != FifoOpenOutcome::kOpened) return;  // seen before
   if (FifoOwner(up.fd.get()) != FifoOwner(down.fd.get())) {
-    Refuse(id, UpName(id), "its pair belongs to two users");
+    Refuse(id, UpPath(id), "its pair belongs to two users");
     return;
   }
   RemovePair(id);
@@ -146,7 +139,7 @@ void SessionDoor::TurnAway(const std::string& id) {
   }
   const DescriptorReserve::Loan loan(reserve_);
   const FifoOpening down =
-      OpenFifoForWriting(parts_.bus->fd(), DownName(id), parts_.bus->trust());
+      OpenFifoForWriting(parts_.bus->fd(), DownPath(id), parts_.bus->trust());
   if (down.outcome == FifoOpenOutcome::kOpened) {
     pb::Frame frame;
     frame.mutable_error()->set_code(pb::Error::CODE_LIMIT);
@@ -162,12 +155,12 @@ void SessionDoor::TurnAway(const std::string& id) {
 }
 
 void SessionDoor::RemovePair(const std::string& id) {
-  parts_.bus->Unlink(UpName(id));
-  parts_.bus->Unlink(DownName(id));
+  parts_.bus->Unlink(UpPath(id));
+  parts_.bus->Unlink(DownPath(id));
 }
 
 void SessionDoor::RemoveIfOld(const std::string& name) {
-  const std::string path = "sessions/" + name;
+  const std::string path = SessionsPath(name);
   struct stat status;
   if (fstatat(parts_.bus->fd(), path.c_str(), &status, AT_SYMLINK_NOFOLLOW) !=
       0) {

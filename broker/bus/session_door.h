@@ -14,8 +14,8 @@
 
 namespace fifobus {
 
-// Where clients come in: watches sessions/, opens and checks the pairs that
-// appear there, removes their names and passes the pipes on.
+// Where clients come in. Watches sessions/, opens and checks the pairs of FIFOs
+// that appear there, removes their names and passes the pipes on.
 //
 //   ID.down, ID.up    a complete pair; `up` appears last
 //   .ID.down, .ID.up  being made; left alone unless they are old
@@ -34,12 +34,14 @@ class SessionDoor {
   void Close();
 
  private:
+  // sessions/ of the bus, by its full path.
+  std::string Folder() const;
   void OnEvent(const DirectoryEvent& event);
   void Rescan();
   void Admit(const std::string& id);
   void Refuse(const std::string& id, const std::string& name,
               const std::string& reason);
-  // No descriptors are left for the pair: says so to the client.
+  // No descriptors are left for the pair: the client is told so.
   void TurnAway(const std::string& id);
   void RemovePair(const std::string& id);
   void RemoveIfOld(const std::string& name);

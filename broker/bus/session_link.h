@@ -27,7 +27,7 @@ namespace fifobus {
 //       Goodbye is sent, and `up` is read to its end. `down` stays open until
 //       End.
 //
-// Worker-affine but for the functions that say otherwise. Held by shared_ptr.
+// Worker-affine, but for the functions that say otherwise. Held by shared_ptr.
 class SessionLink : public std::enable_shared_from_this<SessionLink> {
  public:
   // `on_end` runs once, on the worker's thread, when the pipes are closed.

@@ -13,7 +13,7 @@ namespace fifobus {
 // come, and then every sys_stats_interval as long as there is one. Without a
 // subscriber there is no timer, so that an idle broker sleeps.
 //
-// Worker-affine. Owned by the Broker; Stop before the loop ends.
+// Worker-affine. Owned by the Broker, which calls Stop before the loop ends.
 class SysStats {
  public:
   SysStats(BusParts& parts, Worker& worker);

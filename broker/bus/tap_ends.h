@@ -22,7 +22,7 @@ class TapIn {
   static absl::StatusOr<std::unique_ptr<TapIn>> Open(
       const std::string& topic, BusParts& parts, Worker& worker, UniqueFd fd,
       std::function<void()> before_routing);
-  // Not from within the feed: see TapTree.
+  // Never destroyed by a call from its own feed: see TapTree.
   ~TapIn();
 
   const std::string& topic() const { return feed_.topic(); }
@@ -41,9 +41,9 @@ class TapIn {
   std::shared_ptr<IngressPipe> pipe_;
 };
 
-// A FIFO in a topic's `.out/`: a subscription from mkfifo until rm, which
-// begins with what is retained. While nobody reads it, its queue keeps the
-// newest messages. Worker-affine, but for egress().
+// A FIFO in a topic's `.out/`: a subscription from mkfifo until rm, which begins
+// with what is retained. While nobody reads the FIFO, the queue keeps the newest
+// messages. Worker-affine, but for egress().
 class TapOut {
  public:
   // `name` is the FIFO's path below topics/; its suffix says what is written.
@@ -59,7 +59,7 @@ class TapOut {
 
   const std::shared_ptr<Egress>& egress() const { return egress_; }
   const std::string& topic() const { return topic_; }
-  // Whether the FIFO's owner may have the topic, as of now.
+  // Whether the rules in force let the FIFO's owner have the topic.
   bool IsAllowed() const;
 
  private:

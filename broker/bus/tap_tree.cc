@@ -13,14 +13,11 @@
 #include "broker/core/delivery/queue_stats.h"
 #include "broker/io/fifo.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 #include "proto/topic.h"
 
 namespace fifobus {
 namespace {
-
-constexpr std::string_view kIn = ".in";
-constexpr std::string_view kOut = ".out";
-constexpr std::string_view kLast = ".last";
 
 constexpr std::string_view kDenied =
     "the configuration does not let its owner subscribe to this topic";
@@ -37,19 +34,13 @@ FileKind KindOf(int bus_fd, const std::string& path) {
   return S_ISREG(status.st_mode) ? FileKind::kRegular : FileKind::kOther;
 }
 
-std::string WithoutSuffix(const std::string& path, std::string_view suffix) {
-  return path.substr(0, path.size() - suffix.size());
-}
-
-std::string BelowTopics(const std::string& path) { return "topics/" + path; }
-
 }  // namespace
 
 TapTree::TapTree(BusParts& parts, Worker& worker)
     : parts_(parts), worker_(worker) {}
 
 std::string TapTree::FullPath(const std::string& path) const {
-  return fmt::format("{}/topics/{}", parts_.bus->path(), path);
+  return fmt::format("{}/{}", parts_.bus->path(), TopicsPath(path));
 }
 
 absl::Status TapTree::Open() {
@@ -91,7 +82,7 @@ void TapTree::MakeCreated() {
 void TapTree::MakeLevels(const std::string& topic) {
   for (size_t slash = topic.find('/'); slash != std::string::npos;
        slash = topic.find('/', slash + 1)) {
-    const std::string level = BelowTopics(topic.substr(0, slash));
+    const std::string level = TopicsPath(topic.substr(0, slash));
     (void)mkdirat(parts_.bus->fd(), level.c_str(), 0700);
   }
 }
@@ -170,18 +161,18 @@ void TapTree::OnEvent(const DirectoryEvent& event) {
 }
 
 void TapTree::OnAppeared(const Folder& folder, const std::string& name) {
-  if (name.starts_with('.')) return;  // somebody's temporary name
-  if (name.ends_with(kLast)) return;  // see RetainedFiles
+  if (name.starts_with('.')) return;        // somebody's temporary name
+  if (name.ends_with(kLastSuffix)) return;  // see RetainedFiles
   if (folder.kind == FolderKind::kOut) {
     AddOut(folder, name);
     return;
   }
   const std::string path = folder.path + name;
-  const FileKind kind = KindOf(parts_.bus->fd(), BelowTopics(path));
-  if (name.ends_with(kIn)) {
+  const FileKind kind = KindOf(parts_.bus->fd(), TopicsPath(path));
+  if (name.ends_with(kInSuffix)) {
     if (kind == FileKind::kRegular) MoveAside(path);
     if (kind == FileKind::kRegular || kind == FileKind::kFifo) AddIn(path);
-  } else if (kind == FileKind::kFolder && name.ends_with(kOut)) {
+  } else if (kind == FileKind::kFolder && name.ends_with(kOutSuffix)) {
     AddOutFolder(path);
   } else if (kind == FileKind::kFolder) {
     AddFolder({FolderKind::kLevel, path + "/"});
@@ -192,9 +183,9 @@ void TapTree::OnVanished(const Folder& folder, const std::string& name) {
   const std::string path = folder.path + name;
   if (folder.kind == FolderKind::kOut) {
     RetireOut(path);
-  } else if (name.ends_with(kIn)) {
+  } else if (name.ends_with(kInSuffix)) {
     RetireIn(path);
-  } else if (name.ends_with(kOut)) {
+  } else if (name.ends_with(kOutSuffix)) {
     RetireOutsBelow(path + "/");
   }
 }
@@ -205,7 +196,7 @@ void TapTree::Rescan() {
   LogWarning("events were lost, looking at all taps anew",
              {{"bus", parts_.bus->path()}});
   const auto gone = [this](const std::string& path) {
-    return KindOf(parts_.bus->fd(), BelowTopics(path)) != FileKind::kFifo;
+    return KindOf(parts_.bus->fd(), TopicsPath(path)) != FileKind::kFifo;
   };
   std::vector<std::string> paths;
   for (const auto& [path, in] : ins_) paths.push_back(path);
@@ -241,14 +232,14 @@ void TapTree::AddFolder(const Folder& folder) {
 
 void TapTree::AddIn(const std::string& path) {
   if (ins_.contains(path) || finishing_) return;
-  const std::string topic = WithoutSuffix(path, kIn);
+  const std::string topic = WithoutSuffix(path, kInSuffix);
   const TopicFault fault = CheckTopic(topic);
   if (fault != TopicFault::kNone || IsReserved(topic)) {
     Refuse(path, fault == TopicFault::kNone ? "topics under $ are the broker's"
                                             : TopicFaultText(fault));
     return;
   }
-  FifoOpening opening = OpenFifoForReading(parts_.bus->fd(), BelowTopics(path),
+  FifoOpening opening = OpenFifoForReading(parts_.bus->fd(), TopicsPath(path),
                                            parts_.bus->trust());
   if (opening.outcome == FifoOpenOutcome::kGone) {
     MakeIn(topic);  // after a regular file was moved aside
@@ -266,29 +257,30 @@ void TapTree::AddIn(const std::string& path) {
   }
   ins_[path] = *std::move(in);
   SetMode(path, topic);
-  const std::string out = BelowTopics(topic + std::string(kOut));
+  const std::string out = OutPath(topic);
   (void)mkdirat(parts_.bus->fd(), out.c_str(), 0700);
 }
 
 void TapTree::AddOutFolder(const std::string& path) {
   AddFolder({FolderKind::kOut, path + "/"});
-  const std::string topic = WithoutSuffix(path, kOut);
-  if (!ins_.contains(topic + std::string(kIn))) MakeIn(topic);
+  const std::string topic = WithoutSuffix(path, kOutSuffix);
+  if (!ins_.contains(topic + std::string(kInSuffix))) MakeIn(topic);
 }
 
 void TapTree::AddOut(const Folder& folder, const std::string& name) {
   const std::string path = folder.path + name;
   if (outs_.contains(path)) return;
-  const FileKind kind = KindOf(parts_.bus->fd(), BelowTopics(path));
+  const FileKind kind = KindOf(parts_.bus->fd(), TopicsPath(path));
   if (kind == FileKind::kMissing) return;
-  const std::string topic = WithoutSuffix(folder.path, ".out/");
+  const std::string topic =
+      WithoutSuffix(WithoutSuffix(folder.path, "/"), kOutSuffix);
   const TopicFault fault = CheckTopic(topic);
   if (fault != TopicFault::kNone) {
     Refuse(path, TopicFaultText(fault));
     return;
   }
   FifoOpening opening =
-      OpenFifoToHold(parts_.bus->fd(), BelowTopics(path), parts_.bus->trust());
+      OpenFifoToHold(parts_.bus->fd(), TopicsPath(path), parts_.bus->trust());
   if (opening.outcome == FifoOpenOutcome::kGone) return;
   if (opening.outcome != FifoOpenOutcome::kOpened) {
     Refuse(path, opening.refusal.empty() ? "no descriptors are left"
@@ -311,7 +303,7 @@ void TapTree::AddOut(const Folder& folder, const std::string& name) {
   }
   outs_[path] = *std::move(out);
   SetMode(path, topic);
-  const auto in = ins_.find(topic + std::string(kIn));
+  const auto in = ins_.find(topic + std::string(kInSuffix));
   if (in != ins_.end()) in->second->Nudge();
   if (IsReserved(topic)) parts_.on_subscribed();
 }
@@ -320,19 +312,19 @@ void TapTree::SetMode(const std::string& path, const std::string& topic) {
   const auto mode = parts_.table.snapshot()->rules().TapModeOf(topic);
   if (!mode) return;
   const absl::Status status =
-      SetFifoMode(parts_.bus->fd(), BelowTopics(path), *mode);
+      SetFifoMode(parts_.bus->fd(), TopicsPath(path), *mode);
   if (!status.ok()) {
     LogWarning("the mode of a tap was not set",
-               {{"path", BelowTopics(path)}, {"error", status.message()}});
+               {{"path", TopicsPath(path)}, {"error", status.message()}});
   }
 }
 
 void TapTree::MakeIn(const std::string& topic) {
   if (finishing_ || CheckTopic(topic) != TopicFault::kNone) return;
   if (IsReserved(topic)) return;  // the broker publishes on it by itself
-  const std::string path = topic + std::string(kIn);
+  const std::string path = topic + std::string(kInSuffix);
   // inotify reports it, and so it becomes a tap.
-  if (mkfifoat(parts_.bus->fd(), BelowTopics(path).c_str(), 0600) != 0 &&
+  if (mkfifoat(parts_.bus->fd(), TopicsPath(path).c_str(), 0600) != 0 &&
       errno != EEXIST) {
     Refuse(path, std::strerror(errno));
   }
@@ -343,16 +335,16 @@ void TapTree::MakeIn(const std::string& topic) {
 void TapTree::MoveAside(const std::string& path) {
   const std::string aside =
       fmt::format("{}.aside-{}", path, absl::GetCurrentTimeNanos());
-  if (renameat(parts_.bus->fd(), BelowTopics(path).c_str(), parts_.bus->fd(),
-               BelowTopics(aside).c_str()) == 0) {
+  if (renameat(parts_.bus->fd(), TopicsPath(path).c_str(), parts_.bus->fd(),
+               TopicsPath(aside).c_str()) == 0) {
     LogWarning("a regular file stood in place of a tap and was moved aside",
-               {{"path", BelowTopics(path)}, {"aside", BelowTopics(aside)}});
+               {{"path", TopicsPath(path)}, {"aside", TopicsPath(aside)}});
   }
 }
 
 void TapTree::Refuse(const std::string& path, std::string_view reason) {
   parts_.counters.names_refused.Add();
-  LogWarning("tap refused", {{"path", BelowTopics(path)}, {"reason", reason}});
+  LogWarning("tap refused", {{"path", TopicsPath(path)}, {"reason", reason}});
 }
 
 void TapTree::RetireIn(const std::string& path) {

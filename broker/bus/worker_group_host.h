@@ -12,8 +12,8 @@
 
 namespace fifobus {
 
-// Serves the queue groups of a broker on one of its workers: with the timers of
-// its loop, and with its router. Thread-safe.
+// Lends the queue groups of a broker one of its workers: the timers of its loop
+// and its router. Thread-safe.
 class WorkerGroupHost : public GroupHost {
  public:
   // All must live as long as tasks run on the worker. `router` is the worker's.

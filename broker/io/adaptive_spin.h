@@ -5,10 +5,11 @@
 
 namespace fifobus {
 
-// Whether a loop that has nothing to do polls for a moment before it sleeps:
-// only while what it waits for has come so soon lately. Polling saves waking a
-// core, which takes many times as long as moving a small message. Where others
-// want the core, it only takes their time.
+// Decides whether a loop that has nothing to do polls for a moment before it
+// sleeps: only while what it waited for has come that soon lately. Polling saves
+// waking a core, which takes many times as long as moving a small message; but
+// where other threads want the core, it only takes their time.
+// Thread-compatible: it belongs to its loop.
 class AdaptiveSpin {
  public:
   // Never polls.
@@ -22,8 +23,8 @@ class AdaptiveSpin {
   // Whether the next wait should begin by polling.
   bool Pays() const;
 
-  // Something came `waited` after the loop had nothing to do. `spun`: it began
-  // by polling.
+  // Something came `waited` after the loop had run out of work. `spun`: the wait
+  // began by polling.
   void Came(absl::Duration waited, bool spun);
   // Another thread wanted the core while this loop polled. Whether the loop
   // should poll on instead of sleeping.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 
 namespace fifobus {
 namespace {
@@ -59,8 +60,8 @@ absl::StatusOr<std::unique_ptr<BusDirectory>> BusDirectory::Open(
   auto bus = std::unique_ptr<BusDirectory>(new BusDirectory(path));
   absl::Status status = bus->OpenDirectory();
   if (status.ok()) status = bus->Lock();
-  if (status.ok()) status = bus->MakeFolder("sessions");
-  if (status.ok()) status = bus->MakeFolder("topics");
+  if (status.ok()) status = bus->MakeFolder(kSessionsFolder);
+  if (status.ok()) status = bus->MakeFolder(kTopicsFolder);
   if (status.ok()) status = bus->RaiseAlive();
   if (!status.ok()) return status;
   return bus;
@@ -99,7 +100,7 @@ absl::Status BusDirectory::OpenDirectory() {
 }
 
 absl::Status BusDirectory::Lock() {
-  lock_fd_.Reset(openat(fd_.get(), "broker.lock",
+  lock_fd_.Reset(openat(fd_.get(), kLockName,
                         O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock_fd_.valid()) {
     return absl::ErrnoToStatus(errno,
@@ -123,12 +124,13 @@ absl::Status BusDirectory::Lock() {
   return absl::OkStatus();
 }
 
-absl::Status BusDirectory::MakeFolder(const char* name) {
+absl::Status BusDirectory::MakeFolder(std::string_view folder) {
+  const std::string name(folder);
   struct stat status;
-  if (mkdirat(fd_.get(), name, 0700) != 0 && errno != EEXIST) {
+  if (mkdirat(fd_.get(), name.c_str(), 0700) != 0 && errno != EEXIST) {
     return absl::ErrnoToStatus(errno, fmt::format("mkdir {}/{}", path_, name));
   }
-  if (fstatat(fd_.get(), name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+  if (fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
       !S_ISDIR(status.st_mode)) {
     return absl::FailedPreconditionError(
         fmt::format("{}/{} is not a directory; remove it", path_, name));
@@ -139,11 +141,11 @@ absl::Status BusDirectory::MakeFolder(const char* name) {
 // A FIFO that is not new may have a reader that waits, or a leftover writer
 // that would feign life; so it is made anew each time.
 absl::Status BusDirectory::RaiseAlive() {
-  Unlink("alive");
-  if (mkfifoat(fd_.get(), "alive", 0600) != 0) {
+  Unlink(kAliveName);
+  if (mkfifoat(fd_.get(), kAliveName, 0600) != 0) {
     return absl::ErrnoToStatus(errno, fmt::format("mkfifo {}/alive", path_));
   }
-  FifoOpening opening = OpenFifoToHold(fd_.get(), "alive", trust());
+  FifoOpening opening = OpenFifoToHold(fd_.get(), kAliveName, trust());
   if (opening.outcome != FifoOpenOutcome::kOpened) {
     return absl::UnavailableError(
         fmt::format("open {}/alive: {}", path_, opening.refusal));

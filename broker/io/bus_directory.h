@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "broker/base/unique_fd.h"
@@ -12,9 +13,10 @@ namespace fifobus {
 
 // The directory that is the bus, while this broker owns it:
 //
-//   broker.lock  locked as long as this object lives, never unlinked; the pid
+//   broker.lock  locked as long as this object lives, with the broker's pid;
+//                never unlinked
 //   alive        a FIFO whose only writer is this object
-//   sessions/    where clients put their pairs
+//   sessions/    the clients' pairs of FIFOs
 //   topics/      taps and retained values
 //
 // Thread-safe once open: it never changes.
@@ -39,7 +41,7 @@ class BusDirectory {
 
   absl::Status OpenDirectory();
   absl::Status Lock();
-  absl::Status MakeFolder(const char* name);
+  absl::Status MakeFolder(std::string_view folder);
   absl::Status RaiseAlive();
 
   const std::string path_;

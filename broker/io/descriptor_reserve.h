@@ -8,13 +8,13 @@
 namespace fifobus {
 
 // Descriptors that are held only to be given up when the process has run out of
-// them: then a directory can still be read and a client be refused politely.
-// Thread-compatible.
+// them. Then a directory can still be read, and a client be told why it is
+// refused. Thread-compatible.
 class DescriptorReserve {
  public:
   explicit DescriptorReserve(int count) : count_(count) { Refill(); }
 
-  // For the life of this object the reserve's descriptors are free for use.
+  // While this object lives, the reserve's descriptors are free for use.
   class Loan {
    public:
     explicit Loan(DescriptorReserve& reserve) : reserve_(reserve) {
@@ -29,7 +29,7 @@ class DescriptorReserve {
   };
 
  private:
-  // As many as there are; the next loan may find fewer.
+  // Takes as many as there are: the next loan may find fewer.
   void Refill();
 
   const int count_;

@@ -32,11 +32,11 @@ struct DirectoryEvent {
 class DirectoryWatch : public Pollable {
  public:
   using OnEvent = std::function<void(const DirectoryEvent&)>;
-  // The kernel's queue overflowed: events are missing, and everything must be
-  // looked at anew.
+  // Called when the kernel's queue has overflowed. Events are missing then, and
+  // everything must be looked at anew.
   using OnOverflow = std::function<void()>;
 
-  // Not one of the kernel's watch descriptors.
+  // A number that no watch has.
   static constexpr int kNoWatch = -1;
 
   static absl::StatusOr<std::unique_ptr<DirectoryWatch>> Open(
@@ -45,11 +45,11 @@ class DirectoryWatch : public Pollable {
 
   enum class Opens { kIgnored, kReported };
 
-  // Watches a directory, from now on. Watching it again gives the same number.
+  // Watches a directory from now on. Watching it again gives the same number.
   absl::StatusOr<int> Watch(const std::string& path, Opens opens);
   void Unwatch(int watch);
 
-  // Delivers what has happened up to now. Does nothing if called by a handler.
+  // Delivers what has happened up to now. Does nothing if a handler calls it.
   void Drain();
 
   void OnEvents(uint32_t events) override;

@@ -21,9 +21,10 @@ namespace fifobus {
 // when a full pipe gets a free slot, and a write that was cut short has found
 // it full, so no registration changes per message (epoll(7)).
 //
-// Worker-affine, but for Write, which any worker calls under its Egress's lock,
-// and StartStallClock. Close the Egress first and then the pipe: then nobody
-// writes to a descriptor that is closed and perhaps taken again.
+// Worker-affine, but for Write and status, which any worker calls under its
+// Egress's lock, and StartStallClock and RequestEnd. The Egress is closed before
+// the pipe, so that nothing is written to a descriptor that is closed and
+// perhaps taken again.
 class EgressPipe : public Sink,
                    public Pollable,
                    public std::enable_shared_from_this<EgressPipe> {
@@ -34,14 +35,14 @@ class EgressPipe : public Sink,
                                           PipeGrowth* growth);
   ~EgressPipe() override;
 
-  // Begins to report: to `observer` what Sink promises, to `on_no_reader` that
-  // nobody has the reading end open any more, or that it is to be ended all the
-  // same. Both until Close.
+  // Begins to report, until Close: to `observer` what Sink promises, and to
+  // `on_no_reader` that no process has the reading end open any more, or that
+  // the pipe is to be ended all the same.
   absl::Status Open(std::shared_ptr<SinkObserver> observer,
                     std::function<void()> on_no_reader);
   void Close();
 
-  // Whether nobody has the reading end open now.
+  // Whether no process has the reading end open now.
   bool LacksReader() const;
 
   SinkResult Write(absl::Span<const Slice> slices,

@@ -20,7 +20,7 @@
 
 namespace fifobus {
 
-// Something with a descriptor on a loop. Called on the loop's thread.
+// Something with a descriptor on a loop. Worker-affine.
 class Pollable {
  public:
   virtual ~Pollable() = default;
@@ -45,7 +45,8 @@ class Pollable {
 // An idle loop makes no system calls: it sleeps in epoll_wait, with a timeout
 // only while a timer runs.
 //
-// Loop-affine, but for Post and Stop, which any thread may call.
+// Worker-affine: all is for the thread that runs it, but for Post and Stop,
+// which any thread may call.
 class EventLoop {
  public:
   struct Registration {
@@ -61,8 +62,8 @@ class EventLoop {
   void Run();
   void Stop();
 
-  // Has `task` run on the loop's thread, after what was posted before. Costs a
-  // system call only if the loop sleeps.
+  // Has `task` run on the loop's thread, after everything that was posted
+  // before. Costs a system call only if the loop sleeps.
   void Post(std::function<void()> task);
 
   enum class Trigger {
@@ -78,7 +79,8 @@ class EventLoop {
   // already is reported once more.
   void Change(int fd, uint32_t events, const Registration& registration,
               Trigger trigger);
-  // To be called before `fd` is closed. No call follows.
+  // Ends a registration, before `fd` is closed. The Pollable is not called any
+  // more.
   void Remove(int fd, Registration& registration);
 
   // Asks for a turn in the next round.
@@ -88,7 +90,7 @@ class EventLoop {
   TimerId RunAfter(absl::Duration delay, std::function<void()> task);
   void Cancel(const TimerId& id);
 
-  // How often it came back from epoll_wait. For tests of idleness.
+  // How often epoll_wait has returned. For tests of idleness.
   uint64_t rounds() const { return rounds_; }
 
  private:
@@ -110,9 +112,9 @@ class EventLoop {
   // Polls until there is something to do, the spin's limit has come, or other
   // threads want this core. Returns the number of events.
   int Spin();
-  // Milliseconds until there is something to do; 0: now; -1: never.
+  // Milliseconds until the next timer; 0: there is work now; -1: no timer.
   int SleepMillis();
-  // How many events there are now, waiting for them at most so long.
+  // Waits for events, at most so long. Returns their number.
   int FetchEvents(int timeout_millis);
   void DeliverEvents(int count);
   Slot* Find(const Registration& registration);

@@ -11,7 +11,7 @@
 #include "broker/base/unique_fd.h"
 #include "broker/seam/sink.h"
 
-// FIFOs by system calls, with errno turned into what it means for a FIFO:
+// System calls on FIFOs, with errno turned into what it means for a FIFO:
 // fifo(7), pipe(7). All descriptors are O_NONBLOCK and O_CLOEXEC. Thread-safe.
 namespace fifobus {
 
@@ -29,7 +29,7 @@ struct [[nodiscard]] FifoOpening {
   std::string refusal;
 };
 
-// Whom a FIFO must belong to: this user or root.
+// The owners that a FIFO may have: this user or root.
 struct FifoTrust {
   uid_t owner = 0;
 };
@@ -44,13 +44,13 @@ FifoOpening OpenFifoForReading(int dir_fd, const std::string& path,
 FifoOpening OpenFifoForWriting(int dir_fd, const std::string& path,
                                const FifoTrust& trust);
 
-// A writing end even where nobody reads: opened for both, then for writing,
-// then the first is closed. What is in the pipe then stays when a reader
-// leaves.
+// Opens a writing end even where nobody reads: opens the FIFO for both, then for
+// writing, and closes the first. While it is held, what is in the pipe stays
+// when a reader leaves.
 FifoOpening OpenFifoToHold(int dir_fd, const std::string& path,
                            const FifoTrust& trust);
 
-// Sets the permissions of a FIFO without opening it. Fails if it is none.
+// Sets the permissions of a FIFO without opening it. Fails if it is not a FIFO.
 absl::Status SetFifoMode(int dir_fd, const std::string& path, mode_t mode);
 
 // The owner of an open FIFO's inode.
@@ -59,7 +59,7 @@ uid_t FifoOwner(int fd);
 enum class ReadOutcome {
   kBytes,
   kEmpty,     // there are writers, and nothing to read
-  kNoWriter,  // nothing to read, and nobody who could write
+  kNoWriter,  // nothing to read, and no writer
 };
 struct [[nodiscard]] ReadResult {
   ReadOutcome outcome = ReadOutcome::kEmpty;
@@ -67,16 +67,16 @@ struct [[nodiscard]] ReadResult {
 };
 ReadResult ReadFifo(int fd, char* buffer, size_t size);
 
-// Writes until all is written or the pipe is full, in as few calls as the
-// kernel allows (IOV_MAX slices each). REQUIRES: SIGPIPE is blocked or ignored.
+// Writes until all is written or the pipe is full. REQUIRES: SIGPIPE is blocked
+// or ignored.
 SinkResult WriteFifo(int fd, absl::Span<const Slice> slices);
 
-// Bytes in the pipe, and how many it can hold.
+// The bytes in the pipe, and how many it can hold.
 size_t UnreadBytes(int fd);
 size_t PipeBytes(int fd);
 
-// Asks for a size; the kernel may refuse (pipe-max-size, pipe-user-pages-soft),
-// which leaves it as it is.
+// Asks the kernel for a size. It may refuse (pipe-max-size,
+// pipe-user-pages-soft); the pipe is then as before.
 void TrySetPipeBytes(int fd, size_t bytes);
 
 // True if nobody has the reading end of this writing end open.

@@ -6,15 +6,16 @@
 
 namespace fifobus {
 
-// What all ingresses together have read and could not pass on yet: beginnings
-// of frames. Invariant: the sum of all charges. Thread-safe.
+// Bytes that all ingresses together have read and could not pass on yet: the
+// beginnings of frames. Invariant: bytes() is the sum of all ingresses' shares.
+// Thread-safe.
 class HalfReceived {
  public:
   explicit HalfReceived(size_t bytes_max) : bytes_max_(bytes_max) {}
 
   enum class Verdict { kWithin, kExceeded };
 
-  // One ingress's share changes.
+  // Changes one ingress's share. kExceeded: it grew, and all are too much now.
   [[nodiscard]] Verdict Change(size_t from_bytes, size_t to_bytes) {
     const size_t before =
         bytes_.fetch_add(to_bytes - from_bytes, std::memory_order_relaxed);

@@ -17,9 +17,9 @@ struct PipeLimits {
 // kernel's default.
 PipeLimits ReadPipeLimits();
 
-// How much of `bytes_max` a broker's grown pipes may take: at most half of what
-// its user may have, the other half being for all other programs, unless it is
-// exempt.
+// The budget for a broker's grown pipes: `bytes_max`, but at most half of what
+// the user may have, unless the process is exempt. The other half is for all
+// other programs of the user.
 size_t PipeAllowance(const PipeLimits& limits, size_t bytes_max);
 
 }  // namespace fifobus

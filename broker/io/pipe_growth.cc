@@ -13,17 +13,17 @@ PipeGrowth::PipeGrowth(const BrokerOptions& options, size_t bytes_max)
       kept_bytes_(bytes_max / 2),
       left_(bytes_max) {}
 
-bool PipeGrowth::Take(size_t size, size_t taken) {
+PipeGrowth::Grant PipeGrowth::Take(size_t size, size_t taken) {
   const size_t bytes = size - taken;
   const size_t kept = size > ingress_bytes_ ? kept_bytes_ : 0;
   size_t left = left_.load(std::memory_order_relaxed);
   while (left >= bytes + kept) {
     if (left_.compare_exchange_weak(left, left - bytes,
                                     std::memory_order_relaxed)) {
-      return true;
+      return Grant::kGranted;
     }
   }
-  return false;
+  return Grant::kTooLittleLeft;
 }
 
 void PipeGrowth::GiveBack(size_t bytes) {
@@ -36,7 +36,7 @@ void GrowingPipe::Grow(int fd, size_t bytes) {
        {growth_->SizeFor(use_, bytes), growth_->SizeFor(use_, 0),
         growth_->SizeFor(PipeUse::kIngress, 0)}) {
     if (size <= taken_) return;
-    if (!growth_->Take(size, taken_)) continue;
+    if (growth_->Take(size, taken_) != PipeGrowth::Grant::kGranted) continue;
     taken_ = size;
     TrySetPipeBytes(fd, size);
     return;

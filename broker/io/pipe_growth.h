@@ -13,26 +13,29 @@ enum class PipeUse {
   kEgress,   // the broker writes to it
 };
 
-// What the pipes that have grown may take together. Bounded: once a user's
-// pipes have reached pipe-user-pages-soft, each further pipe of that user, in
-// whatever program, gets two pages only (pipe(7)).
+// The budget of all pipes that have grown. It is bounded because of the kernel:
+// once a user's pipes have reached pipe-user-pages-soft, each further pipe of
+// that user, in whatever program, gets two pages only (pipe(7)).
 //
 // Thread-safe.
 class PipeGrowth {
  public:
-  // `bytes_max` is for all pipes together. See PipeAllowance.
+  // `bytes_max` is for all pipes together: see PipeAllowance.
   PipeGrowth(const BrokerOptions& options, size_t bytes_max);
 
-  // The size for a pipe that was found too small for `bytes`; 0: none grows.
+  // The size that suits a pipe which was found too small for `bytes`; 0: none
+  // grows.
   size_t SizeFor(PipeUse use, size_t bytes) const {
     const size_t busy =
         use == PipeUse::kIngress ? ingress_bytes_ : egress_bytes_;
     return bytes <= busy ? busy : large_bytes_;
   }
 
-  // Takes what a pipe needs to become of that size; false: there is not as much
-  // left. The second half is kept for pipes of an ingress's size.
-  bool Take(size_t size, size_t taken);
+  enum class Grant { kGranted, kTooLittleLeft };
+
+  // Takes out of the budget what a pipe that has taken `taken` bytes needs for a
+  // size of `size`. Half of the budget is kept for pipes of an ingress's size.
+  [[nodiscard]] Grant Take(size_t size, size_t taken);
   void GiveBack(size_t bytes);
 
   // Whether the budget lets another subscriber's pipe become larger than an
@@ -49,10 +52,10 @@ class PipeGrowth {
   std::atomic<size_t> left_;
 };
 
-// One pipe's growth. Not thread-safe.
+// One pipe's share of the budget. Thread-compatible.
 class GrowingPipe {
  public:
-  // `growth` must live until GiveBack; null: this pipe does not grow.
+  // `growth` must live until GiveBack; null: this pipe never grows.
   GrowingPipe(PipeGrowth* growth, PipeUse use) : growth_(growth), use_(use) {}
 
   // The pipe was found full, and `bytes` should go through it at once. Growing
@@ -66,7 +69,7 @@ class GrowingPipe {
   // As PipeGrowth::IsRoomy; true where there is no budget.
   bool IsRoomy() const { return growth_ == nullptr || growth_->IsRoomy(); }
 
-  // The pipe is closed.
+  // Gives the share back when the pipe is closed.
   void GiveBack();
 
  private:

@@ -22,11 +22,11 @@ struct Staged {
 // subscribers. The pages hold copies: a publisher's pages, which it could still
 // change, are never handed on.
 //
-// Begins at the kernel's default size and grows, like any pipe, when what is
-// to be staged does not fit. With however few slots it stages what it can:
-// nothing, where that would be less than half.
+// It begins at the kernel's default size and grows, like any pipe, when what is
+// to be staged does not fit. It then stages what fits, or nothing where that
+// would be less than half.
 //
-// Worker-affine; owned by a Worker.
+// Worker-affine. Owned by a Worker.
 class StagingPipe : public Staging {
  public:
   // `growth` must live as long as this; null: the pipe keeps its size.

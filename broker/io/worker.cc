@@ -6,6 +6,7 @@
 #include "broker/base/signals_blocked.h"
 
 namespace fifobus {
+
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
     int index, const BrokerOptions& options, const AdaptiveSpin& spin,
     PipeGrowth* growth) {

@@ -14,19 +14,20 @@
 
 namespace fifobus {
 
-// One thread of the broker with its loop, and the chunk that its ingresses read
+// One thread of the broker, with its loop and the chunk that its ingresses read
 // into. A pipe belongs to one worker for its life.
 //
-// Thread-safe: loop().Post, index. All else is for the worker's own thread.
+// Worker-affine, but for loop().Post, index and IsCurrent, which are
+// Thread-safe.
 class Worker {
  public:
-  // The thread runs from now on. `growth` must live as long as this; null:
-  // staging keeps the size that a pipe has.
+  // Starts the thread. `growth` must live as long as this; null: the staging
+  // pipe keeps the size that it begins with.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(
       int index, const BrokerOptions& options, const AdaptiveSpin& spin,
       PipeGrowth* growth);
 
-  // Ends the thread after what is posted.
+  // Runs what is posted, then ends the thread.
   ~Worker();
 
   EventLoop& loop() { return *loop_; }
@@ -37,7 +38,7 @@ class Worker {
     return std::this_thread::get_id() == thread_.get_id();
   }
 
-  // Where this worker stages what goes to many subscribers.
+  // The pipe in which this worker stages what goes to many subscribers.
   Staging& staging() { return *staging_; }
 
   // A chunk of options.chunk_bytes without any other reference. It is the same

@@ -10,6 +10,7 @@
 
 #include "broker/base/unique_fd.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 
 namespace fifobus {
 namespace {
@@ -70,7 +71,7 @@ absl::Status CheckBus(const std::string& dir) {
         fmt::format("{}: belongs to user {}, neither to you nor to root", dir,
                     status.st_uid));
   }
-  const UniqueFd alive(openat(dir_fd.get(), "alive",
+  const UniqueFd alive(openat(dir_fd.get(), kAliveName,
                               O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   // The broker is the FIFO's only writer: without it a read finds the end.
   char byte;

@@ -1,17 +1,13 @@
 // What this kernel does with FIFOs, as far as fifobus relies on it. Each test
 // pins one fact and prints what the kernel answered, so that a kernel that
 // differs shows itself here and not as a hang. Sources: pipe(7), fifo(7),
-// epoll(7), inotify(7), openat2(2).
+// epoll(7). kernel_names_test.cc is about names and directories.
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,27 +15,16 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <iostream>
 #include <string>
 
 #include "broker/base/unique_fd.h"
 #include "gtest/gtest.h"
+#include "tests/support/kernel_fact.h"
 
 namespace fifobus {
 namespace {
 
 constexpr size_t kPage = 4096;
-
-std::string ErrnoName(int error) {
-  return error == 0 ? "ok" : strerrorname_np(error);
-}
-
-// Prints one fact. Returns what it prints, for convenience in assertions.
-template <typename Answer>
-Answer Kernel(const char* fact, Answer answer) {
-  std::cout << "kernel: " << fact << ": " << answer << std::endl;
-  return answer;
-}
 
 class KernelTest : public testing::Test {
  protected:
@@ -386,76 +371,6 @@ TEST_F(KernelTest, ARenamedAndRemovedFifoStaysConnected) {
   ASSERT_EQ(unlink((dir_ + "/other").c_str()), 0);
   ASSERT_EQ(Write(5), 5);
   EXPECT_EQ(Kernel("bytes through a FIFO without a name", Read(100)), 5);
-}
-
-TEST_F(KernelTest, Openat2FollowsNoLinkAndLeavesNoDirectory) {
-  ASSERT_EQ(symlink("fifo", (dir_ + "/link").c_str()), 0);
-  const UniqueFd dir(open(dir_.c_str(), O_RDONLY | O_DIRECTORY));
-  const auto open_beneath = [&](const char* path) {
-    open_how how = {};
-    how.flags = O_RDONLY | O_NONBLOCK;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-    const UniqueFd fd(static_cast<int>(
-        syscall(SYS_openat2, dir.get(), path, &how, sizeof(how))));
-    return ErrnoName(fd.valid() ? 0 : errno);
-  };
-  EXPECT_EQ(Kernel("openat2 of a FIFO", open_beneath("fifo")), "ok");
-  EXPECT_EQ(Kernel("openat2 of a symbolic link", open_beneath("link")),
-            "ELOOP");
-  EXPECT_EQ(Kernel("openat2 of ..", open_beneath("../etc")), "EXDEV");
-}
-
-TEST_F(KernelTest, InotifyTellsOfNamesAndOpeningsButNotOfBytes) {
-  const UniqueFd watch(inotify_init1(IN_NONBLOCK));
-  ASSERT_GE(inotify_add_watch(watch.get(), dir_.c_str(), IN_ALL_EVENTS), 0);
-  const auto seen = [&] {
-    alignas(inotify_event) char events[4096];
-    uint32_t mask = 0;
-    const ssize_t size = read(watch.get(), events, sizeof(events));
-    for (ssize_t at = 0; at < size;) {
-      inotify_event event;
-      std::memcpy(&event, events + at, sizeof(event));
-      mask |= event.mask;
-      at += static_cast<ssize_t>(sizeof(event) + event.len);
-    }
-    return mask;
-  };
-  ASSERT_EQ(mkfifo((dir_ + "/.new").c_str(), 0600), 0);
-  EXPECT_TRUE(Kernel("inotify of mkfifo", seen()) & IN_CREATE);
-  ASSERT_EQ(rename((dir_ + "/.new").c_str(), (dir_ + "/new").c_str()), 0);
-  EXPECT_TRUE(Kernel("inotify of rename", seen()) & IN_MOVED_TO);
-  OpenBoth();
-  EXPECT_TRUE(Kernel("inotify of open", seen()) & IN_OPEN);
-  ASSERT_EQ(Write(5), 5);
-  EXPECT_FALSE(Kernel("inotify of write", seen()) & IN_MODIFY);
-  ASSERT_EQ(unlink(fifo_.c_str()), 0);
-  EXPECT_TRUE(Kernel("inotify of unlink", seen()) & IN_DELETE);
-}
-
-TEST_F(KernelTest, ALockEndsWithItsProcess) {
-  const std::string path = dir_ + "/lock";
-  int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT, 0600);
-    flock(fd, LOCK_EX);
-    (void)!write(ready[1], "x", 1);
-    pause();
-  }
-  char byte;
-  ASSERT_EQ(read(ready[0], &byte, 1), 1);
-  const UniqueFd fd(open(path.c_str(), O_RDWR));
-  EXPECT_EQ(Kernel("flock while another has it",
-                   ErrnoName(flock(fd.get(), LOCK_EX | LOCK_NB) ? errno : 0)),
-            "EAGAIN");
-  kill(child, SIGKILL);
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(
-      Kernel("flock after its SIGKILL", flock(fd.get(), LOCK_EX | LOCK_NB)), 0);
-  close(ready[0]);
-  close(ready[1]);
 }
 
 TEST_F(KernelTest, ARegistrationBelongsToTheOpenFile) {

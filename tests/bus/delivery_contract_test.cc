@@ -88,6 +88,38 @@ bool IsComplete(const Accounts& accounts) {
   return true;
 }
 
+// A subscriber from the beginning to the end.
+enum class Pace { kFast, kSlow, kStuck };
+struct Whole {
+  Overflow overflow;
+  Pace pace;
+  std::unique_ptr<Client> client;
+  uint64_t announced = 0;
+};
+
+// Receives until it has all, or has been told of what it has not.
+void ReceiveAll(Whole& whole, uint32_t seed) {
+  SCOPED_TRACE(fmt::format("policy {} pace {}",
+                           static_cast<int>(whole.overflow),
+                           static_cast<int>(whole.pace)));
+  std::mt19937 random(seed);
+  Accounts accounts;
+  for (int i = 0; i < kPublishers; ++i) accounts[TopicOf(i)] = Account(0);
+  while (!IsComplete(accounts)) {
+    const Received got = whole.client->Receive(absl::Now() + kHang);
+    ASSERT_TRUE(got.outcome == ReceiveOutcome::kMessage ||
+                got.outcome == ReceiveOutcome::kGap)
+        << "silently lost: " << whole.client->status();
+    whole.announced += Enter(got, accounts);
+    if (whole.pace == Pace::kSlow && random() % 100 == 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  }
+  for (const auto& [topic, account] : accounts) {
+    EXPECT_EQ(account.next(), kMessages) << topic;
+  }
+}
+
 enum class Expiry { kNever, kSome };
 
 void PublishLoad(const TestBus& bus, int publisher, uint32_t seed,
@@ -150,13 +182,6 @@ class ContractTest : public testing::Test {
 
 TEST_F(ContractTest, ReceivedAndAnnouncedAreAllThatWasPublished) {
   const uint32_t seed = Seed();
-  enum class Pace { kFast, kSlow, kStuck };
-  struct Whole {
-    Overflow overflow;
-    Pace pace;
-    std::unique_ptr<Client> client;
-    uint64_t announced = 0;
-  };
   std::vector<Whole> wholes;
   for (const Overflow overflow :
        {Overflow::kDropOldest, Overflow::kDropNewest, Overflow::kLatest}) {
@@ -169,28 +194,10 @@ TEST_F(ContractTest, ReceivedAndAnnouncedAreAllThatWasPublished) {
   std::vector<std::thread> threads;
   for (Whole& whole : wholes) {
     threads.emplace_back([&] {
-      SCOPED_TRACE(fmt::format("policy {} pace {}",
-                               static_cast<int>(whole.overflow),
-                               static_cast<int>(whole.pace)));
       if (whole.pace == Pace::kStuck) {
         ASSERT_TRUE(WaitUntil([&] { return published_.load(); }));
       }
-      std::mt19937 random(seed);
-      Accounts accounts;
-      for (int i = 0; i < kPublishers; ++i) accounts[TopicOf(i)] = Account(0);
-      while (!IsComplete(accounts)) {
-        const Received got = whole.client->Receive(absl::Now() + kHang);
-        ASSERT_TRUE(got.outcome == ReceiveOutcome::kMessage ||
-                    got.outcome == ReceiveOutcome::kGap)
-            << "silently lost: " << whole.client->status();
-        whole.announced += Enter(got, accounts);
-        if (whole.pace == Pace::kSlow && random() % 100 == 0) {
-          absl::SleepFor(absl::Milliseconds(1));
-        }
-      }
-      for (const auto& [topic, account] : accounts) {
-        EXPECT_EQ(account.next(), kMessages) << topic;
-      }
+      ReceiveAll(whole, seed);
     });
   }
   // These leave in the middle, by their own will or by the broker's, and come

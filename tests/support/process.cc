@@ -1,17 +1,13 @@
 #include "tests/support/process.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <utility>
 
+#include "broker/base/unique_fd.h"
 #include "gtest/gtest.h"
 
 namespace fifobus {
@@ -24,39 +20,15 @@ std::string FifobusBinary() {
 Process::Process(const std::vector<std::string>& command,
                  const std::string& stdout_path,
                  const std::string& stderr_path) {
-  std::vector<char*> arguments;
-  for (const std::string& argument : command) {
-    arguments.push_back(const_cast<char*>(argument.c_str()));
-  }
-  arguments.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  const auto redirect = [&](int fd, const std::string& path) {
-    posix_spawn_file_actions_addopen(&files, fd,
-                                     path.empty() ? "/dev/null" : path.c_str(),
-                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const auto open_file = [](const std::string& path) {
+    return UniqueFd(open(path.empty() ? "/dev/null" : path.c_str(),
+                         O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   };
-  redirect(STDOUT_FILENO, stdout_path);
-  redirect(STDERR_FILENO, stderr_path);
-  EXPECT_EQ(posix_spawn(&pid_, arguments[0], &files, nullptr, arguments.data(),
-                        environ),
-            0)
-      << command[0];
-  posix_spawn_file_actions_destroy(&files);
-}
-
-Process::~Process() {
-  if (pid_ < 0) return;
-  Signal(SIGKILL);
-  Wait();
-}
-
-void Process::Signal(int number) const { kill(pid_, number); }
-
-int Process::Wait() {
-  int status = 0;
-  EXPECT_EQ(waitpid(std::exchange(pid_, -1), &status, 0) > 0, true);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  const UniqueFd out = open_file(stdout_path);
+  const UniqueFd err = open_file(stderr_path);
+  auto child = ChildProcess::Start(command, {-1, out.get(), err.get()});
+  EXPECT_TRUE(child.ok()) << child.status();
+  if (child.ok()) child_.emplace(*std::move(child));
 }
 
 size_t OpenDescriptorsOf(pid_t pid) {

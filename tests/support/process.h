@@ -3,15 +3,19 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "broker/base/child_process.h"
 
 namespace fifobus {
 
 // The path of the fifobus binary under test.
 std::string FifobusBinary();
 
-// A child process, killed and waited for at the end.
+// A child process, killed and waited for at the end. A command that cannot be
+// run fails the test. Thread-compatible.
 class Process {
  public:
   // Standard output goes to `stdout_path`, or nowhere if that is empty;
@@ -19,17 +23,14 @@ class Process {
   explicit Process(const std::vector<std::string>& command,
                    const std::string& stdout_path = "",
                    const std::string& stderr_path = "");
-  ~Process();
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
 
-  pid_t pid() const { return pid_; }
-  void Signal(int number) const;
+  pid_t pid() const { return child_->pid(); }
+  void Signal(int number) const { child_->Signal(number); }
   // The exit code, or minus the signal that ended it.
-  int Wait();
+  int Wait() { return child_->Wait(); }
 
  private:
-  pid_t pid_ = -1;
+  std::optional<ChildProcess> child_;
 };
 
 // Descriptors that a process has open.

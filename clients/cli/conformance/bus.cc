@@ -15,14 +15,13 @@
 #include "absl/time/clock.h"
 #include "clients/cli/conformance/client.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
 #include "proto/version.h"
 
 namespace fifobus::cli {
 namespace {
-
-constexpr std::string_view kUp = ".up";
 
 int MillisTo(absl::Time deadline) {
   return static_cast<int>(absl::ToInt64Milliseconds(
@@ -230,10 +229,14 @@ ConformanceBus::~ConformanceBus() {
                               ignored);
 }
 
+std::string ConformanceBus::PathOf(std::string_view path) const {
+  return fmt::format("{}/{}", dir_, path);
+}
+
 absl::Status ConformanceBus::Live() {
   mkdir(dir_.c_str(), 0700);
-  mkdir((dir_ + "/topics").c_str(), 0700);
-  const std::string sessions = dir_ + "/sessions";
+  mkdir(PathOf(kTopicsFolder).c_str(), 0700);
+  const std::string sessions = PathOf(kSessionsFolder);
   mkdir(sessions.c_str(), 0700);
   if (!watch_.valid()) {
     watch_.Reset(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
@@ -242,7 +245,7 @@ absl::Status ConformanceBus::Live() {
       return absl::ErrnoToStatus(errno, sessions);
     }
   }
-  const std::string alive = dir_ + "/alive";
+  const std::string alive = PathOf(kAliveName);
   if (mkfifo(alive.c_str(), 0600) != 0 && errno != EEXIST) {
     return absl::ErrnoToStatus(errno, alive);
   }
@@ -265,31 +268,31 @@ absl::StatusOr<ConformanceBus::Offer> ConformanceBus::AwaitOffer(
       const std::string_view name = event->name;
       events_ += fmt::format(
           "{} {}\n", (event->mask & IN_CREATE) != 0 ? "create" : "move", name);
-      if (!name.starts_with('.') && name.ends_with(kUp)) {
-        id = name.substr(0, name.size() - kUp.size());
+      if (!name.starts_with('.') && name.ends_with(kUpSuffix)) {
+        id = WithoutSuffix(name, kUpSuffix);
       }
     }
     if (id.empty()) continue;
-    const std::string base = dir_ + "/sessions/" + id;
-    return Offer{id, ModeOf(base + ".down"), ModeOf(base + ".up"),
+    return Offer{id, ModeOf(PathOf(DownPath(id))), ModeOf(PathOf(UpPath(id))),
                  std::exchange(events_, "")};
   }
   return Broken("it offered no session");
 }
 
 absl::StatusOr<ConformanceSession> ConformanceBus::Take(const Offer& offer) {
-  const std::string base = dir_ + "/sessions/" + offer.id;
-  const auto open_end = [&](const char* end, int access) {
-    return UniqueFd(open((base + end).c_str(),
-                         access | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  const std::string down_path = PathOf(DownPath(offer.id));
+  const std::string up_path = PathOf(UpPath(offer.id));
+  const auto open_end = [](const std::string& path, int access) {
+    return UniqueFd(
+        open(path.c_str(), access | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   };
-  UniqueFd down = open_end(".down", O_WRONLY);
+  UniqueFd down = open_end(down_path, O_WRONLY);
   if (!down.valid()) return Broken("it does not have `down` open for reading");
-  UniqueFd up = open_end(".up", O_RDONLY);
-  UniqueFd up_writer = open_end(".up", O_WRONLY);
+  UniqueFd up = open_end(up_path, O_RDONLY);
+  UniqueFd up_writer = open_end(up_path, O_WRONLY);
   if (!up.valid() || !up_writer.valid()) return Broken("there is no `up`");
-  unlink((base + ".down").c_str());
-  unlink((base + ".up").c_str());
+  unlink(down_path.c_str());
+  unlink(up_path.c_str());
   return ConformanceSession(std::move(up), std::move(up_writer),
                             std::move(down));
 }

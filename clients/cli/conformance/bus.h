@@ -86,6 +86,9 @@ class ConformanceBus {
   absl::StatusOr<ConformanceSession> Greet();
 
  private:
+  // Of a path below the directory.
+  std::string PathOf(std::string_view path) const;
+
   std::string dir_;
   UniqueFd alive_;
   UniqueFd watch_;

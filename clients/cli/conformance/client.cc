@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -22,37 +20,6 @@ constexpr size_t kShownBytes = 60;
 // A pause between two looks at something that cannot be waited for.
 constexpr absl::Duration kLook = absl::Milliseconds(2);
 
-absl::Status Spawn(const std::vector<std::string>& command, int input,
-                   int output, bool verbose, pid_t& pid) {
-  std::vector<char*> arguments;
-  for (const std::string& argument : command) {
-    arguments.push_back(const_cast<char*>(argument.c_str()));
-  }
-  arguments.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-  if (!verbose) {
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null",
-                                     O_WRONLY, 0);
-  }
-  // This program ignores SIGPIPE; a client must cope without that.
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t pipe_signal;
-  sigemptyset(&pipe_signal);
-  sigaddset(&pipe_signal, SIGPIPE);
-  posix_spawnattr_setsigdefault(&attributes, &pipe_signal);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  const int error = posix_spawnp(&pid, arguments[0], &files, &attributes,
-                                 arguments.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  if (error == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(error, command[0]);
-}
-
 }  // namespace
 
 absl::StatusOr<ConformanceClient> ConformanceClient::Start(
@@ -63,36 +30,20 @@ absl::StatusOr<ConformanceClient> ConformanceClient::Start(
     return absl::ErrnoToStatus(errno, "pipe2");
   }
   const UniqueFd in_reader(in[0]);
-  ConformanceClient client;
-  client.input_.Reset(in[1]);
+  UniqueFd input(in[1]);
   if (pipe2(out.data(), O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "pipe2");
   }
-  client.output_.Reset(out[0]);
+  UniqueFd output(out[0]);
   const UniqueFd out_writer(out[1]);
-  fcntl(in[1], F_SETFL, O_NONBLOCK);
-  const absl::Status status =
-      Spawn(command, in[0], out[1], verbose, client.pid_);
-  if (!status.ok()) return status;
-  return client;
-}
-
-ConformanceClient::ConformanceClient(ConformanceClient&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)),
-      ended_(other.ended_),
-      wait_status_(other.wait_status_),
-      input_(std::move(other.input_)),
-      output_(std::move(other.output_)),
-      printed_(std::move(other.printed_)) {}
-
-ConformanceClient::~ConformanceClient() {
-  if (pid_ < 0 || ended_) return;
-  kill(pid_, SIGKILL);
-  Reap(0);
-}
-
-void ConformanceClient::Reap(int wait_options) {
-  if (!ended_) ended_ = waitpid(pid_, &wait_status_, wait_options) == pid_;
+  fcntl(input.get(), F_SETFL, O_NONBLOCK);
+  UniqueFd nowhere;
+  if (!verbose) nowhere.Reset(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  auto process = ChildProcess::Start(
+      command, {in_reader.get(), out_writer.get(), nowhere.get()});
+  if (!process.ok()) return process.status();
+  return ConformanceClient(*std::move(process), std::move(input),
+                           std::move(output));
 }
 
 absl::Status ConformanceClient::Type(std::string_view text) {
@@ -126,21 +77,17 @@ absl::Status ConformanceClient::Expect(std::string_view expected) {
 
 absl::StatusOr<int> ConformanceClient::AwaitExit() {
   const absl::Time deadline = absl::Now() + kPatience;
-  while (IsRunning()) {
+  while (true) {
+    if (const auto result = process_.Poll()) return *result;
     if (absl::Now() >= deadline) {
       return absl::FailedPreconditionError("it does not end");
     }
     absl::SleepFor(kLook);
   }
-  return WIFEXITED(wait_status_) ? WEXITSTATUS(wait_status_)
-                                 : -WTERMSIG(wait_status_);
 }
 
-bool ConformanceClient::IsRunning() {
-  Reap(WNOHANG);
-  return !ended_;
-}
+bool ConformanceClient::IsRunning() { return !process_.Poll(); }
 
-void ConformanceClient::Terminate() const { kill(pid_, SIGTERM); }
+void ConformanceClient::Terminate() const { process_.Signal(SIGTERM); }
 
 }  // namespace fifobus::cli

@@ -1,15 +1,15 @@
 #ifndef FIFOBUS_CLIENTS_CLI_CONFORMANCE_CLIENT_H_
 #define FIFOBUS_CLIENTS_CLI_CONFORMANCE_CLIENT_H_
 
-#include <sys/types.h>
-
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "broker/base/child_process.h"
 #include "broker/base/unique_fd.h"
 
 namespace fifobus::cli {
@@ -18,16 +18,13 @@ namespace fifobus::cli {
 // an interpreter starts slowly on a busy machine.
 inline constexpr absl::Duration kPatience = absl::Seconds(10);
 
-// The client that is tested: a process with pipes for its standard input and
-// output, killed at the end. Its standard error is this program's own if
-// `verbose`. Thread-compatible.
+// The client that is tested: a child process with pipes for its standard input
+// and output. Thread-compatible.
 class ConformanceClient {
  public:
+  // `verbose`: its standard error is this program's own, and not /dev/null.
   static absl::StatusOr<ConformanceClient> Start(
       const std::vector<std::string>& command, bool verbose);
-  ConformanceClient(ConformanceClient&& other) noexcept;
-  ConformanceClient& operator=(ConformanceClient&&) = delete;
-  ~ConformanceClient();
 
   // Writes to its standard input, without waiting: as much as 64 KiB.
   absl::Status Type(std::string_view text);
@@ -42,12 +39,12 @@ class ConformanceClient {
   void Terminate() const;
 
  private:
-  ConformanceClient() = default;
-  void Reap(int wait_options);
+  ConformanceClient(ChildProcess process, UniqueFd input, UniqueFd output)
+      : process_(std::move(process)),
+        input_(std::move(input)),
+        output_(std::move(output)) {}
 
-  pid_t pid_ = -1;
-  bool ended_ = false;
-  int wait_status_ = 0;
+  ChildProcess process_;
   UniqueFd input_;
   UniqueFd output_;
   std::string printed_;

@@ -14,6 +14,7 @@
 #include "broker/base/unique_fd.h"
 #include "clients/cli/conformance/trial.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 
 namespace fifobus::cli {
 namespace {
@@ -23,11 +24,11 @@ constexpr absl::Duration kLook = absl::Milliseconds(2);
 constexpr std::string_view kTopic = "conformance/topic";
 
 std::string InPath(Trial& trial) {
-  return fmt::format("{}/topics/{}.in", trial.bus().dir(), kTopic);
+  return fmt::format("{}/{}", trial.bus().dir(), fifobus::InPath(kTopic));
 }
 
 std::string OutPath(Trial& trial) {
-  return fmt::format("{}/topics/{}.out", trial.bus().dir(), kTopic);
+  return fmt::format("{}/{}", trial.bus().dir(), fifobus::OutPath(kTopic));
 }
 
 // The broker's end of the topic's `.in`, as long as it lives.

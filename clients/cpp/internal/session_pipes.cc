@@ -15,6 +15,7 @@
 
 #include "clients/cpp/internal/nosignal_write.h"
 #include "fmt/format.h"
+#include "proto/bus_paths.h"
 
 namespace fifobus {
 namespace {
@@ -77,8 +78,8 @@ absl::Status WriteHello(int fd, std::string_view hello) {
 absl::StatusOr<SessionPipes> SessionPipes::Offer(const std::string& bus,
                                                  std::string_view hello) {
   const std::string id = NewId();
-  UnfinishedName down(fmt::format("{}/sessions/.{}.down", bus, id));
-  UnfinishedName up(fmt::format("{}/sessions/.{}.up", bus, id));
+  UnfinishedName down(fmt::format("{}/{}", bus, DownPath("." + id)));
+  UnfinishedName up(fmt::format("{}/{}", bus, UpPath("." + id)));
   SessionPipes pipes;
   const auto open_into = [](const UnfinishedName& name, int access,
                             UniqueFd& into) -> absl::Status {
@@ -94,10 +95,10 @@ absl::StatusOr<SessionPipes> SessionPipes::Offer(const std::string& bus,
   if (status.ok()) status = open_into(up, O_WRONLY, pipes.up_);
   if (status.ok()) status = WriteHello(pipes.up_.get(), hello);
   if (!status.ok()) return status;
-  pipes.base_ = fmt::format("{}/sessions/{}", bus, id);
-  status = down.RenameTo(pipes.base_ + ".down");
+  pipes.base_ = fmt::format("{}/{}", bus, SessionsPath(id));
+  status = down.RenameTo(pipes.Name(kDownSuffix));
   // The broker waits for this name, so it comes last.
-  if (status.ok()) status = up.RenameTo(pipes.base_ + ".up");
+  if (status.ok()) status = up.RenameTo(pipes.Name(kUpSuffix));
   if (!status.ok()) return status;
   return pipes;
 }
@@ -128,13 +129,17 @@ bool SessionPipes::UpIsAbandoned() const {
 void SessionPipes::CloseUp() { up_.Reset(); }
 
 bool SessionPipes::NamesExist() const {
-  return !base_.empty() && access((base_ + ".up").c_str(), F_OK) == 0;
+  return !base_.empty() && access(Name(kUpSuffix).c_str(), F_OK) == 0;
+}
+
+std::string SessionPipes::Name(std::string_view suffix) const {
+  return base_ + std::string(suffix);
 }
 
 void SessionPipes::RemoveNames() {
   if (base_.empty()) return;
-  unlink((base_ + ".up").c_str());
-  unlink((base_ + ".down").c_str());
+  unlink(Name(kUpSuffix).c_str());
+  unlink(Name(kDownSuffix).c_str());
   base_.clear();
 }
 

@@ -45,6 +45,7 @@ class SessionPipes {
   bool NamesExist() const;
 
  private:
+  std::string Name(std::string_view suffix) const;
   void RemoveNames();
 
   std::string base_;  // "BUS/sessions/ID"; empty once the names are gone
