@@ -121,7 +121,7 @@ struct MessageView {
 
 // Walks a Message's tags, jumping over the payload. Checks everything that
 // FRAMING.md lists except the topic's own characters: the broker checks those
-// once per topic and not once per message (CheckTopic, IsReserved).
+// once per topic and not once per message (CheckTopic).
 [[nodiscard]] MessageView ReadMessage(std::string_view member);
 // The same for a whole frame, prefix included, that is known to hold a Message.
 // A frame that cannot be read has the fault kTopicNotFirst.

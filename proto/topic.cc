@@ -65,12 +65,20 @@ std::string_view TopicFaultText(TopicFault fault) {
       return "has a level that ends in .in, .out or .last";
     case TopicFault::kMisplacedWildcard:
       return "has ** before its last level";
+    case TopicFault::kReserved:
+      return "is the broker's own: it begins with $";
   }
   return "is invalid";
 }
 
 TopicFault CheckTopic(std::string_view topic) {
   return CheckName(topic, /*wildcards=*/false);
+}
+
+TopicFault CheckTopicToPublish(std::string_view topic) {
+  const TopicFault fault = CheckTopic(topic);
+  if (fault != TopicFault::kNone) return fault;
+  return IsReserved(topic) ? TopicFault::kReserved : TopicFault::kNone;
 }
 
 TopicFault CheckPattern(std::string_view pattern) {

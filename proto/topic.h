@@ -32,14 +32,18 @@ enum class TopicFault {
   kLeadingDot,
   kReservedSuffix,
   kMisplacedWildcard,
+  kReserved,
 };
 
 // One clause for people, such as "is longer than 200 bytes". Empty for kNone
 // only.
 std::string_view TopicFaultText(TopicFault fault);
 
-// Says what is wrong with a topic. '$' topics are valid here; see IsReserved.
+// Says what is wrong with a topic. '$' topics are valid here.
 [[nodiscard]] TopicFault CheckTopic(std::string_view topic);
+
+// The same for a topic that a client publishes on: '$' topics are kReserved.
+[[nodiscard]] TopicFault CheckTopicToPublish(std::string_view topic);
 
 // Says what is wrong with a pattern.
 [[nodiscard]] TopicFault CheckPattern(std::string_view pattern);

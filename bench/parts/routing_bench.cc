@@ -68,11 +68,10 @@ void BM_RouteKnownTopics(benchmark::State& state) {
     fields.payload = "1234567890123456";
     AppendMessageFrame(fields, bytes);
   }
-  const ChunkRef chunk = Chunk::Make(bytes.size());
-  bytes.copy(chunk->bytes(), bytes.size());
+  const ChunkRef chunk = Chunk::CopyOf(bytes);
   const std::shared_ptr<Valve> feeder;
   for (auto _ : state) {
-    bus.router().Begin(chunk, feeder, Publisher());
+    bus.router().Begin(chunk, feeder, PublisherId());
     std::string_view rest(chunk->bytes(), bytes.size());
     while (!rest.empty()) {
       const FrameExtent extent = FindFrame(rest, kFrameBytesMaxDefault);

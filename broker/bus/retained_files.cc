@@ -15,6 +15,7 @@
 #include "broker/io/directory_watch.h"
 #include "fmt/format.h"
 #include "proto/bus_paths.h"
+#include "proto/expiry.h"
 #include "proto/frame.h"
 #include "proto/topic.h"
 
@@ -83,11 +84,9 @@ void RetainedFiles::RestoreFolder(const std::string& folder) {
 }
 
 void RetainedFiles::Restore(const std::string& topic) {
-  const TopicFault fault = CheckTopic(topic);
-  if (fault != TopicFault::kNone || IsReserved(topic)) {
-    Refuse(topic + std::string(kLastSuffix),
-           fault == TopicFault::kNone ? "topics under $ are the broker's"
-                                      : TopicFaultText(fault));
+  const TopicFault fault = CheckTopicToPublish(topic);
+  if (fault != TopicFault::kNone) {
+    Refuse(topic + std::string(kLastSuffix), TopicFaultText(fault));
     return;
   }
   const auto frame = ReadLastFile(bus_.fd(), topic, options_.frame_bytes_max);
@@ -98,9 +97,7 @@ void RetainedFiles::Restore(const std::string& topic) {
   }
   const std::string_view bytes = *frame;
   const MessageView message = ReadMessageFrame(bytes);
-  if (message.expiry_unix_nanos != 0 &&
-      message.expiry_unix_nanos <=
-          static_cast<uint64_t>(absl::GetCurrentTimeNanos())) {
+  if (IsExpired(message.expiry_unix_nanos)) {
     bus_.Unlink(LastPath(topic));
     return;
   }

@@ -42,7 +42,7 @@ SessionLink::SessionLink(uint64_t number, BusParts& parts, Worker& worker,
       on_end_(std::move(on_end)),
       down_(EgressPipe::Make(worker, std::move(down), parts.options,
                              &parts.pipe_growth)),
-      egress_(std::make_shared<Egress>(parts.egress_ids.Take(),
+      egress_(std::make_shared<Egress>(parts.egress_ids.Acquire(),
                                        EgressFormat::kFrames, parts.options,
                                        down_, parts.counters)),
       session_(

@@ -72,8 +72,9 @@ TapOut::TapOut(const std::string& topic, const std::string& name,
       parts_(parts),
       pipe_(EgressPipe::Make(worker, std::move(fd), parts.options,
                              &parts.pipe_growth)),
-      egress_(std::make_shared<Egress>(parts.egress_ids.Take(), FormatOf(name),
-                                       parts.options, pipe_, parts.counters)) {
+      egress_(std::make_shared<Egress>(parts.egress_ids.Acquire(),
+                                       FormatOf(name), parts.options, pipe_,
+                                       parts.counters)) {
   egress_->SetTap();
   egress_->SetPolicy(PolicyOf(topic, parts));
 }

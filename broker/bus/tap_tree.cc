@@ -100,7 +100,7 @@ bool TapTree::finished() const {
 size_t TapTree::queued_bytes() const {
   size_t bytes = 0;
   for (const auto& [path, out] : outs_) {
-    const Egress::State state = out->egress()->state();
+    const EgressState state = out->egress()->state();
     // What nobody reads is not waited for.
     if (!state.reader_gone) bytes += state.queued_bytes;
   }
@@ -128,7 +128,7 @@ void TapTree::AppendStats(pb::StatsReply& reply) const {
     outs = shown_outs_;
   }
   for (const auto& [path, out] : outs) {
-    const Egress::State state = out.egress->state();
+    const EgressState state = out.egress->state();
     pb::StatsReply::Tap& tap = *reply.add_taps();
     tap.set_name(path);
     *tap.mutable_queue() = QueueStats(state);
@@ -233,10 +233,9 @@ void TapTree::AddFolder(const Folder& folder) {
 void TapTree::AddIn(const std::string& path) {
   if (ins_.contains(path) || finishing_) return;
   const std::string topic = WithoutSuffix(path, kInSuffix);
-  const TopicFault fault = CheckTopic(topic);
-  if (fault != TopicFault::kNone || IsReserved(topic)) {
-    Refuse(path, fault == TopicFault::kNone ? "topics under $ are the broker's"
-                                            : TopicFaultText(fault));
+  const TopicFault fault = CheckTopicToPublish(topic);
+  if (fault != TopicFault::kNone) {
+    Refuse(path, TopicFaultText(fault));
     return;
   }
   FifoOpening opening = OpenFifoForReading(parts_.bus->fd(), TopicsPath(path),
@@ -320,8 +319,7 @@ void TapTree::SetMode(const std::string& path, const std::string& topic) {
 }
 
 void TapTree::MakeIn(const std::string& topic) {
-  if (finishing_ || CheckTopic(topic) != TopicFault::kNone) return;
-  if (IsReserved(topic)) return;  // the broker publishes on it by itself
+  if (finishing_ || CheckTopicToPublish(topic) != TopicFault::kNone) return;
   const std::string path = topic + std::string(kInSuffix);
   // inotify reports it, and so it becomes a tap.
   if (mkfifoat(parts_.bus->fd(), TopicsPath(path).c_str(), 0600) != 0 &&

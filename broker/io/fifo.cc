@@ -154,11 +154,7 @@ SinkResult WriteFifo(int fd, absl::Span<const Slice> slices) {
       return result;
     }
     result.bytes_taken += static_cast<size_t>(written);
-    skip += static_cast<size_t>(written);
-    while (!slices.empty() && skip >= slices.front().size) {
-      skip -= slices.front().size;
-      slices.remove_prefix(1);
-    }
+    skip = SkipWritten(skip + static_cast<size_t>(written), slices);
   }
   return result;
 }

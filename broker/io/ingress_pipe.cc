@@ -194,7 +194,7 @@ IngressPipe::Step IngressPipe::HangUp() {
 IngressPipe::Step IngressPipe::Pass(const ChunkRef& chunk, size_t bytes) {
   const size_t charged = rest_.bytes();
   const std::string_view all(chunk->bytes(), bytes);
-  const FeedResult result = feed_.Take(chunk, all);
+  const FeedResult result = feed_.OnBytes(chunk, all);
   rest_.Keep(all.substr(result.bytes_taken), result.bytes_wanted);
   const HalfReceived::Verdict verdict =
       half_received_.Change(charged, rest_.bytes());

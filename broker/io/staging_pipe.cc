@@ -75,11 +75,7 @@ SinkResult WriteStaged(const Staged& staged, int fd,
                        absl::Span<const Slice> slices) {
   const SinkResult front = Tee(staged, fd);
   if (front.outcome != SinkOutcome::kAll) return front;
-  size_t skip = front.bytes_taken;
-  while (!slices.empty() && skip >= slices.front().size) {
-    skip -= slices.front().size;
-    slices.remove_prefix(1);
-  }
+  const size_t skip = SkipWritten(front.bytes_taken, slices);
   if (slices.empty()) return front;
   // What the staging pipe had no room for.
   std::vector<Slice> rest(slices.begin(), slices.end());

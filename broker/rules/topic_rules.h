@@ -42,7 +42,7 @@ class TopicRules {
   // Whether those that ask for it are kept.
   bool MayRetain(std::string_view topic) const;
 
-  // Who may publish on it; null: all. Valid as long as this.
+  // The users that may publish on it; null: all. Valid as long as this.
   const Principals* PublishersOf(std::string_view topic) const;
 
   // Whether the user may have every topic that the pattern matches. When the

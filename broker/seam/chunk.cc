@@ -14,6 +14,13 @@ ChunkRef Chunk::Make(size_t capacity) {
   return ChunkRef(new (memory) Chunk(capacity));
 }
 
+ChunkRef Chunk::CopyOf(std::string_view bytes) {
+  ChunkRef chunk = Make(bytes.size());
+  // memcpy takes no null pointer.
+  if (!bytes.empty()) std::memcpy(chunk->bytes(), bytes.data(), bytes.size());
+  return chunk;
+}
+
 ChunkRef Chunk::Resize(ChunkRef chunk, size_t capacity, size_t keep_bytes) {
   FIFOBUS_CHECK(keep_bytes <= capacity && keep_bytes <= chunk->capacity());
   if (!chunk.unique()) {

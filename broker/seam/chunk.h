@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace fifobus {
@@ -20,6 +21,9 @@ class Chunk {
   // `capacity` bytes, not initialised.
   static ChunkRef Make(size_t capacity);
 
+  // A chunk of exactly these bytes.
+  static ChunkRef CopyOf(std::string_view bytes);
+
   // The same bytes in a chunk of `capacity`, the first `keep_bytes` preserved.
   // Moves no byte twice if `chunk` was the only reference and the allocator can
   // extend it (glibc remaps large blocks instead of copying them).
@@ -29,6 +33,8 @@ class Chunk {
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
   size_t capacity() const { return capacity_; }
+  // All of them.
+  std::string_view view() const { return {bytes(), capacity_}; }
 
  private:
   friend class ChunkRef;

@@ -44,7 +44,7 @@ class Feed {
 
   // `bytes` lie in `chunk`; both may be kept by holding the chunk. The feed may
   // pause the ingress's valve meanwhile: it is obeyed before the next read.
-  virtual FeedResult Take(const ChunkRef& chunk, std::string_view bytes) = 0;
+  virtual FeedResult OnBytes(const ChunkRef& chunk, std::string_view bytes) = 0;
 
   // No writer is left and the pipe is empty. `rest` was read and never taken.
   // kContinue keeps the ingress for later writers.

@@ -21,15 +21,20 @@ struct Slice {
   uint32_t messages = 1;
 };
 
-// 0 is never.
-inline uint64_t EarlierExpiry(uint64_t a, uint64_t b) {
-  return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 inline size_t TotalBytes(absl::Span<const Slice> slices) {
   size_t bytes = 0;
   for (const Slice& slice : slices) bytes += slice.size;
   return bytes;
+}
+
+// Removes the slices whose bytes all lie in the first `written` bytes. Returns
+// how many bytes of the slice that is then the first have been written.
+inline size_t SkipWritten(size_t written, absl::Span<const Slice>& slices) {
+  while (!slices.empty() && written >= slices.front().size) {
+    written -= slices.front().size;
+    slices.remove_prefix(1);
+  }
+  return written;
 }
 
 enum class SinkOutcome {

@@ -150,13 +150,13 @@ class Simulation {
     for (const auto& subscriber : subscribers_) {
       subscriber->queued_before = subscriber->egress->state().queued_bytes;
     }
-    const ChunkRef chunk = ChunkOf(bytes);
-    router_->Begin(chunk, feeder_, Publisher());
+    const ChunkRef chunk = Chunk::CopyOf(bytes);
+    router_->Begin(chunk, feeder_, PublisherId());
     size_t offset = 0;
     for (const auto& [topic, frame] : messages) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
       ASSERT_EQ(router_->Add(in_chunk, ReadMessageFrame(in_chunk)),
-                Router::Verdict::kRouted);
+                Router::Outcome::kRouted);
       offset += frame.size();
       for (const auto& subscriber : subscribers_) {
         if (subscriber->Wants(topic)) subscriber->expected.push_back(frame);
@@ -169,7 +169,7 @@ class Simulation {
   // A queue exceeds its limit by one chunk of the only feeder at most.
   void CheckBounds(size_t chunk_bytes) {
     for (const auto& subscriber : subscribers_) {
-      const Egress::State state = subscriber->egress->state();
+      const EgressState state = subscriber->egress->state();
       if (state.stalled) {
         // The publisher here never waits, so a queue that drops the newest may
         // be far above its limit when it is stalled; then it must not grow.

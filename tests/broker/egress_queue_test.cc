@@ -13,7 +13,7 @@ namespace {
 
 void Push(EgressQueue& queue, QueuedAs as, const std::string& bytes,
           size_t written = 0, uint64_t expiry_unix_nanos = 0) {
-  const ChunkRef chunk = ChunkOf(bytes);
+  const ChunkRef chunk = Chunk::CopyOf(bytes);
   Slice slice = {chunk->bytes(), bytes.size(), expiry_unix_nanos};
   if (as == QueuedAs::kFrames) {
     const size_t frames = Split(bytes).frames.size();
@@ -214,7 +214,8 @@ TEST(EgressQueue, ADeliveryAndItsMessageAreDroppedAsOne) {
   const std::string pair = Pair("a", "1");
   for (size_t written = 0; written < pair.size(); ++written) {
     EgressQueue queue(EgressQueue::Gaps::kFrames);
-    const ChunkRef chunk = ChunkOf(pair + Pair("a", "2") + Pair("a", "3"));
+    const ChunkRef chunk =
+        Chunk::CopyOf(pair + Pair("a", "2") + Pair("a", "3"));
     queue.Push(QueuedAs::kFrames, chunk,
                {chunk->bytes(), chunk->capacity(), 0, 3}, 0);
     std::string stream = Take(queue, written);
@@ -285,10 +286,10 @@ TEST(EgressQueue, CountsMessagesAndIsBoundedByThem) {
   const std::string one = MessageFrame("a", "1");
   Push(queue, QueuedAs::kFrames, one + one + one);
   EXPECT_EQ(queue.messages(), 3u);
-  EXPECT_FALSE(queue.Exceeds({SIZE_MAX, 3}));
-  EXPECT_TRUE(queue.Exceeds({SIZE_MAX, 2}));
+  EXPECT_FALSE(queue.RecountExceeds({SIZE_MAX, 3}));
+  EXPECT_TRUE(queue.RecountExceeds({SIZE_MAX, 2}));
   Take(queue, one.size() + 1);
-  EXPECT_FALSE(queue.Exceeds({SIZE_MAX, 2})) << "one is written";
+  EXPECT_FALSE(queue.RecountExceeds({SIZE_MAX, 2})) << "one is written";
   EXPECT_EQ(queue.DropOldest({SIZE_MAX, 1}), 0u) << "one is begun";
   Push(queue, QueuedAs::kFrames, one + one);
   EXPECT_EQ(queue.DropOldest({SIZE_MAX, 2}), 2u);

@@ -26,7 +26,7 @@ class EgressTest : public testing::Test {
 
   void Offer(const std::string& bytes,
              const std::shared_ptr<Valve>& feeder = nullptr) {
-    const ChunkRef chunk = ChunkOf(bytes);
+    const ChunkRef chunk = Chunk::CopyOf(bytes);
     const Slice slice = {chunk->bytes(), bytes.size()};
     egress_->Offer(chunk, {&slice, 1}, feeder);
   }
@@ -88,7 +88,7 @@ class EgressTest : public testing::Test {
 TEST_F(EgressTest, OneThatHasNotReadForTheStallTimeoutHoldsUpNobody) {
   options_.stall_timeout = absl::Milliseconds(1);
   Egress egress(1, EgressFormat::kFrames, options_, sink_, counters_);
-  const ChunkRef chunk = ChunkOf(kFrame);
+  const ChunkRef chunk = Chunk::CopyOf(kFrame);
   const Slice slice = {chunk->bytes(), kFrame.size()};
   sink_->room = 0;
   egress.Offer(chunk, {&slice, 1}, valve_);
@@ -110,7 +110,7 @@ TEST_F(EgressTest, OneThatHasNotReadForTheStallTimeoutHoldsUpNobody) {
 TEST_F(EgressTest, OneThatReadsAgainIsNotTakenForStuck) {
   options_.stall_timeout = absl::Milliseconds(1);
   Egress egress(1, EgressFormat::kFrames, options_, sink_, counters_);
-  const ChunkRef chunk = ChunkOf(kFrame);
+  const ChunkRef chunk = Chunk::CopyOf(kFrame);
   const Slice slice = {chunk->bytes(), kFrame.size()};
   sink_->room = 0;
   while (egress.state().queued_bytes + kFrame.size() <= 1000) {
@@ -143,7 +143,7 @@ TEST_F(EgressTest, KeepsOrderBehindWhatIsQueued) {
 }
 
 TEST_F(EgressTest, SlicesOfOneOfferAreOneWrite) {
-  const ChunkRef chunk = ChunkOf("abcdef");
+  const ChunkRef chunk = Chunk::CopyOf("abcdef");
   const Slice slices[] = {{chunk->bytes(), 2}, {chunk->bytes() + 4, 2}};
   egress_->Offer(chunk, slices, nullptr);
   EXPECT_EQ(sink_->written, "abef");
@@ -152,7 +152,7 @@ TEST_F(EgressTest, SlicesOfOneOfferAreOneWrite) {
 
 TEST_F(EgressTest, SmallRestsDoNotPinTheChunk) {
   sink_->room = 0;
-  const ChunkRef chunk = ChunkOf(std::string(500, 'x'));
+  const ChunkRef chunk = Chunk::CopyOf(std::string(500, 'x'));
   const Slice small = {chunk->bytes(), 100};
   egress_->Offer(chunk, {&small, 1}, nullptr);
   EXPECT_TRUE(chunk.unique());
@@ -396,7 +396,7 @@ TEST_F(EgressTest, WhatANewSubscriberBeginsWithIsNotLimited) {
   std::vector<RetainedValue> values;
   for (char c = 'a'; c <= 'j'; ++c) {
     bytes += std::string(500, c);
-    values.push_back({ChunkOf(std::string(500, c))});
+    values.push_back({Chunk::CopyOf(std::string(500, c))});
   }
   egress_->OfferFirst(values);
   EXPECT_FALSE(egress_->state().stalled);

@@ -25,7 +25,7 @@ class RecordFeed : public Feed {
     ++asked;
     return unread_bytes > 0 && open ? Admission::kRead : Admission::kRest;
   }
-  FeedResult Take(const ChunkRef&, std::string_view bytes) override {
+  FeedResult OnBytes(const ChunkRef&, std::string_view bytes) override {
     ++chunks;
     FeedResult result;
     while (true) {

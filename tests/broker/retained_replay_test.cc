@@ -43,16 +43,16 @@ class RetainedReplayTest : public testing::Test {
   void Begin(const std::vector<std::string>& frames) {
     std::string all;
     for (const std::string& frame : frames) all += frame;
-    chunk_ = ChunkOf(all);
+    chunk_ = Chunk::CopyOf(all);
     rest_ = std::string_view(chunk_->bytes(), all.size());
-    router_.Begin(chunk_, valve_, Publisher());
+    router_.Begin(chunk_, valve_, PublisherId());
   }
   void AddNext() {
     const size_t frame_bytes = FindFrame(rest_, rest_.size()).frame_bytes;
     const std::string_view frame = rest_.substr(0, frame_bytes);
     rest_.remove_prefix(frame_bytes);
     ASSERT_EQ(router_.Add(frame, ReadMessageFrame(frame)),
-              Router::Verdict::kRouted);
+              Router::Outcome::kRouted);
   }
 
   // The payloads that were written, "retained:" before those replayed.

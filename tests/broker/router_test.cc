@@ -28,21 +28,21 @@ class RouterTest : public testing::Test {
   }
 
   // Routes the frames as one chunk, as an ingress would bring them.
-  Router::Verdict Route(const std::vector<std::string>& frames) {
+  Router::Outcome Route(const std::vector<std::string>& frames) {
     std::string all;
     for (const std::string& frame : frames) all += frame;
-    chunk_ = ChunkOf(all);
-    router_.Begin(chunk_, valve_, Publisher());
+    chunk_ = Chunk::CopyOf(all);
+    router_.Begin(chunk_, valve_, PublisherId());
     std::string_view rest(chunk_->bytes(), all.size());
-    Router::Verdict verdict = Router::Verdict::kRouted;
+    Router::Outcome outcome = Router::Outcome::kRouted;
     for (const std::string& frame : frames) {
       const std::string_view in_chunk = rest.substr(0, frame.size());
       rest.remove_prefix(frame.size());
-      verdict = router_.Add(in_chunk, ReadMessageFrame(in_chunk));
-      if (verdict != Router::Verdict::kRouted) break;
+      outcome = router_.Add(in_chunk, ReadMessageFrame(in_chunk));
+      if (outcome != Router::Outcome::kRouted) break;
     }
     router_.Flush();
-    return verdict;
+    return outcome;
   }
 
   BrokerOptions options_;
@@ -106,14 +106,14 @@ TEST_F(RouterTest, LongBytesForManyAreStagedOnce) {
 TEST_F(RouterTest, ARepeatedMessageGoesTheWayOfTheOneBefore) {
   const Subscriber all = Subscribe("**");
   const std::string frames = kA1 + kA2 + kA2;
-  chunk_ = ChunkOf(frames);
-  router_.Begin(chunk_, valve_, Publisher());
+  chunk_ = Chunk::CopyOf(frames);
+  router_.Begin(chunk_, valve_, PublisherId());
   const std::string_view in_chunk(chunk_->bytes(), frames.size());
   const size_t size = kA1.size();
   EXPECT_FALSE(router_.AddRepeated(in_chunk.substr(0, size), 1)) << "of none";
   ASSERT_EQ(router_.Add(in_chunk.substr(0, size),
                         ReadMessageFrame(in_chunk.substr(0, size))),
-            Router::Verdict::kRouted);
+            Router::Outcome::kRouted);
   EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(size, size), 1));
   EXPECT_TRUE(router_.AddRepeated(in_chunk.substr(2 * size, size), 1));
   router_.Flush();
@@ -127,11 +127,11 @@ TEST_F(RouterTest, ARepeatedMessageGoesTheWayOfTheOneBefore) {
 
 TEST_F(RouterTest, WhatIsRenderedIsNeverTakenForRepeated) {
   const Subscriber tap = Subscribe("a", EgressFormat::kText);
-  chunk_ = ChunkOf(kA1 + kA2);
-  router_.Begin(chunk_, valve_, Publisher());
+  chunk_ = Chunk::CopyOf(kA1 + kA2);
+  router_.Begin(chunk_, valve_, PublisherId());
   const std::string_view first(chunk_->bytes(), kA1.size());
   ASSERT_EQ(router_.Add(first, ReadMessageFrame(first)),
-            Router::Verdict::kRouted);
+            Router::Outcome::kRouted);
   EXPECT_FALSE(
       router_.AddRepeated({chunk_->bytes() + kA1.size(), kA2.size()}, 1));
   router_.Flush();
@@ -168,17 +168,17 @@ TEST_F(RouterTest, CountsByTopicAndWhatNobodyGets) {
 
 TEST_F(RouterTest, RefusesInvalidAndReservedTopics) {
   const Subscriber all = Subscribe("**");
-  EXPECT_EQ(Route({MessageFrame("a//b", "")}), Router::Verdict::kBadTopic);
-  EXPECT_EQ(Route({MessageFrame("", "")}), Router::Verdict::kBadTopic);
+  EXPECT_EQ(Route({MessageFrame("a//b", "")}), Router::Outcome::kBadTopic);
+  EXPECT_EQ(Route({MessageFrame("", "")}), Router::Outcome::kBadTopic);
   EXPECT_EQ(Route({MessageFrame("$sys/x", "")}),
-            Router::Verdict::kReservedTopic);
+            Router::Outcome::kReservedTopic);
   EXPECT_EQ(all.sink->written, "");
 }
 
 TEST_F(RouterTest, GoodFramesBeforeABadOneAreDelivered) {
   const Subscriber all = Subscribe("**");
   EXPECT_EQ(Route({kA1, MessageFrame("bad topic", "")}),
-            Router::Verdict::kBadTopic);
+            Router::Outcome::kBadTopic);
   EXPECT_EQ(all.sink->written, kA1);
 }
 
@@ -236,7 +236,7 @@ TEST_F(RouterTest, WhatExpiredOnItsWayIsAnnouncedAndNotDelivered) {
   const std::string late = FrameThatExpires("late", absl::FromUnixSeconds(1));
   const std::string good =
       FrameThatExpires("good", absl::Now() + absl::Hours(1));
-  EXPECT_EQ(Route({kA1, late, kA2, kB1, good}), Router::Verdict::kRouted);
+  EXPECT_EQ(Route({kA1, late, kA2, kB1, good}), Router::Outcome::kRouted);
   const SplitFrames split = Split(a.sink->written);
   ASSERT_EQ(split.frames.size(), 4u);
   EXPECT_EQ(split.frames[0], kA1);

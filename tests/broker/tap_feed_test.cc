@@ -20,8 +20,9 @@ class TapFeedTest : public testing::Test {
   // Feeds bytes as an ingress would: with the rest of before in front.
   void Write(const std::string& bytes) {
     kept_ += bytes;
-    const ChunkRef chunk = ChunkOf(kept_);
-    const FeedResult result = feed_.Take(chunk, {chunk->bytes(), kept_.size()});
+    const ChunkRef chunk = Chunk::CopyOf(kept_);
+    const FeedResult result =
+        feed_.OnBytes(chunk, {chunk->bytes(), kept_.size()});
     EXPECT_EQ(result.outcome, FeedOutcome::kContinue);
     kept_.erase(0, result.bytes_taken);
   }

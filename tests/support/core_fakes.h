@@ -95,14 +95,6 @@ inline std::string ControlFrame(const pb::Frame& frame) {
   return bytes;
 }
 
-inline ChunkRef ChunkOf(std::string_view bytes) {
-  ChunkRef chunk = Chunk::Make(bytes.size());
-  if (!bytes.empty()) {
-    std::memcpy(chunk->bytes(), bytes.data(), bytes.size());
-  }
-  return chunk;
-}
-
 // The whole frames at the front of a subscriber's bytes; what is behind them is
 // left in `rest`.
 struct SplitFrames {

@@ -69,13 +69,13 @@ struct FakeCore {
   void PublishFrames(const std::vector<std::string>& frames) {
     std::string bytes;
     for (const std::string& frame : frames) bytes += frame;
-    const ChunkRef chunk = ChunkOf(bytes);
-    router.Begin(chunk, feeder, Publisher());
+    const ChunkRef chunk = Chunk::CopyOf(bytes);
+    router.Begin(chunk, feeder, PublisherId());
     size_t offset = 0;
     for (const std::string& frame : frames) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
       ASSERT_EQ(router.Add(in_chunk, ReadMessageFrame(in_chunk)),
-                Router::Verdict::kRouted);
+                Router::Outcome::kRouted);
       offset += frame.size();
     }
     router.Flush();
@@ -195,7 +195,7 @@ class FakeMember {
   std::shared_ptr<Group> group_;
   const std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
   const std::shared_ptr<Egress> egress_ =
-      std::make_shared<Egress>(core_.ids.Take(), EgressFormat::kFrames,
+      std::make_shared<Egress>(core_.ids.Acquire(), EgressFormat::kFrames,
                                core_.options, sink_, core_.counters);
   const std::shared_ptr<Memberships> memberships_ =
       std::make_shared<Memberships>(core_.groups, egress_);

@@ -1,13 +1,12 @@
 #include "broker/core/delivery/egress.h"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "broker/core/delivery/message_unit.h"
+#include "proto/expiry.h"
 #include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
 
@@ -58,16 +57,17 @@ Egress::Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
       format_(format),
       control_bytes_max_(options.control_bytes_max),
       copied_rest_bytes_max_(options.copied_rest_bytes_max),
-      stall_timeout_(options.stall_timeout),
       counters_(counters),
       sink_(std::move(sink)),
-      queue_(GapsOf(format)) {
+      queue_(GapsOf(format)),
+      pressure_(options.stall_timeout) {
   MutexLock lock(mutex_);
   policy_ = UsualPolicy(options);
 }
 
 void Egress::SetOwnValve(std::shared_ptr<Valve> valve) {
-  own_valve_ = std::move(valve);
+  MutexLock lock(mutex_);
+  pressure_.SetOwnValve(std::move(valve));
 }
 
 void Egress::SetPolicy(const OverflowPolicy& policy) {
@@ -83,13 +83,13 @@ void Egress::Afterwards::Run() {
 }
 
 void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
-                   const std::shared_ptr<Valve>& feeder, const Staged* staged) {
+                   const std::shared_ptr<Valve>& valve, const Staged* staged) {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
     if (!sink_) return;
-    if (ending_) {
-      if (!reason_said_) TurnAway(slices, LossReason::kDisconnected);
+    if (pressure_.ending()) {
+      if (!pressure_.reason_said()) TurnAway(slices, LossReason::kDisconnected);
       return;
     }
     size_t written = 0;
@@ -99,13 +99,13 @@ void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
         offered_ += MessagesIn(slices);
         return;
       }
-    } else if (TurnsAway(feeder)) {
+    } else if (TurnsAway(valve)) {
       TurnAway(slices, LossReason::kOverflow);
       return;
     }
     offered_ += MessagesIn(slices);
     QueueRest(chunk, slices, written);
-    LimitQueue(feeder, afterwards);
+    LimitQueue(valve, afterwards);
   }
   afterwards.Run();
 }
@@ -117,7 +117,7 @@ void Egress::OfferFirst(absl::Span<const RetainedValue> values) {
                       value.expiry_unix_nanos});
   }
   MutexLock lock(mutex_);
-  if (!sink_ || ending_) return;
+  if (!sink_ || pressure_.ending()) return;
   offered_ += slices.size();
   size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
   for (size_t i = 0; i < slices.size(); ++i) {
@@ -134,7 +134,7 @@ void Egress::OfferLoss(LossReason reason, std::string_view topic) {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    if (!sink_ || reason_said_) return;
+    if (!sink_ || pressure_.reason_said()) return;
     ++offered_;
     queue_.PushLoss(reason, topic);
     Drain(afterwards);
@@ -142,30 +142,23 @@ void Egress::OfferLoss(LossReason reason, std::string_view topic) {
   afterwards.Run();
 }
 
-Egress::ControlOutcome Egress::OfferControl(std::string_view frame) {
+Egress::ControlOutcome Egress::OfferControl(std::string_view frames) {
   MutexLock lock(mutex_);
-  if (!sink_ || ending_) return ControlOutcome::kClosed;
+  if (!sink_ || pressure_.ending()) return ControlOutcome::kClosed;
   if (queue_.control_bytes() > control_bytes_max_) return ControlOutcome::kFull;
-  const Slice whole{frame.data(), frame.size()};
+  const Slice whole{frames.data(), frames.size()};
   size_t written = 0;
   if (queue_.empty()) {
     written = WriteNow({&whole, 1}, nullptr);
-    if (written == frame.size()) return ControlOutcome::kQueued;
+    if (written == frames.size()) return ControlOutcome::kQueued;
   }
-  PushControl(frame, written);
+  PushControl(frames, written);
   return ControlOutcome::kQueued;
-}
-
-void Egress::PushControl(std::string_view frame, size_t written) {
-  ChunkRef chunk = Chunk::Make(frame.size());
-  std::memcpy(chunk->bytes(), frame.data(), frame.size());
-  const Slice kept{chunk->bytes(), frame.size()};
-  queue_.Push(QueuedAs::kControl, std::move(chunk), kept, written);
 }
 
 size_t Egress::OfferIfRoom(absl::Span<const Slice> slices) {
   MutexLock lock(mutex_);
-  if (!sink_ || ending_) return 0;
+  if (!sink_ || pressure_.ending()) return 0;
   const size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
   if (written == TotalBytes(slices)) {
     offered_ += MessagesIn(slices);
@@ -186,7 +179,7 @@ void Egress::ReaderLeft() {
     MutexLock lock(mutex_);
     if (!sink_) return;
     reader_gone_ = true;
-    if (!paused_.empty()) Stall(afterwards);
+    if (pressure_.holds_up() > 0) Stall(afterwards);
   }
   afterwards.Run();
 }
@@ -211,7 +204,7 @@ uint64_t Egress::Abandon() {
     MutexLock lock(mutex_);
     sink.swap(sink_);
     listener.swap(room_listener_);
-    afterwards.resume.swap(paused_);
+    afterwards.resume = pressure_.ReleaseAll();
     messages = queue_.Clear();
   }
   afterwards.Run();
@@ -232,24 +225,28 @@ void Egress::OnStallTimeout() {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    clock_runs_ = false;
+    const BackPressure::Timeout timeout = pressure_.OnTimeout(policy_.overflow);
     if (!sink_) return;
-    if (ending_) {
-      afterwards.end = sink_;
-    } else if (paused_.empty() || policy_.overflow == Overflow::kBlock) {
-      return;
-    } else if (clock_spell_ == spell_) {
-      Stall(afterwards);
-    } else {
-      StartClock(afterwards);
+    switch (timeout) {
+      case BackPressure::Timeout::kNothing:
+        break;
+      case BackPressure::Timeout::kStartClock:
+        afterwards.start_clock = sink_;
+        break;
+      case BackPressure::Timeout::kStall:
+        Stall(afterwards);
+        break;
+      case BackPressure::Timeout::kEnd:
+        afterwards.end = sink_;
+        break;
     }
   }
   afterwards.Run();
 }
 
-Egress::State Egress::state() const {
+EgressState Egress::state() const {
   MutexLock lock(mutex_);
-  State state;
+  EgressState state;
   state.queued_bytes = queue_.bytes();
   state.queued_messages = queue_.messages();
   state.overflow = policy_.overflow;
@@ -257,15 +254,13 @@ Egress::State Egress::state() const {
   state.dropped_by_reason = queue_.dropped_by_reason();
   state.delivered = offered_ - queue_.messages() - queue_.dropped();
   state.delivered_bytes = delivered_bytes_;
-  state.stalls = stalls_;
-  state.holds_up = paused_.size();
-  if (!queue_.empty() && full_since_ != absl::InfiniteFuture()) {
-    state.stuck = absl::Now() - full_since_;
-  }
+  state.stalls = pressure_.stalls();
+  state.holds_up = pressure_.holds_up();
+  if (!queue_.empty()) state.stuck = pressure_.StuckFor();
   if (sink_) state.sink = sink_->status();
-  state.stalled = stalled_;
+  state.stalled = pressure_.stalled();
   state.reader_gone = reader_gone_;
-  state.ending = ending_;
+  state.ending = pressure_.ending();
   return state;
 }
 
@@ -274,11 +269,11 @@ size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
   const SinkResult result = sink_->Write(slices, staged);
   if (result.outcome == SinkOutcome::kNoReader) reader_gone_ = true;
   delivered_bytes_ += result.bytes_taken;
-  // A look at the clock only when a full pipe has taken a part.
   if (result.bytes_taken == TotalBytes(slices)) {
-    full_since_ = absl::InfiniteFuture();
-  } else if (result.bytes_taken > 0 || full_since_ == absl::InfiniteFuture()) {
-    full_since_ = absl::Now();
+    pressure_.OnWritten(BackPressure::Taken::kAll);
+  } else {
+    pressure_.OnWritten(result.bytes_taken > 0 ? BackPressure::Taken::kPart
+                                               : BackPressure::Taken::kNothing);
   }
   return result.bytes_taken;
 }
@@ -287,10 +282,7 @@ size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
 // of small messages does not pin a large chunk for each of them.
 void Egress::QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
                        size_t written) {
-  while (!slices.empty() && written >= slices.front().size) {
-    written -= slices.front().size;
-    slices.remove_prefix(1);
-  }
+  written = SkipWritten(written, slices);
   const size_t bytes = TotalBytes(slices);
   ChunkRef kept = chunk;
   char* copy = nullptr;
@@ -321,8 +313,7 @@ size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
     if (taken + unit.size() > written) {
       // Nobody reads the rest: another member may have the whole.
       if (reader_gone_) return taken;
-      ChunkRef chunk = Chunk::Make(unit.size());
-      std::memcpy(chunk->bytes(), unit.data(), unit.size());
+      ChunkRef chunk = Chunk::CopyOf(unit);
       const Slice kept{chunk->bytes(), unit.size()};
       queue_.Push(QueuedAs::kFrames, std::move(chunk), kept, written - taken);
     }
@@ -348,12 +339,10 @@ void Egress::WriteQueue() {
 
 void Egress::Drain(Afterwards& afterwards) {
   WriteQueue();
-  if (ending_) {
+  if (pressure_.ending()) {
     GoOnEnding(afterwards);
   } else if (queue_.IsBelowHalf(policy_.limits)) {
-    ++spell_;
-    stalled_ = false;
-    afterwards.resume.swap(paused_);
+    afterwards.resume = pressure_.OnBelowHalf();
   }
   if (room_wanted_ && queue_.empty() && !reader_gone_) {
     room_wanted_ = false;
@@ -361,77 +350,64 @@ void Egress::Drain(Afterwards& afterwards) {
   }
 }
 
-void Egress::LimitQueue(const std::shared_ptr<Valve>& feeder,
+void Egress::LimitQueue(const std::shared_ptr<Valve>& valve,
                         Afterwards& afterwards) {
-  if (!queue_.Exceeds(policy_.limits)) return;
+  if (!queue_.RecountExceeds(policy_.limits)) return;
   if (queue_.MayExpire()) DropExpired();
   // Another worker may have missed the news that the reader reads again.
-  if (!stalled_ && IsStuck()) Drain(afterwards);
-  if (!queue_.Exceeds(policy_.limits)) return;
-  if (stalled_) {
-    MakeRoom();
-  } else if (feeder == nullptr) {
-    return;  // what it brings next is turned away
-  } else if (policy_.overflow == Overflow::kBlock) {
-    PauseFeeder(feeder);
-  } else if (reader_gone_ || feeder == own_valve_ || IsStuck()) {
-    Stall(afterwards);
-  } else {
-    PauseFeeder(feeder);
-    StartClock(afterwards);
+  if (!pressure_.stalled() && pressure_.IsStuck()) Drain(afterwards);
+  if (!queue_.RecountExceeds(policy_.limits)) return;
+  switch (pressure_.OnFull(valve, policy_.overflow, reader_gone_)) {
+    case BackPressure::Reaction::kNothing:
+      return;
+    case BackPressure::Reaction::kStartClock:
+      afterwards.start_clock = sink_;
+      return;
+    case BackPressure::Reaction::kStall:
+      return Stall(afterwards);
+    case BackPressure::Reaction::kMakeRoom:
+      return MakeRoom();
   }
-}
-
-void Egress::PauseFeeder(const std::shared_ptr<Valve>& feeder) {
-  if (std::find(paused_.begin(), paused_.end(), feeder) != paused_.end()) {
-    return;
-  }
-  paused_.push_back(feeder);
-  feeder->Pause();
-}
-
-void Egress::StartClock(Afterwards& afterwards) {
-  if (clock_runs_) return;
-  clock_runs_ = true;
-  clock_spell_ = spell_;
-  afterwards.start_clock = sink_;
-}
-
-bool Egress::IsStuck() const {
-  return absl::Now() - full_since_ >= stall_timeout_;
 }
 
 void Egress::Stall(Afterwards& afterwards) {
   counters_.egress_stalls.Add();
-  ++stalls_;
-  afterwards.resume.swap(paused_);
+  afterwards.resume = pressure_.Stall();
   if (policy_.overflow == Overflow::kDisconnect) {
     BeginEnd(afterwards);
-    return;
+  } else {
+    MakeRoom();
   }
-  stalled_ = true;
-  MakeRoom();
 }
 
-bool Egress::TurnsAway(const std::shared_ptr<Valve>& feeder) {
-  const bool drops_newest =
-      stalled_ ? policy_.overflow == Overflow::kDropNewest : feeder == nullptr;
-  return drops_newest && queue_.Exceeds(policy_.limits);
+void Egress::BeginEnd(Afterwards& afterwards) {
+  if (pressure_.BeginEnd() == BackPressure::Reaction::kStartClock) {
+    afterwards.start_clock = sink_;
+  }
+  counters_.messages_dropped.Add(queue_.DropAll(LossReason::kDisconnected));
+}
+
+void Egress::GoOnEnding(Afterwards& afterwards) {
+  if (!queue_.empty()) return;
+  if (pressure_.ReasonIsDue()) {
+    PushControl(OverflowErrorFrame(), /*written=*/0);
+    WriteQueue();
+  }
+  if (queue_.empty()) afterwards.end = sink_;
+}
+
+bool Egress::TurnsAway(const std::shared_ptr<Valve>& valve) {
+  const bool drops_newest = pressure_.stalled()
+                                ? policy_.overflow == Overflow::kDropNewest
+                                : valve == nullptr;
+  return drops_newest && queue_.RecountExceeds(policy_.limits);
 }
 
 void Egress::TurnAway(absl::Span<const Slice> slices, LossReason reason) {
   for (const Slice& slice : slices) {
     counters_.messages_dropped.Add(slice.messages);
     offered_ += slice.messages;
-    if (format_ != EgressFormat::kFrames) {
-      queue_.PushLoss(reason, "");
-      continue;
-    }
-    for (std::string_view rest(slice.bytes, slice.size); !rest.empty();) {
-      const MessageUnit unit = FirstUnit(rest);
-      queue_.PushLoss(reason, unit.topic());
-      rest.remove_prefix(unit.bytes.size());
-    }
+    queue_.PushLosses(QueuedAsOf(format_), slice, reason);
   }
 }
 
@@ -458,23 +434,13 @@ void Egress::MakeRoom() {
 }
 
 void Egress::DropExpired() {
-  const auto now = static_cast<uint64_t>(absl::GetCurrentTimeNanos());
-  counters_.messages_expired.Add(queue_.DropExpired(now));
+  counters_.messages_expired.Add(queue_.DropExpired(UnixNanosNow()));
 }
 
-void Egress::BeginEnd(Afterwards& afterwards) {
-  ending_ = true;
-  counters_.messages_dropped.Add(queue_.DropAll(LossReason::kDisconnected));
-  StartClock(afterwards);
-}
-
-void Egress::GoOnEnding(Afterwards& afterwards) {
-  if (!queue_.empty()) return;
-  if (!std::exchange(reason_said_, true)) {
-    PushControl(OverflowErrorFrame(), /*written=*/0);
-    WriteQueue();
-  }
-  if (queue_.empty()) afterwards.end = sink_;
+void Egress::PushControl(std::string_view frames, size_t written) {
+  ChunkRef chunk = Chunk::CopyOf(frames);
+  const Slice kept{chunk->bytes(), frames.size()};
+  queue_.Push(QueuedAs::kControl, std::move(chunk), kept, written);
 }
 
 }  // namespace fifobus

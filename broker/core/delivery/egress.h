@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
-#include <vector>
 
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "broker/base/mutex.h"
+#include "broker/core/delivery/back_pressure.h"
 #include "broker/core/delivery/egress_queue.h"
+#include "broker/core/delivery/egress_state.h"
 #include "broker/core/delivery/gap_ledger.h"
 #include "broker/core/delivery/room_listener.h"
 #include "broker/core/retained/retained_value.h"
@@ -30,8 +30,9 @@ enum class EgressFormat {
   kJson,    // one JSON object a line
 };
 
-// One subscriber as the core sees it: a bounded queue in front of a sink, and
-// the ingresses that are held back because that queue is full.
+// One subscriber as the core sees it: a bounded queue in front of a sink. It
+// writes, queues and drops; which publishers wait meanwhile is decided by
+// BackPressure. What is dropped is announced by a gap where it is missing.
 //
 // Any worker offers; the owning worker drains when its sink has room. Both hold
 // the lock `mutex_`, also while they write to the sink, so that bytes keep
@@ -39,15 +40,8 @@ enum class EgressFormat {
 // to those of the members. Resuming a valve, starting the clock and telling the
 // room listener happen without it.
 //
-// Back-pressure: a queue above its limits pauses the ingress that offered,
-// until it is below half. If that takes longer than the stall timeout, or if
-// the ingress is the subscriber's own, or if nobody reads or nobody has read
-// for so long, the egress is *stalled*: its overflow policy applies instead and
-// it pauses nobody, until its queue is below half. What the policy drops is
-// announced by a gap where it is missing.
-//
-// Invariants: paused_ holds each valve at most once per Pause it is owed; it is
-// empty while stalled, ending, closed, or below half.
+// Invariant: no ingress is paused while the egress is stalled, ending, closed,
+// or below half.
 //
 // Thread-safe. Shared by subscription snapshots and routes, which may outlive
 // the sink: after Close an Egress is an empty shell.
@@ -57,25 +51,6 @@ class Egress : public SinkObserver {
     kQueued,
     kFull,    // the reader does not take its answers
     kClosed,  // too late
-  };
-
-  struct State {
-    size_t queued_bytes = 0;
-    size_t queued_messages = 0;
-    Overflow overflow = Overflow::kDropOldest;
-    uint64_t dropped = 0;
-    LossCounts dropped_by_reason = {};
-    // Messages that the sink has taken: not those that are queued or dropped.
-    uint64_t delivered = 0;
-    uint64_t delivered_bytes = 0;
-    uint64_t stalls = 0;
-    size_t holds_up = 0;  // ingresses that it keeps paused
-    // How long the sink has taken nothing of what is queued.
-    absl::Duration stuck;
-    Sink::Status sink;
-    bool stalled = false;
-    bool reader_gone = false;
-    bool ending = false;  // as kDisconnect has it
   };
 
   // `id` is dense and unique among the egresses of a broker that are not
@@ -91,7 +66,7 @@ class Egress : public SinkObserver {
   bool is_tap() const { return is_tap_; }
 
   // Names the valve of the same client's ingress, which this egress must never
-  // pause, unless its policy is kBlock. Before the first Offer.
+  // pause, unless its policy is kBlock.
   void SetOwnValve(std::shared_ptr<Valve> valve);
 
   // Sets another policy than drop_oldest with the limits of the options. Before
@@ -99,11 +74,11 @@ class Egress : public SinkObserver {
   void SetPolicy(const OverflowPolicy& policy);
 
   // Writes or queues slices of `chunk`: whole frames, or for the text formats
-  // one message each. `feeder` is the ingress they came from; null: it cannot
-  // be paused, and a full queue turns away what it brings. `staged`: see
+  // one message each. `valve` is that of the ingress they came from; null: it
+  // cannot be paused, and a full queue turns away what it brings. `staged`: see
   // Sink::Write.
   void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
-             const std::shared_ptr<Valve>& feeder,
+             const std::shared_ptr<Valve>& valve,
              const Staged* staged = nullptr);
 
   // Writes or queues what a new subscriber begins with, by reference and
@@ -116,7 +91,7 @@ class Egress : public SinkObserver {
   void OfferLoss(LossReason reason, std::string_view topic);
 
   // Writes or queues whole frames of the broker's own, prefixes included.
-  [[nodiscard]] ControlOutcome OfferControl(std::string_view frame);
+  [[nodiscard]] ControlOutcome OfferControl(std::string_view frames);
 
   // Writes units of a queue group of which this egress is a member. It writes
   // only if nothing waits here, and only what the sink takes at once. It queues
@@ -145,12 +120,12 @@ class Egress : public SinkObserver {
   void OnWritable() override;
   void OnStallTimeout() override;
 
-  State state() const;
+  EgressState state() const;
 
  private:
   // What is left to do without the lock.
   struct Afterwards {
-    std::vector<std::shared_ptr<Valve>> resume;
+    BackPressure::Valves resume;
     std::shared_ptr<Sink> start_clock;
     std::shared_ptr<Sink> end;
     std::shared_ptr<RoomListener> room;
@@ -167,29 +142,22 @@ class Egress : public SinkObserver {
   size_t FinishUnit(absl::Span<const Slice> slices, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drain(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LimitQueue(const std::shared_ptr<Valve>& feeder, Afterwards& afterwards)
+  void WriteQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LimitQueue(const std::shared_ptr<Valve>& valve, Afterwards& afterwards)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PauseFeeder(const std::shared_ptr<Valve>& feeder)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartClock(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the sink has taken nothing for the stall timeout.
-  bool IsStuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Stall(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the queue is full and takes nothing more from this feeder.
-  bool TurnsAway(const std::shared_ptr<Valve>& feeder)
+  // Loses what is queued, and what comes until the reason of the end is said.
+  void BeginEnd(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GoOnEnding(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the queue is full and takes nothing more from this ingress.
+  bool TurnsAway(const std::shared_ptr<Valve>& valve)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TurnAway(absl::Span<const Slice> slices, LossReason reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Drops queued messages as the policy has it.
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The policy kDisconnect: what is queued is lost, and what comes until that
-  // is announced and the reason said. When both are written, or after another
-  // stall timeout, the sink is ended.
-  void BeginEnd(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void GoOnEnding(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void WriteQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PushControl(std::string_view frame, size_t written)
+  void PushControl(std::string_view frames, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint32_t id_;
@@ -197,33 +165,18 @@ class Egress : public SinkObserver {
   bool is_tap_ = false;
   const size_t control_bytes_max_;
   const size_t copied_rest_bytes_max_;
-  const absl::Duration stall_timeout_;
   Counters& counters_;
-  std::shared_ptr<Valve> own_valve_;
 
   mutable Mutex mutex_;
   std::shared_ptr<Sink> sink_ ABSL_GUARDED_BY(mutex_);  // null: closed
   OverflowPolicy policy_ ABSL_GUARDED_BY(mutex_);
   EgressQueue queue_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<Valve>> paused_ ABSL_GUARDED_BY(mutex_);
-  bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool reason_said_ ABSL_GUARDED_BY(mutex_) = false;  // why it is ending
+  BackPressure pressure_ ABSL_GUARDED_BY(mutex_);
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t offered_ ABSL_GUARDED_BY(mutex_) = 0;  // messages, lost ones too
   uint64_t delivered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t stalls_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Since when the sink takes nothing; InfiniteFuture: it takes.
-  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  // A full spell is from the first pause until the queue is below half. The
-  // clock is not stopped at its end; if another spell runs when it fires, it is
-  // started again for that one. So a stall is noticed after one to two
-  // timeouts.
-  bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t spell_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t clock_spell_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace fifobus

@@ -1,23 +1,15 @@
 #include "broker/core/delivery/egress_queue.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "broker/base/check.h"
+#include "proto/expiry.h"
 
 namespace fifobus {
-namespace {
-
-bool IsExpired(uint64_t expiry_unix_nanos, uint64_t now_unix_nanos) {
-  return expiry_unix_nanos != 0 && expiry_unix_nanos <= now_unix_nanos;
-}
-
-}  // namespace
-
-bool EgressQueue::Exceeds(const QueueLimits& limits) {
+bool EgressQueue::RecountExceeds(const QueueLimits& limits) {
   if (bytes_ > limits.bytes_max) return true;
   if (limits.messages_max == 0 || messages_ <= limits.messages_max) {
     return false;
@@ -50,6 +42,16 @@ void EgressQueue::PushLoss(LossReason reason, std::string_view topic) {
   if (gaps_ != Gaps::kOnlyCounted) LastGap().Add(reason, topic);
 }
 
+void EgressQueue::PushLosses(QueuedAs as, const Slice& slice,
+                             LossReason reason) {
+  if (as != QueuedAs::kFrames) return PushLoss(reason, "");
+  for (std::string_view rest(slice.bytes, slice.size); !rest.empty();) {
+    const MessageUnit unit = FirstUnit(rest);
+    PushLoss(reason, unit.topic());
+    rest.remove_prefix(unit.bytes.size());
+  }
+}
+
 size_t EgressQueue::Peek(absl::Span<Slice> slices) {
   if (!entries_.empty() && entries_.front().gap) RenderFrontGap();
   size_t count = 0;
@@ -80,7 +82,7 @@ void EgressQueue::Consume(size_t bytes) {
 uint64_t EgressQueue::DropOldest(const QueueLimits& limits) {
   const uint64_t dropped_before = dropped();
   size_t index = SplitFront();
-  while (Exceeds(limits) && index < entries_.size()) {
+  while (RecountExceeds(limits) && index < entries_.size()) {
     if (!entries_[index].is_message()) {
       ++index;
     } else if (IsNewestMessage(index)) {
@@ -199,9 +201,8 @@ void EgressQueue::RenderFrontGap() {
   const std::string text =
       gaps_ == Gaps::kFrames ? gap->Frames() : gap->JsonLines();
   front.as = QueuedAs::kControl;
-  front.chunk = Chunk::Make(text.size());
-  std::memcpy(front.chunk->bytes(), text.data(), text.size());
-  front.bytes = std::string_view(front.chunk->bytes(), text.size());
+  front.chunk = Chunk::CopyOf(text);
+  front.bytes = front.chunk->view();
   Count(front);
 }
 

@@ -51,7 +51,9 @@ class EgressQueue {
   }
   const LossCounts& dropped_by_reason() const { return dropped_; }
 
-  bool Exceeds(const QueueLimits& limits);
+  // Whether it is above the limits. If only its messages are, those of its
+  // first slice that are written by now are taken out of the count first.
+  bool RecountExceeds(const QueueLimits& limits);
   bool IsBelowHalf(const QueueLimits& limits) const;
 
   // Adds `slice` of `chunk`, of which the first `written` bytes have been
@@ -61,6 +63,8 @@ class EgressQueue {
 
   // A message is lost at the end of the queue: it was not let in.
   void PushLoss(LossReason reason, std::string_view topic);
+  // The same for all messages of a slice that Push would take.
+  void PushLosses(QueuedAs as, const Slice& slice, LossReason reason);
 
   // Fills `slices` with what to write next, in order, and returns their number.
   // They stay valid until the next call.

@@ -12,7 +12,7 @@ namespace fifobus {
 // to index vectors. Thread-safe.
 class IdPool {
  public:
-  uint32_t Take() {
+  uint32_t Acquire() {
     MutexLock lock(mutex_);
     if (free_.empty()) return next_++;
     const uint32_t id = free_.back();

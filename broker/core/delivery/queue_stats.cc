@@ -4,7 +4,7 @@
 
 namespace fifobus {
 
-pb::StatsReply::Queue QueueStats(const Egress::State& state) {
+pb::StatsReply::Queue QueueStats(const EgressState& state) {
   pb::StatsReply::Queue queue;
   queue.set_queued_bytes(state.queued_bytes);
   queue.set_queued_messages(state.queued_messages);

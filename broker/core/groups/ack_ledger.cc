@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "proto/expiry.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
@@ -74,7 +75,7 @@ void AckLedger::Retry(uint32_t member, uint64_t ack_id) {
   Return(std::move(returned));
 }
 
-void AckLedger::TakeBack(uint32_t member) {
+void AckLedger::ReclaimFrom(uint32_t member) {
   std::vector<KeptMessage> returned;
   for (auto at = unacked_.begin(); at != unacked_.end();) {
     const auto next = std::next(at);
@@ -84,7 +85,7 @@ void AckLedger::TakeBack(uint32_t member) {
   Return(std::move(returned));
 }
 
-void AckLedger::TakeExpired(absl::Duration now) {
+void AckLedger::ReclaimOverdue(absl::Duration now) {
   std::vector<KeptMessage> returned;
   while (!unacked_.empty() && NextDeadline() <= now) {
     returned.push_back(Remove(unacked_.begin()));
@@ -92,16 +93,15 @@ void AckLedger::TakeExpired(absl::Duration now) {
   Return(std::move(returned));
 }
 
-KeptMessage AckLedger::TakeWaiting() {
+KeptMessage AckLedger::PopWaiting() {
   KeptMessage message = std::move(waiting_.front());
   waiting_.pop_front();
   return message;
 }
 
-std::vector<KeptMessage> AckLedger::TakeStale(uint64_t now_unix_nanos) {
+std::vector<KeptMessage> AckLedger::PopExpired(uint64_t now_unix_nanos) {
   const auto is_stale = [&](const KeptMessage& message) {
-    const uint64_t expiry = message.expiry_unix_nanos();
-    return expiry != 0 && expiry <= now_unix_nanos;
+    return IsExpired(message.expiry_unix_nanos(), now_unix_nanos);
   };
   std::vector<KeptMessage> stale;
   for (const KeptMessage& message : waiting_) {
@@ -111,7 +111,7 @@ std::vector<KeptMessage> AckLedger::TakeStale(uint64_t now_unix_nanos) {
   return stale;
 }
 
-std::vector<KeptMessage> AckLedger::TakeDead() {
+std::vector<KeptMessage> AckLedger::PopDead() {
   return std::exchange(dead_, {});
 }
 

@@ -38,7 +38,7 @@ class KeptMessage {
   void CountDelivery(uint32_t member);
   uint32_t deliveries() const { return deliveries_; }
   uint64_t expiry_unix_nanos() const { return expiry_unix_nanos_; }
-  // Whom it was delivered to last.
+  // The member that it was delivered to last.
   uint32_t member() const { return member_; }
 
  private:
@@ -76,20 +76,20 @@ class AckLedger {
   void Retry(uint32_t member, uint64_t ack_id);
 
   // Takes back what the member holds: it is dead.
-  void TakeBack(uint32_t member);
+  void ReclaimFrom(uint32_t member);
   // Takes back what has not been answered in time.
-  void TakeExpired(absl::Duration now);
+  void ReclaimOverdue(absl::Duration now);
 
   // What is to be delivered again, oldest first.
   bool has_waiting() const { return !waiting_.empty(); }
   KeptMessage& FirstWaiting() { return waiting_.front(); }
-  KeptMessage TakeWaiting();
+  KeptMessage PopWaiting();
 
   // Takes those of them that have expired by now.
-  std::vector<KeptMessage> TakeStale(uint64_t now_unix_nanos);
+  std::vector<KeptMessage> PopExpired(uint64_t now_unix_nanos);
 
   // What was delivered too often since the last call.
-  std::vector<KeptMessage> TakeDead();
+  std::vector<KeptMessage> PopDead();
 
   size_t unacked() const { return unacked_.size(); }
   // The same of one member.
@@ -124,7 +124,7 @@ class AckLedger {
   const AckRule rule_;
   const size_t unacked_bytes_max_;
   UnackedMap unacked_;
-  absl::flat_hash_map<uint32_t, Held> held_;  // of those who hold something
+  absl::flat_hash_map<uint32_t, Held> held_;  // of members that hold something
   std::deque<KeptMessage> waiting_;
   std::vector<KeptMessage> dead_;
 };

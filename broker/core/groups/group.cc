@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/time/clock.h"
 #include "broker/base/log.h"
 #include "broker/core/delivery/message_unit.h"
 #include "broker/core/delivery/queue_stats.h"
+#include "proto/expiry.h"
 #include "proto/frame.h"
 
 namespace fifobus {
@@ -82,7 +82,7 @@ void Group::LeaveDead(uint32_t member) {
     MutexLock lock(mutex_);
     members_.Leave(member);
     if (ledger_) {
-      ledger_->TakeBack(member);
+      ledger_->ReclaimFrom(member);
       BuryDead();
     }
   }
@@ -112,8 +112,7 @@ void Group::Deal() {
   {
     MutexLock lock(mutex_);
     if (ledger_ && ledger_->has_waiting()) {
-      stale = ledger_->TakeStale(
-          static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
+      stale = ledger_->PopExpired(UnixNanosNow());
       DealWaiting();
     }
   }
@@ -132,7 +131,7 @@ uint64_t Group::Abandon() {
 }
 
 void Group::AppendStats(pb::StatsReply& reply) const {
-  const Egress::State egress = egress_->state();
+  const EgressState egress = egress_->state();
   pb::StatsReply::Group& group = *reply.add_groups();
   group.set_name(key_.name);
   group.set_pattern(key_.pattern);
@@ -281,7 +280,7 @@ void Group::DealWaiting() {
     if (!member->has_room) continue;
     ++redelivered_;
     context_.counters.messages_redelivered.Add();
-    ledger_->Add(ack_id, member->egress->id(), ledger_->TakeWaiting(),
+    ledger_->Add(ack_id, member->egress->id(), ledger_->PopWaiting(),
                  context_.host.Now());
     StartAckClock();
   }
@@ -319,7 +318,7 @@ void Group::OnAckTimeout() {
   {
     MutexLock lock(mutex_);
     clock_runs_ = false;
-    ledger_->TakeExpired(context_.host.Now());
+    ledger_->ReclaimOverdue(context_.host.Now());
     BuryDead();
     StartAckClock();
   }
@@ -327,7 +326,7 @@ void Group::OnAckTimeout() {
 }
 
 void Group::BuryDead() {
-  for (KeptMessage& message : ledger_->TakeDead()) {
+  for (KeptMessage& message : ledger_->PopDead()) {
     if (dead_lettered_++ == 0) {
       LogWarning("group gave up a message, the first of perhaps many",
                  {{"group", key_.name},

@@ -16,7 +16,7 @@ void GroupMembers::Leave(uint32_t egress_id) {
       members_.begin(), members_.end(),
       [&](const Member& member) { return member.egress->id() == egress_id; });
   if (left == members_.end()) return;
-  // The turn stays with whom it was.
+  // The turn stays where it was.
   if (static_cast<size_t>(left - members_.begin()) < next_) --next_;
   members_.erase(left);
 }

@@ -31,8 +31,8 @@ class GroupMembers {
   size_t size() const { return members_.size(); }
   size_t CountWithRoom() const;
 
-  // The next in turn of those with room for whom accepts(member) is true; null
-  // if there is none. Valid until the next Join or Leave.
+  // The next in turn of those that have room and for which accepts(member) is
+  // true; null if there is none. Valid until the next Join or Leave.
   template <typename Accepts>
   Member* Next(const Accepts& accepts) {
     for (size_t tried = 0; tried < members_.size(); ++tried) {

@@ -21,7 +21,7 @@ std::shared_ptr<Group> GroupTable::Join(const Group::Key& key,
   const auto [at, made] = entries_.try_emplace(key);
   Entry& entry = at->second;
   if (made) {
-    entry.group = Group::Make(key, rule, egress_ids_.Take(),
+    entry.group = Group::Make(key, rule, egress_ids_.Acquire(),
                               {options_, counters_, host_, ack_ids_});
     entry.group->egress()->SetPolicy(table_.snapshot()->rules().PolicyOf(
         key.pattern, UsualPolicy(options_)));

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "broker/base/log.h"
+#include "proto/expiry.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"
 
@@ -58,7 +58,7 @@ RetainedStore::Kept RetainedStore::Transaction::Keep(std::string_view frame,
 void RetainedStore::Transaction::Replay(std::string_view pattern,
                                         Visitor visit) {
   store_.mutex_.AssertHeld();
-  const auto now = static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+  const auto now = UnixNanosNow();
   const std::string_view prefix = LiteralPrefix(pattern);
   auto topic = store_.topics_.lower_bound(prefix);
   while (topic != store_.topics_.end() && topic->first.starts_with(prefix)) {
@@ -77,8 +77,7 @@ RetainedStore::Topics::iterator RetainedStore::Visit(
     Transaction::Visitor visit) {
   Values& values = topic->second;
   const auto expired = [&](const RetainedValue& value) {
-    return value.expiry_unix_nanos != 0 &&
-           value.expiry_unix_nanos <= now_unix_nanos;
+    return IsExpired(value.expiry_unix_nanos, now_unix_nanos);
   };
   const bool newest_expired = expired(values.back());
   std::erase_if(values, [&](const RetainedValue& value) {

@@ -37,10 +37,10 @@ class RetainedObserver {
 // same, but not kept, and counted; and since no value is better than an old one
 // that is taken for the newest, the topic's older values make room first.
 //
-// All use goes through a Transaction, which holds the one lock. Who publishes
-// such messages holds it from before subscriptions are looked up until the
-// messages are offered, and who subscribes holds it from before the replay
-// until the subscription is in place. So each message is, for each subscriber,
+// All use goes through a Transaction, which holds the one lock. A publisher's
+// worker holds it from before subscriptions are looked up until the messages
+// are offered, a subscriber's from before the replay until the subscription is
+// in place. So each message is, for each subscriber,
 // either replayed or live, never both and never neither.
 //
 // The lock is not a leaf: an egress's lock, the subscription table's and the
@@ -52,7 +52,7 @@ class RetainedStore {
   // Both must live as long as this.
   RetainedStore(const BrokerOptions& options, Counters& counters);
 
-  // Not while anything else is used. Null: nobody.
+  // Not while anything else is used. Null: no observer.
   void SetObserver(RetainedObserver* observer) { observer_ = observer; }
 
   // Topics with a value.

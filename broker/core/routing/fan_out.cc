@@ -1,7 +1,8 @@
 #include "broker/core/routing/fan_out.h"
 
-#include <cstring>
 #include <utility>
+
+#include "proto/expiry.h"
 
 namespace fifobus {
 namespace {
@@ -23,18 +24,11 @@ bool SameSlices(absl::Span<const Slice> a, absl::Span<const Slice> b) {
                     });
 }
 
-ChunkRef CopyToChunk(const std::string& text) {
-  ChunkRef chunk = Chunk::Make(text.size());
-  std::memcpy(chunk->bytes(), text.data(), text.size());
-  return chunk;
-}
-
 }  // namespace
 
-void FanOut::Begin(const ChunkRef& chunk,
-                   const std::shared_ptr<Valve>& feeder) {
+void FanOut::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve) {
   chunk_ = &chunk;
-  feeder_ = &feeder;
+  valve_ = &valve;
 }
 
 FanOut::Gathered& FanOut::GatheredFor(const std::shared_ptr<Egress>& egress) {
@@ -95,7 +89,7 @@ void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {
   for (Slice& slice : gathered.slices) {
     slice.bytes = chunk->bytes() + OffsetOf(slice);
   }
-  gathered.egress->Offer(chunk, gathered.slices, *feeder_);
+  gathered.egress->Offer(chunk, gathered.slices, *valve_);
 }
 
 bool FanOut::WorthStaging(size_t bytes, size_t subscribers) const {
@@ -115,7 +109,7 @@ size_t FanOut::OfferFrames(size_t begin) {
     staged = staging_->Load(slices);
   }
   for (size_t i = begin; i < end; ++i) {
-    gathered_[i].egress->Offer(*chunk_, gathered_[i].slices, *feeder_, staged);
+    gathered_[i].egress->Offer(*chunk_, gathered_[i].slices, *valve_, staged);
   }
   if (staged != nullptr) staging_->Unload();
   return end;
@@ -123,9 +117,9 @@ size_t FanOut::OfferFrames(size_t begin) {
 
 void FanOut::Flush() {
   const ChunkRef text =
-      text_.text.empty() ? ChunkRef() : CopyToChunk(text_.text);
+      text_.text.empty() ? ChunkRef() : Chunk::CopyOf(text_.text);
   const ChunkRef json =
-      json_.text.empty() ? ChunkRef() : CopyToChunk(json_.text);
+      json_.text.empty() ? ChunkRef() : Chunk::CopyOf(json_.text);
   for (size_t i = 0; i < gathered_count_;) {
     switch (gathered_[i].egress->format()) {
       case EgressFormat::kFrames:

@@ -34,7 +34,7 @@ class FanOut {
 
   // Starts with another chunk. Both must live until the last Flush for it.
   // REQUIRES: Flush was called since the last Add...
-  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder);
+  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve);
 
   // `frames` lie in the chunk. Goes to the targets that want frames.
   void AddFrames(const Slice& frames, const Egresses& targets);
@@ -69,7 +69,7 @@ class FanOut {
 
   // Pointers and not copies: a copy would keep the chunk from being reused.
   const ChunkRef* chunk_ = nullptr;
-  const std::shared_ptr<Valve>* feeder_ = nullptr;
+  const std::shared_ptr<Valve>* valve_ = nullptr;
 
   std::vector<Gathered> gathered_;
   size_t gathered_count_ = 0;

@@ -3,19 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "broker/base/check.h"
+#include "proto/expiry.h"
 #include "proto/topic.h"
 
 namespace fifobus {
-namespace {
-
-bool IsPast(uint64_t unix_nanos) {
-  return unix_nanos <= static_cast<uint64_t>(absl::GetCurrentTimeNanos());
-}
-
-}  // namespace
-
 Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
                Counters& counters, Staging* staging, RetainedStore* store)
     : options_(options),
@@ -26,11 +18,11 @@ Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
       fan_out_(options, staging),
       own_fan_out_(options, nullptr) {}
 
-void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
-                   Publisher publisher) {
+void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve,
+                   PublisherId publisher) {
   Refresh();
   publisher_ = publisher;
-  fan_out_.Begin(chunk, feeder);
+  fan_out_.Begin(chunk, valve);
 }
 
 void Router::Refresh() {
@@ -38,27 +30,27 @@ void Router::Refresh() {
   snapshot_ = table_.snapshot();
 }
 
-Router::Verdict Router::Add(std::string_view frame,
+Router::Outcome Router::Add(std::string_view frame,
                             const MessageView& message) {
   if (run_route_ == nullptr || message.topic != run_topic_) {
     EndRun();
-    if (IsReserved(message.topic)) return Verdict::kReservedTopic;
-    const Verdict verdict = BeginRun(message.topic);
-    if (verdict != Verdict::kRouted) return verdict;
+    if (IsReserved(message.topic)) return Outcome::kReservedTopic;
+    const Outcome outcome = BeginRun(message.topic);
+    if (outcome != Outcome::kRouted) return outcome;
   }
   if (message.retain || run_route_->history > 0) [[unlikely]] {
-    const Verdict verdict = Retain(frame, message);
-    if (verdict != Verdict::kRouted) return verdict;
+    const Outcome outcome = Retain(frame, message);
+    if (outcome != Outcome::kRouted) return outcome;
   }
   ++run_messages_;
   run_bytes_ += message.payload.size();
-  if (message.expiry_unix_nanos != 0 && IsPast(message.expiry_unix_nanos)) {
+  if (IsExpired(message.expiry_unix_nanos)) {
     LoseExpired(message.topic);
-    return Verdict::kRouted;
+    return Outcome::kRouted;
   }
   AddToRun(frame, message.expiry_unix_nanos);
   if (run_route_->has_taps) fan_out_.AddMessage(message, run_route_->targets);
-  return Verdict::kRouted;
+  return Outcome::kRouted;
 }
 
 bool Router::AddRepeated(std::string_view frame, size_t payload_bytes) {
@@ -99,11 +91,11 @@ void Router::LoseExpired(std::string_view topic) {
   counters_.messages_expired.Add(run_route_->targets.size());
 }
 
-Router::Verdict Router::BeginRun(std::string_view topic) {
+Router::Outcome Router::BeginRun(std::string_view topic) {
   Route* const route = FindRoute(topic);
-  if (route == nullptr) return Verdict::kBadTopic;
+  if (route == nullptr) return Outcome::kBadTopic;
   if (route->allowed != nullptr && !route->allowed->Contains(publisher_.uid)) {
-    return Verdict::kDenied;
+    return Outcome::kDenied;
   }
   if (std::find(route->publishers.begin(), route->publishers.end(),
                 publisher_.session) == route->publishers.end()) {
@@ -111,7 +103,7 @@ Router::Verdict Router::BeginRun(std::string_view topic) {
   }
   run_route_ = route;
   run_topic_ = topic;
-  return Verdict::kRouted;
+  return Outcome::kRouted;
 }
 
 void Router::NotePublisher(Route& route) {
@@ -125,28 +117,28 @@ void Router::NotePublisher(Route& route) {
   }
 }
 
-Router::Verdict Router::Retain(std::string_view frame,
+Router::Outcome Router::Retain(std::string_view frame,
                                const MessageView& message) {
   last_retained_ = false;
-  if (store_ == nullptr) return Verdict::kRouted;
+  if (store_ == nullptr) return Outcome::kRouted;
   if (run_route_->history == 0 && !run_route_->may_retain) {
-    return Verdict::kRouted;
+    return Outcome::kRouted;
   }
   if (!retaining_) {
     EndRun();
     retaining_.emplace(*store_);
     // From here on nobody can subscribe until the Flush. What came before in
-    // this chunk goes to who had subscribed by then.
+    // this chunk goes to those that had subscribed by then.
     if (snapshot_->generation() != table_.generation()) {
       fan_out_.Flush();
       Refresh();
     }
-    const Verdict verdict = BeginRun(message.topic);
-    if (verdict != Verdict::kRouted) return verdict;  // by newer rules
+    const Outcome outcome = BeginRun(message.topic);
+    if (outcome != Outcome::kRouted) return outcome;  // by newer rules
   }
   last_retained_ = retaining_->Keep(frame, message, run_route_->history) !=
                    RetainedStore::Kept::kRefused;
-  return Verdict::kRouted;
+  return Outcome::kRouted;
 }
 
 Router::Receivers Router::LastReceivers(const MessageView& message) const {
@@ -171,7 +163,7 @@ void Router::EndRun() {
 
 void Router::Flush() {
   EndRun();
-  // First: who has a message finds it counted.
+  // First: a subscriber that has a message finds it counted.
   counters_.messages_published.Add(std::exchange(published_, 0));
   counters_.messages_no_subscriber.Add(std::exchange(no_subscriber_, 0));
   fan_out_.Flush();
@@ -186,7 +178,7 @@ void Router::PublishOwn(const MessageFields& fields) {
   const ChunkRef chunk = Chunk::Make(frame_bytes);
   WriteMessageFrame(fields, chunk->bytes());
   const std::string_view frame(chunk->bytes(), frame_bytes);
-  own_fan_out_.Begin(chunk, nobody_);
+  own_fan_out_.Begin(chunk, no_valve_);
   own_fan_out_.AddFrames({frame.data(), frame.size(), fields.expiry_unix_nanos},
                          targets);
   own_fan_out_.AddMessage(ReadMessageFrame(frame), targets);

@@ -24,8 +24,8 @@
 
 namespace fifobus {
 
-// The source of a message.
-struct Publisher {
+// The publisher of a chunk's messages. Thread-compatible (plain data).
+struct PublisherId {
   uint32_t uid = 0;
   uint64_t session = 0;  // its number; 0: a tap
 };
@@ -36,7 +36,7 @@ struct Publisher {
 // subscriptions is matched against the table. Flush gives every subscriber its
 // slices of the chunk.
 //
-//   router.Begin(chunk, feeder);
+//   router.Begin(chunk, valve);
 //   for (each frame) router.Add(frame, message);
 //   router.Flush();
 //
@@ -55,15 +55,15 @@ class Router {
          RetainedStore* store = nullptr);
 
   // Takes the current subscriptions: call it after the chunk was read, so that
-  // who was told "subscribed" before a message was written gets that message.
-  // `feeder` is the ingress that is paused if a subscriber is full; may be
-  // null. Both must live until the last Flush for this chunk.
-  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& feeder,
-             Publisher publisher);
-  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve>&& feeder,
-             Publisher publisher) = delete;
+  // a client that was told "subscribed" before a message was written gets it.
+  // `valve` is that of the ingress, which is paused if a subscriber is full;
+  // may be null. Both must live until the last Flush for this chunk.
+  void Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve,
+             PublisherId publisher);
+  void Begin(const ChunkRef& chunk, std::shared_ptr<Valve>&& valve,
+             PublisherId publisher) = delete;
 
-  enum class Verdict {
+  enum class Outcome {
     kRouted,
     kBadTopic,
     kReservedTopic,
@@ -72,7 +72,7 @@ class Router {
 
   // `frame` is a whole Message frame in the chunk, prefix included, and
   // `message` what ReadMessage found in it, without fault.
-  [[nodiscard]] Verdict Add(std::string_view frame, const MessageView& message);
+  [[nodiscard]] Outcome Add(std::string_view frame, const MessageView& message);
 
   // As Add, for a frame that differs from the one that was added last in its
   // payload's bytes only, and has no fields but topic and payload. False:
@@ -92,8 +92,8 @@ class Router {
   void Flush();
 
   // Publishes a message of the broker's own, on any topic, to those who
-  // subscribe to it now. It pauses nobody, is not retained and not counted, and
-  // leaves no trace where nobody wants it. REQUIRES: all is flushed.
+  // subscribe to it now. It pauses nobody, is not retained, is not counted, and
+  // leaves no trace if nobody subscribes. REQUIRES: all is flushed.
   void PublishOwn(const MessageFields& fields);
 
   // Takes a new snapshot of the subscriptions, because this chunk itself has
@@ -139,7 +139,7 @@ class Router {
     bool has_taps = false;  // a target wants text or JSON
     size_t history = 0;
     bool may_retain = true;
-    // Who may publish; null: all. Lives as long as the snapshot.
+    // The users that may publish; null: all. Lives as long as the snapshot.
     const Principals* allowed = nullptr;
     // The targets by kind.
     uint32_t sessions = 0;
@@ -170,8 +170,8 @@ class Router {
   void LoseExpired(std::string_view topic);
   void NotePublisher(Route& route);
   // Begins a run with the topic's route as of the current subscriptions.
-  Verdict BeginRun(std::string_view topic);
-  Verdict Retain(std::string_view frame, const MessageView& message);
+  Outcome BeginRun(std::string_view topic);
+  Outcome Retain(std::string_view frame, const MessageView& message);
 
   const BrokerOptions& options_;
   const SubscriptionTable& table_;
@@ -193,7 +193,7 @@ class Router {
   uint64_t run_messages_ = 0;
   uint64_t run_bytes_ = 0;
 
-  Publisher publisher_;
+  PublisherId publisher_;
 
   // Since the last Flush.
   uint64_t published_ = 0;
@@ -205,7 +205,7 @@ class Router {
 
   FanOut fan_out_;
   FanOut own_fan_out_;
-  const std::shared_ptr<Valve> nobody_;  // feeds what the broker publishes
+  const std::shared_ptr<Valve> no_valve_;  // of what the broker publishes
 };
 
 }  // namespace fifobus

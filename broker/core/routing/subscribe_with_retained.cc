@@ -1,6 +1,5 @@
 #include "broker/core/routing/subscribe_with_retained.h"
 
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -42,8 +41,7 @@ class Replay {
     } else {
       AppendPlainText(message, text);
     }
-    const ChunkRef chunk = Chunk::Make(text.size());
-    std::memcpy(chunk->bytes(), text.data(), text.size());
+    const ChunkRef chunk = Chunk::CopyOf(text);
     const Slice slice{chunk->bytes(), text.size(), value.expiry_unix_nanos};
     egress_.Offer(chunk, {&slice, 1}, nullptr);
   }

@@ -59,9 +59,9 @@ bool ReachesBelow(const Node& node, Levels levels, bool wildcards,
 
 // A copy of the path for `levels` from `at` (null: a new node), with its last
 // node changed. Null if nothing is left below.
-template <typename Link, typename Change>
-Link CopyPath(const Link& at, Levels levels, const Change& change) {
-  using Node = typename std::remove_const_t<typename Link::element_type>;
+template <typename NodeRef, typename Change>
+NodeRef CopyPath(const NodeRef& at, Levels levels, const Change& change) {
+  using Node = typename std::remove_const_t<typename NodeRef::element_type>;
   auto node = at ? std::make_shared<Node>(*at) : std::make_shared<Node>();
   if (levels.empty()) {
     change(node->here);
@@ -71,13 +71,13 @@ Link CopyPath(const Link& at, Levels levels, const Change& change) {
     node->any = CopyPath(node->any, levels.subspan(1), change);
   } else {
     const std::string level(levels.front());
-    const Link* next = node->literal.Find(level);
-    const Link below =
-        CopyPath(next == nullptr ? Link() : *next, levels.subspan(1), change);
+    const NodeRef* next = node->literal.Find(level);
+    const NodeRef below = CopyPath(next == nullptr ? NodeRef() : *next,
+                                   levels.subspan(1), change);
     node->literal =
         below ? node->literal.With(level, below) : node->literal.Without(level);
   }
-  return node->empty() ? Link() : node;
+  return node->empty() ? NodeRef() : node;
 }
 
 }  // namespace
@@ -140,7 +140,7 @@ std::shared_ptr<const Snapshot> SubscriptionTable::snapshot() const {
   return snapshot_;
 }
 
-void SubscriptionTable::Replace(Snapshot::Link root,
+void SubscriptionTable::Replace(Snapshot::NodeRef root,
                                 std::shared_ptr<const TopicRules> rules) {
   auto next = std::make_shared<Snapshot>();
   next->rules_ = std::move(rules);

@@ -42,10 +42,10 @@ class SubscriptionSnapshot {
 
   using Subscribers = PersistentMap<uint32_t, std::shared_ptr<Egress>>;
   struct Node;
-  using Link = std::shared_ptr<const Node>;
+  using NodeRef = std::shared_ptr<const Node>;
   struct Node {
-    PersistentMap<std::string, Link> literal;
-    Link any;               // the pattern goes on with `*`
+    PersistentMap<std::string, NodeRef> literal;
+    NodeRef any;            // the pattern goes on with `*`
     Subscribers here;       // the pattern ends here
     Subscribers from_here;  // the pattern ends with `**` here
 
@@ -54,7 +54,7 @@ class SubscriptionSnapshot {
 
   uint64_t generation_ = 0;
   std::shared_ptr<const TopicRules> rules_;
-  Link root_;
+  NodeRef root_;
 };
 
 // The current snapshot, and how it changes. A change copies the nodes on its
@@ -71,8 +71,8 @@ class SubscriptionTable {
   // Removes what was added; nothing if it was not.
   void Remove(std::string_view pattern, uint32_t egress_id);
 
-  // Puts other rules in the place of those that all snapshots had so far. Who
-  // is subscribed stays so.
+  // Puts other rules in the place of those that all snapshots had so far.
+  // Subscribers stay subscribed.
   void SetRules(TopicRules rules);
 
   std::shared_ptr<const SubscriptionSnapshot> snapshot() const;
@@ -84,7 +84,7 @@ class SubscriptionTable {
   }
 
  private:
-  void Replace(SubscriptionSnapshot::Link root,
+  void Replace(SubscriptionSnapshot::NodeRef root,
                std::shared_ptr<const TopicRules> rules)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

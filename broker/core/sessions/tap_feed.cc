@@ -1,11 +1,10 @@
 #include "broker/core/sessions/tap_feed.h"
 
-#include <cstring>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "broker/base/check.h"
 #include "broker/base/log.h"
+#include "proto/expiry.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
 
@@ -36,7 +35,7 @@ Feed::Admission TapFeed::Admit(size_t unread_bytes, size_t pipe_bytes) {
   return read ? Admission::kRead : Admission::kRest;
 }
 
-FeedResult TapFeed::Take(const ChunkRef&, std::string_view bytes) {
+FeedResult TapFeed::OnBytes(const ChunkRef&, std::string_view bytes) {
   FeedResult result;
   if (skipping_) {
     const size_t end = bytes.find('\n');
@@ -61,14 +60,14 @@ FeedResult TapFeed::Take(const ChunkRef&, std::string_view bytes) {
 FeedOutcome TapFeed::OnHangUp(std::string_view rest) {
   skipping_ = false;
   if (!rest.empty()) {
-    AppendLine(rest, static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
+    AppendLine(rest, UnixNanosNow());
     Route();
   }
   return FeedOutcome::kContinue;
 }
 
 void TapFeed::PublishLines(std::string_view lines) {
-  const auto now = static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+  const auto now = UnixNanosNow();
   while (!lines.empty()) {
     const size_t end = lines.find('\n');
     const std::string_view line = lines.substr(0, end);
@@ -94,19 +93,18 @@ void TapFeed::AppendLine(std::string_view line, uint64_t now_unix_nanos) {
 void TapFeed::Route() {
   if (frames_.empty()) return;
   before_routing_();
-  ChunkRef chunk = Chunk::Make(frames_.size());
-  std::memcpy(chunk->bytes(), frames_.data(), frames_.size());
-  std::string_view rest(chunk->bytes(), frames_.size());
+  const ChunkRef chunk = Chunk::CopyOf(frames_);
+  std::string_view rest = chunk->view();
   router_.Begin(chunk, valve_, {owner_, /*session=*/0});
   while (!rest.empty()) {
     const size_t frame_bytes = FindFrame(rest, rest.size()).frame_bytes;
     const std::string_view frame = rest.substr(0, frame_bytes);
     rest.remove_prefix(frame_bytes);
-    const Router::Verdict verdict = router_.Add(frame, ReadMessageFrame(frame));
-    if (verdict == Router::Verdict::kDenied) {
+    const Router::Outcome outcome = router_.Add(frame, ReadMessageFrame(frame));
+    if (outcome == Router::Outcome::kDenied) {
       RefuseLine(kDenied);
     } else {
-      FIFOBUS_CHECK(verdict == Router::Verdict::kRouted);
+      FIFOBUS_CHECK(outcome == Router::Outcome::kRouted);
     }
   }
   router_.Flush();

@@ -35,11 +35,11 @@ class TapFeed : public Feed {
           Router& router, Counters& counters,
           std::function<void()> before_routing);
 
-  // The valve of `.in`. Before the first Take.
+  // The valve of `.in`. Before the first byte.
   void SetValve(std::shared_ptr<Valve> valve) { valve_ = std::move(valve); }
 
   Admission Admit(size_t unread_bytes, size_t pipe_bytes) override;
-  FeedResult Take(const ChunkRef& chunk, std::string_view bytes) override;
+  FeedResult OnBytes(const ChunkRef& chunk, std::string_view bytes) override;
   // An unterminated rest is a message too. The pipe stays.
   FeedOutcome OnHangUp(std::string_view rest) override;
   void OnHalfReceivedLimit() override {}

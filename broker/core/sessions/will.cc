@@ -1,6 +1,5 @@
 #include "broker/core/sessions/will.h"
 
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,19 +11,20 @@
 namespace fifobus {
 namespace {
 
-MessageView ReadWill(std::string_view frame) { return ReadMessageFrame(frame); }
-
 FrameFault FaultOf(std::string_view frame, size_t frame_bytes_max) {
   if (frame.size() - kFramePrefixBytes > frame_bytes_max) {
     return FrameFault::kTooLarge;
   }
-  const MessageView message = ReadWill(frame);
+  const MessageView message = ReadMessageFrame(frame);
   if (message.fault != FrameFault::kNone) return message.fault;
-  if (CheckTopic(message.topic) != TopicFault::kNone) {
-    return FrameFault::kBadTopic;
+  switch (CheckTopicToPublish(message.topic)) {
+    case TopicFault::kNone:
+      return FrameFault::kNone;
+    case TopicFault::kReserved:
+      return FrameFault::kReservedTopic;
+    default:
+      return FrameFault::kBadTopic;
   }
-  return IsReserved(message.topic) ? FrameFault::kReservedTopic
-                                   : FrameFault::kNone;
 }
 
 }  // namespace
@@ -41,25 +41,24 @@ FrameFault Will::Set(const pb::Message& message, size_t frame_bytes_max) {
   AppendFrame(frame, bytes);
   const FrameFault fault = FaultOf(bytes, frame_bytes_max);
   if (fault != FrameFault::kNone) return fault;
-  frame_ = Chunk::Make(bytes.size());
-  std::memcpy(frame_->bytes(), bytes.data(), bytes.size());
+  frame_ = Chunk::CopyOf(bytes);
   return FrameFault::kNone;
 }
 
 bool Will::IsAllowed(const TopicRules& rules, uint32_t uid) const {
-  const std::string_view frame(frame_->bytes(), frame_->capacity());
-  const Principals* publishers = rules.PublishersOf(ReadWill(frame).topic);
+  const Principals* publishers =
+      rules.PublishersOf(ReadMessageFrame(frame_->view()).topic);
   return publishers == nullptr || publishers->Contains(uid);
 }
 
-void Will::Publish(Router& router, const std::shared_ptr<Valve>& feeder,
-                   Publisher publisher) {
+void Will::Publish(Router& router, const std::shared_ptr<Valve>& valve,
+                   PublisherId publisher) {
   const ChunkRef chunk = std::exchange(frame_, ChunkRef());
-  const std::string_view frame(chunk->bytes(), chunk->capacity());
-  router.Begin(chunk, feeder, publisher);
-  const Router::Verdict verdict = router.Add(frame, ReadWill(frame));
-  FIFOBUS_CHECK(verdict == Router::Verdict::kRouted ||
-                verdict == Router::Verdict::kDenied);
+  router.Begin(chunk, valve, publisher);
+  const Router::Outcome outcome =
+      router.Add(chunk->view(), ReadMessageFrame(chunk->view()));
+  FIFOBUS_CHECK(outcome == Router::Outcome::kRouted ||
+                outcome == Router::Outcome::kDenied);
   router.Flush();
 }
 

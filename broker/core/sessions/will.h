@@ -35,8 +35,8 @@ class Will {
 
   // Publishes it, once; nothing, if the user may not publish it any more.
   // REQUIRES: !empty(), and all is flushed.
-  void Publish(Router& router, const std::shared_ptr<Valve>& feeder,
-               Publisher publisher);
+  void Publish(Router& router, const std::shared_ptr<Valve>& valve,
+               PublisherId publisher);
 
  private:
   ChunkRef frame_;  // the whole chunk

@@ -8,8 +8,8 @@
 namespace fifobus {
 namespace {
 
-absl::Status CheckName(std::string_view kind, std::string_view topic) {
-  const TopicFault fault = CheckTopic(topic);
+absl::Status CheckName(std::string_view kind, std::string_view topic,
+                       TopicFault fault) {
   if (fault == TopicFault::kNone) return absl::OkStatus();
   return absl::InvalidArgumentError(fmt::format("the {} \"{}\" {}", kind,
                                                 topic.substr(0, kTopicBytesMax),
@@ -27,16 +27,14 @@ absl::Status CheckText(std::string_view kind, std::string_view text) {
 }  // namespace
 
 absl::Status CheckPublishTopic(std::string_view topic) {
-  const absl::Status status = CheckName("topic", topic);
-  if (!status.ok() || !IsReserved(topic)) return status;
-  return absl::InvalidArgumentError(fmt::format(
-      "the topic \"{}\" is the broker's own: it begins with $", topic));
+  return CheckName("topic", topic, CheckTopicToPublish(topic));
 }
 
 absl::Status CheckMetadata(const MessageFields& message) {
   absl::Status status;
   if (!message.reply_topic.empty()) {
-    status = CheckName("reply topic", message.reply_topic);
+    status = CheckName("reply topic", message.reply_topic,
+                       CheckTopic(message.reply_topic));
   }
   if (status.ok()) status = CheckText("content type", message.content_type);
   for (const HeaderView& header : message.headers) {

@@ -1,0 +1,96 @@
+#include "broker/core/delivery/back_pressure.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace fifobus {
+
+// A look at the clock only when a full pipe has taken a part.
+void BackPressure::OnWritten(Taken taken) {
+  if (taken == Taken::kAll) {
+    full_since_ = absl::InfiniteFuture();
+  } else if (taken == Taken::kPart || full_since_ == absl::InfiniteFuture()) {
+    full_since_ = absl::Now();
+  }
+}
+
+absl::Duration BackPressure::StuckFor() const {
+  if (full_since_ == absl::InfiniteFuture()) return absl::ZeroDuration();
+  return absl::Now() - full_since_;
+}
+
+bool BackPressure::IsStuck() const {
+  return full_since_ != absl::InfiniteFuture() && StuckFor() >= stall_timeout_;
+}
+
+BackPressure::Reaction BackPressure::OnFull(const std::shared_ptr<Valve>& valve,
+                                            Overflow overflow,
+                                            bool reader_gone) {
+  if (stalled()) return Reaction::kMakeRoom;
+  if (valve == nullptr) return Reaction::kNothing;
+  if (overflow == Overflow::kBlock) {
+    Pause(valve);
+    return Reaction::kNothing;
+  }
+  if (reader_gone || valve == own_valve_ || IsStuck()) return Reaction::kStall;
+  Pause(valve);
+  return StartClock();
+}
+
+BackPressure::Timeout BackPressure::OnTimeout(Overflow overflow) {
+  clock_runs_ = false;
+  if (ending()) return Timeout::kEnd;
+  if (paused_.empty() || overflow == Overflow::kBlock) {
+    return Timeout::kNothing;
+  }
+  if (clock_spell_ == spell_) return Timeout::kStall;
+  (void)StartClock();
+  return Timeout::kStartClock;
+}
+
+BackPressure::Valves BackPressure::OnBelowHalf() {
+  if (ending()) return {};
+  ++spell_;
+  phase_ = Phase::kFlowing;
+  return ReleaseAll();
+}
+
+BackPressure::Valves BackPressure::Stall() {
+  ++stalls_;
+  phase_ = Phase::kStalled;
+  return ReleaseAll();
+}
+
+BackPressure::Reaction BackPressure::BeginEnd() {
+  phase_ = Phase::kEnding;
+  return StartClock();
+}
+
+bool BackPressure::ReasonIsDue() {
+  if (phase_ != Phase::kEnding) return false;
+  phase_ = Phase::kReasonSaid;
+  return true;
+}
+
+BackPressure::Valves BackPressure::ReleaseAll() {
+  return std::exchange(paused_, {});
+}
+
+void BackPressure::Pause(const std::shared_ptr<Valve>& valve) {
+  if (std::find(paused_.begin(), paused_.end(), valve) != paused_.end()) {
+    return;
+  }
+  paused_.push_back(valve);
+  valve->Pause();
+}
+
+BackPressure::Reaction BackPressure::StartClock() {
+  if (clock_runs_) return Reaction::kNothing;
+  clock_runs_ = true;
+  clock_spell_ = spell_;
+  return Reaction::kStartClock;
+}
+
+}  // namespace fifobus
