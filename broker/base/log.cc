@@ -1,33 +1,39 @@
 #include "broker/base/log.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <memory>
+#include <atomic>
 #include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
-#include "spdlog/sinks/stdout_sinks.h"
-#include "spdlog/spdlog.h"
+#include "absl/time/clock.h"
+#include "broker/base/log_queue.h"
 
 namespace fifobus {
 namespace {
 
-spdlog::level::level_enum SpdlogLevel(LogLevel level) {
+std::atomic<LogLevel> least_level{LogLevel::kDebug};
+// Never destroyed. Null: StartLog was not called.
+std::atomic<LogQueue*> log_queue{nullptr};
+
+std::string_view NameOf(LogLevel level) {
   switch (level) {
     case LogLevel::kDebug:
-      return spdlog::level::debug;
+      return "debug";
     case LogLevel::kInfo:
-      return spdlog::level::info;
+      return "info";
     case LogLevel::kWarning:
-      return spdlog::level::warn;
+      return "warning";
     case LogLevel::kError:
-      return spdlog::level::err;
+      return "error";
     case LogLevel::kOff:
-      return spdlog::level::off;
+      break;
   }
-  return spdlog::level::info;
+  return "off";
 }
 
 bool NeedsQuotes(std::string_view value) {
@@ -43,8 +49,12 @@ std::string Escaped(std::string_view value) {
                              {{"\\'", "'"}});
 }
 
-std::string LineOf(std::string_view event, LogFields fields) {
-  std::string line(event);
+std::string LineOf(LogLevel level, std::string_view event, LogFields fields) {
+  std::string line = absl::FormatTime("%Y-%m-%dT%H:%M:%E3S ", absl::Now(),
+                                      absl::LocalTimeZone());
+  line += NameOf(level);
+  line += ' ';
+  line += event;
   std::string_view separator = ": ";
   for (const LogField& field : fields) {
     line += std::exchange(separator, " ");
@@ -57,24 +67,43 @@ std::string LineOf(std::string_view event, LogFields fields) {
       line += value;
     }
   }
-  return line;
+  return line + '\n';
+}
+
+std::string DroppedNotice(uint64_t lines) {
+  return LineOf(LogLevel::kWarning,
+                "lines of the log were dropped: they were not read in time or "
+                "could not be written",
+                {{"lines", lines}});
 }
 
 }  // namespace
 
 void StartLog(LogLevel least) {
-  auto log = std::make_shared<spdlog::logger>(
-      "fifobus", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  log->set_level(SpdlogLevel(least));
-  spdlog::set_default_logger(std::move(log));
+  least_level = least;
+  if (log_queue.load() != nullptr) return;
+  log_queue = new LogQueue(STDERR_FILENO, kLogQueueBytesMax, DroppedNotice);
+}
+
+void FlushLog(absl::Duration patience) {
+  LogQueue* const queue = log_queue.load();
+  if (queue != nullptr) queue->Flush(patience);
+}
+
+uint64_t LogLinesDropped() {
+  const LogQueue* const queue = log_queue.load();
+  return queue == nullptr ? 0 : queue->dropped();
 }
 
 void Log(LogLevel level, std::string_view event, LogFields fields) {
-  const spdlog::level::level_enum spdlog_level = SpdlogLevel(level);
-  if (!spdlog::should_log(spdlog_level)) return;
-  const std::string line = LineOf(event, fields);
-  spdlog::log(spdlog_level, spdlog::string_view_t(line.data(), line.size()));
+  if (level < least_level.load(std::memory_order_relaxed)) return;
+  std::string line = LineOf(level, event, fields);
+  LogQueue* const queue = log_queue.load();
+  if (queue != nullptr) {
+    queue->Add(std::move(line));
+  } else {
+    (void)!write(STDERR_FILENO, line.data(), line.size());
+  }
 }
 
 }  // namespace fifobus

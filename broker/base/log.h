@@ -4,8 +4,12 @@
 #include <array>
 #include <charconv>
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string_view>
+
+#include "absl/time/time.h"
 
 // The log: one line for each change of state, never one for each message, on
 // standard error:
@@ -13,6 +17,10 @@
 // A sentence for people comes first, then key=value for machines. A value that
 // is empty or holds anything but printable ASCII without spaces and quotes is
 // written in quotes, with C's escapes: a line of the log is always one line.
+//
+// Logging never waits. A thread of its own writes the lines, from a bounded
+// queue. Lines that find no room in it, because nobody reads the log, or that
+// cannot be written are dropped and counted, and a later line says how many.
 //
 // Thread-safe.
 namespace fifobus {
@@ -51,9 +59,20 @@ struct LogField {
 };
 using LogFields = std::initializer_list<LogField>;
 
-// Sets the least level that is written. Without it everything is. Once, before
-// any thread logs.
+// The lines that are queued at most: some 10,000. Not tuned.
+inline constexpr size_t kLogQueueBytesMax = size_t{1} << 20;
+
+// Sets the least level that is written, and starts the thread that writes. Until
+// then everything is written, by the thread that logs. May be called again, for
+// another level.
 void StartLog(LogLevel least);
+
+// Waits until all lines are written, for at most so long. For the end of the
+// process.
+void FlushLog(absl::Duration patience);
+
+// How many lines were dropped.
+uint64_t LogLinesDropped();
 
 void Log(LogLevel level, std::string_view event, LogFields fields);
 

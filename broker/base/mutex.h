@@ -1,9 +1,13 @@
 #ifndef FIFOBUS_BROKER_BASE_MUTEX_H_
 #define FIFOBUS_BROKER_BASE_MUTEX_H_
 
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
 
 namespace fifobus {
 
@@ -21,6 +25,7 @@ class ABSL_LOCKABLE Mutex {
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
  private:
+  friend class Condition;
   std::mutex mutex_;
 };
 
@@ -37,6 +42,35 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+// Waits for something that a Mutex guards. Each function gives the mutex up
+// while it waits, and has it again when it returns. Thread-safe.
+class Condition {
+ public:
+  void NotifyAll() { changed_.notify_all(); }
+
+  // Waits until `holds`, a function that is called with the mutex held.
+  template <typename Predicate>
+  void Await(Mutex& mutex, Predicate holds)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    changed_.wait(lock, std::move(holds));
+    lock.release();
+  }
+
+  // The same for at most so long, by the monotonic clock.
+  template <typename Predicate>
+  void AwaitFor(Mutex& mutex, absl::Duration patience, Predicate holds)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    changed_.wait_for(lock, absl::ToChronoNanoseconds(patience),
+                      std::move(holds));
+    lock.release();
+  }
+
+ private:
+  std::condition_variable changed_;
 };
 
 }  // namespace fifobus

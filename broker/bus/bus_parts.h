@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "broker/base/log.h"
 #include "broker/core/delivery/id_pool.h"
 #include "broker/core/groups/group_host.h"
 #include "broker/core/groups/group_table.h"
@@ -65,6 +66,7 @@ struct BusParts {
   void ForEachCounter(const Visitor& visit) const {
     counters.ForEach(visit);
     visit("topics_retained", retained.topics());
+    visit("log_lines_dropped", LogLinesDropped());
   }
 };
 

@@ -19,6 +19,9 @@
 namespace fifobus::cli {
 namespace {
 
+// How long it waits at its end for whatever reads its log. Not tuned.
+constexpr absl::Duration kLogPatience = absl::Seconds(1);
+
 struct ServeCommand {
   ServeOptions options;
   std::string config;  // the file's path; empty: none
@@ -104,8 +107,7 @@ int AwaitStop(const sigset_t& signals, Broker& broker, ConfigFile& file) {
   }
 }
 
-Exit Serve(const ServeOptions& options, ConfigFile file) {
-  StartLog(options.log_level);
+Exit RunBroker(const ServeOptions& options, ConfigFile file) {
   const sigset_t signals = BlockSignals();
   const rlim_t descriptors = RaiseDescriptorLimit();
   KeepFreedMemory();
@@ -120,6 +122,13 @@ Exit Serve(const ServeOptions& options, ConfigFile file) {
   LogInfo("stopping", {{"signal", received}});
   const Broker::Leftover leftover = (*broker)->Stop();
   return leftover.bytes == 0 ? kDone : kFailed;
+}
+
+Exit Serve(const ServeOptions& options, ConfigFile file) {
+  StartLog(options.log_level);
+  const Exit exit = RunBroker(options, std::move(file));
+  FlushLog(kLogPatience);
+  return exit;
 }
 
 Exit RunServe(ServeCommand& command, Command& serve) {
