@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/inbound.h"
@@ -88,17 +87,17 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(ClientOptions options) {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
-  const absl::Time deadline = absl::Now() + options.connect_timeout;
+  const Deadline deadline = options.connect_timeout;
   auto client = Start(std::move(options));
   if (!client.ok()) return client.status();
   Dialogue& dialogue = *(*client)->dialogue_;
   Connection& connection = dialogue.connection();
   while (connection.state() != Connection::State::kOpen) {
     if (connection.state() == Connection::State::kFailed ||
-        absl::Now() >= deadline) {
+        deadline.HasCome()) {
       return connection.status();
     }
-    connection.Wait(deadline);
+    connection.Wait(deadline, Connection::Room::kUnwanted);
     dialogue.Progress();
   }
   return client;
@@ -112,17 +111,22 @@ Client::Client(Mode mode, std::unique_ptr<Dialogue> dialogue)
       mode_(mode) {}
 
 Client::~Client() {
+  const auto call = dialogue_->Enter();
   Connection& connection = dialogue_->connection();
   if (connection.state() != Connection::State::kOpen) return;
   pb::Frame frame;
   frame.mutable_goodbye()->set_reason("the client leaves");
   AppendFrame(frame, connection.out());
-  (void)outbound_->Flush({Mode::kBlocking, absl::Now() + kLastFlush});
+  (void)outbound_->Flush({Mode::kBlocking, kLastFlush});
 }
 
 int Client::fd() const { return dialogue_->connection().fd(); }
 
 const absl::Status& Client::status() const { return dialogue_->status(); }
+
+uint64_t Client::expired_messages() const {
+  return dialogue_->expired_messages();
+}
 
 Client::Bounds Client::bounds() const {
   const Connection& connection = dialogue_->connection();
@@ -137,6 +141,7 @@ PublishOutcome Client::Refuse(absl::Status status) {
 void Client::BeginBatch() { dialogue_->BeginBatch(); }
 
 void Client::EndBatch() {
+  const auto call = dialogue_->Enter();
   dialogue_->EndBatch();
   if (!dialogue_->batching()) (void)Flush();
 }
@@ -146,18 +151,20 @@ Batch::~Batch() { client_.EndBatch(); }
 // Publishing
 
 PublishOutcome Client::Publish(std::string_view topic, std::string_view payload,
-                               absl::Time deadline) {
+                               Deadline deadline) {
+  const auto call = dialogue_->Enter();
   return outbound_->Publish(topic, payload, {mode_, deadline});
 }
 
 PublishOutcome Client::Publish(const MessageFields& message,
-                               absl::Time deadline) {
+                               Deadline deadline) {
+  const auto call = dialogue_->Enter();
   if (message.confirm_id != 0) return PublishTracked(message, deadline);
   return outbound_->Publish(message, {mode_, deadline});
 }
 
 PublishOutcome Client::PublishTracked(const MessageFields& message,
-                                      absl::Time deadline) {
+                                      Deadline deadline) {
   if (message.confirm_id >= Dialogue::kOwnConfirmIds) {
     return Refuse(absl::InvalidArgumentError(
         "a confirm_id must be below 2^63: the others are the library's"));
@@ -175,13 +182,15 @@ PublishOutcome Client::PublishTracked(const MessageFields& message,
   return outcome;
 }
 
-PublishOutcome Client::Flush(absl::Time deadline) {
+PublishOutcome Client::Flush(Deadline deadline) {
+  const auto call = dialogue_->Enter();
   return outbound_->Flush({mode_, deadline});
 }
 
 absl::StatusOr<Confirmation> Client::PublishConfirmed(
     const MessageFields& message, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const auto call = dialogue_->Enter();
+  const Deadline deadline = timeout;
   const uint64_t id = dialogue_->NextId();
   MessageFields confirmed = message;
   confirmed.confirm_id = Dialogue::kOwnConfirmIds + id;
@@ -189,7 +198,7 @@ absl::StatusOr<Confirmation> Client::PublishConfirmed(
       outbound_->Send(confirmed, {Mode::kBlocking, deadline});
   if (sent != PublishOutcome::kSent) return outbound_->FailureOf(sent);
   const auto answer =
-      dialogue_->AwaitAnswer(id, deadline - absl::Now(), "the confirmation");
+      dialogue_->AwaitAnswer(id, deadline.Rest(), "the confirmation");
   if (!answer.ok()) return Unknown(answer.status());
   Confirmation confirmation = ConfirmationFrom(answer->confirm());
   confirmation.confirm_id = message.confirm_id;
@@ -197,6 +206,7 @@ absl::StatusOr<Confirmation> Client::PublishConfirmed(
 }
 
 absl::StatusOr<Level> Client::Flush(Level level, absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
   pb::Frame frame;
   const uint64_t id = dialogue_->NextId();
   frame.mutable_ping()->set_token(id);
@@ -219,9 +229,13 @@ absl::StatusOr<Level> Client::Flush(Level level, absl::Duration timeout) {
 absl::Status Client::Subscribe(std::string_view pattern,
                                const SubscribeOptions& options,
                                absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
   absl::Status status = Subscriptions::Check(pattern, options);
   if (!status.ok()) return status;
   dialogue_->Progress();
+  if (dialogue_->connection().state() == Connection::State::kFailed) {
+    return dialogue_->status();
+  }
   Subscriptions& subscriptions = dialogue_->subscriptions();
   if (Subscriptions::Subscription* known =
           subscriptions.Find(pattern, options.group)) {
@@ -234,9 +248,11 @@ absl::Status Client::Subscribe(std::string_view pattern,
   }
   Subscriptions::Subscription& asked =
       *subscriptions.Find(pattern, options.group);
+  asked.awaited = true;
   status = dialogue_->WaitFor(
       [&] { return asked.state != Subscriptions::State::kAsked; }, timeout,
       "the answer to Subscribe");
+  asked.awaited = false;
   if (asked.state != Subscriptions::State::kRefused) return status;
   const absl::Status refusal = asked.refusal;
   subscriptions.Remove(pattern, options.group);
@@ -246,7 +262,11 @@ absl::Status Client::Subscribe(std::string_view pattern,
 absl::Status Client::Unsubscribe(std::string_view pattern,
                                  std::string_view group,
                                  absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
   dialogue_->Progress();
+  if (dialogue_->connection().state() == Connection::State::kFailed) {
+    return dialogue_->status();
+  }
   Subscriptions& subscriptions = dialogue_->subscriptions();
   if (subscriptions.Find(pattern, group) == nullptr) {
     return absl::NotFoundError(
@@ -269,20 +289,19 @@ absl::Status Client::Unsubscribe(std::string_view pattern,
                                               : answer.status();
 }
 
-Received Client::Receive(absl::Time deadline) {
+Received Client::Receive(Deadline deadline) {
+  const auto call = dialogue_->Enter();
   return inbound_->Receive({mode_, deadline});
 }
 
-void Client::Ack(uint64_t ack_id) { SendAck(ack_id, AckVerdict::kDone); }
+void Client::Ack(uint64_t ack_id) {
+  const auto call = dialogue_->Enter();
+  inbound_->Answer(ack_id, AckVerdict::kDone);
+}
 
-void Client::Retry(uint64_t ack_id) { SendAck(ack_id, AckVerdict::kRetry); }
-
-void Client::SendAck(uint64_t ack_id, AckVerdict verdict) {
-  Connection& connection = dialogue_->connection();
-  const std::optional<uint64_t> broker_id = inbound_->FindAckId(ack_id);
-  if (!broker_id || connection.state() != Connection::State::kOpen) return;
-  AppendAckFrame(*broker_id, verdict, connection.out());
-  dialogue_->FlushWithoutWaiting();
+void Client::Retry(uint64_t ack_id) {
+  const auto call = dialogue_->Enter();
+  inbound_->Answer(ack_id, AckVerdict::kRetry);
 }
 
 // Requests
@@ -298,24 +317,26 @@ absl::StatusOr<OwnedMessage> Client::Request(std::string_view topic,
 
 absl::StatusOr<OwnedMessage> Client::Request(const MessageFields& request,
                                              absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
   return request_calls_->Ask(request, timeout);
 }
 
 SentRequest Client::SendRequest(const MessageFields& request,
-                                absl::Duration timeout, absl::Time deadline) {
-  return request_calls_->Send(request, absl::Now() + timeout,
-                              {mode_, deadline});
+                                absl::Duration timeout, Deadline deadline) {
+  const auto call = dialogue_->Enter();
+  return request_calls_->Send(request, timeout, {mode_, deadline});
 }
 
 PublishOutcome Client::Reply(const Received& request, std::string_view payload,
-                             absl::Time deadline) {
+                             Deadline deadline) {
   MessageFields reply;
   reply.payload = payload;
   return Reply(request, reply, deadline);
 }
 
 PublishOutcome Client::Reply(const Received& request, MessageFields reply,
-                             absl::Time deadline) {
+                             Deadline deadline) {
+  const auto call = dialogue_->Enter();
   if (request.message.reply_topic.empty()) {
     return Refuse(absl::InvalidArgumentError(
         "the message wants no reply: it has no reply topic"));
@@ -327,6 +348,7 @@ PublishOutcome Client::Reply(const Received& request, MessageFields reply,
 // Asking the broker
 
 absl::Status Client::Ping(absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
   pb::Frame frame;
   const uint64_t id = dialogue_->NextId();
   frame.mutable_ping()->set_token(id);
@@ -335,6 +357,7 @@ absl::Status Client::Ping(absl::Duration timeout) {
 
 absl::StatusOr<pb::StatsReply> Client::AskForStats(std::string_view topic,
                                                    absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
   pb::Frame frame;
   const uint64_t id = dialogue_->NextId();
   frame.mutable_stats()->set_request_id(id);

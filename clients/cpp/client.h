@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "clients/cpp/client_options.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/owned_message.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
@@ -36,11 +37,15 @@ class StatsReply;  // of frame.pb.h, which is slow to compile
 
 // One session with a bus, for publishing and receiving on one thread.
 //
-// While a call waits to write, arriving messages are read into a buffer, so one
-// thread may publish to a topic that it receives. No call raises SIGPIPE or
-// hangs in open(2), and no setting of the process is touched. There are no
-// threads behind it: it reconnects, and answers a stopping broker, inside its
-// calls.
+// One thread may publish to a topic that it receives. A call that publishes
+// also reads, into a buffer of ClientOptions::receive_bytes_max. A client that
+// publishes more than that to itself before it calls Receive loses its oldest
+// messages, since nothing else could end its waiting for itself; a Gap says how
+// many.
+//
+// No call raises SIGPIPE or hangs in open(2), and no setting of the process is
+// touched. There are no threads behind it: it reconnects, and answers a
+// stopping broker, inside its calls.
 //
 // Messages from one client arrive at each subscriber in their order, exactly
 // once, however many of its patterns match. What is lost is announced by gaps.
@@ -49,10 +54,20 @@ class StatsReply;  // of frame.pb.h, which is slow to compile
 // timeout wait for an answer of the broker, whatever the mode; what arrives
 // meanwhile stays to be received.
 //
-// Thread-compatible: one thread at a time. Do not use it in the child of a
-// fork.
+// A new session asks for the same subscriptions. If the broker refuses one of
+// them, or one whose Subscribe call has timed out, the client fails for good:
+// Receive says kDisconnected, and status() names the subscription.
+//
+// Thread-compatible: one thread at a time. A second thread that calls while a
+// first one is in a call ends the process with a line that says so.
+//
+// A client belongs to the process that made it. In the child of a fork all
+// calls fail, with a status() that says so, and neither they nor the destructor
+// disturb the parent's session. The child may make a client of its own.
 class Client {
  public:
+  using SentRequest = ::fifobus::SentRequest;
+
   // Waits for a broker until options.connect_timeout. The error names the
   // places that were tried and what to do. InvalidArgument: the will.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
@@ -62,7 +77,8 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Start(ClientOptions options);
 
   // Says Goodbye, so that the will is not published, after what is not yet in
-  // the pipe; for both it waits up to a second.
+  // the pipe; for both it waits up to a second. A program that wants to know of
+  // losses calls Flush before: a destructor cannot tell.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -73,17 +89,18 @@ class Client {
   // With a confirm_id, from 1 to 2^63 - 1, Receive returns a confirmation with
   // that id, in the order of publishing; up to 65536 may be awaited.
   PublishOutcome Publish(std::string_view topic, std::string_view payload,
-                         absl::Time deadline = absl::InfiniteFuture());
+                         Deadline deadline = Deadline::Never());
   PublishOutcome Publish(const MessageFields& message,
-                         absl::Time deadline = absl::InfiniteFuture());
+                         Deadline deadline = Deadline::Never());
 
   // Publishes and waits until the broker has taken the message for each current
   // subscriber. Unavailable, DeadlineExceeded: it is not known whether it has.
   absl::StatusOr<Confirmation> PublishConfirmed(
       const MessageFields& message, absl::Duration timeout = absl::Seconds(5));
 
-  // Writes what a Batch or a partial write has left. kSent: nothing is left.
-  PublishOutcome Flush(absl::Time deadline = absl::InfiniteFuture());
+  // Writes what a Batch or a partial write has left. kSent: nothing is left,
+  // and no session is known to be lost since this was told last.
+  PublishOutcome Flush(Deadline deadline = Deadline::Never());
 
   // Waits until everything published before has reached `level`, and returns
   // the level that was reached, which may be higher. Unavailable: something may
@@ -115,7 +132,10 @@ class Client {
 
   // The next message, gap, confirmation or reply. `deadline` counts in the
   // modes kBlocking and kBusyPoll. No allocation and no copy per message.
-  Received Receive(absl::Time deadline = absl::InfiniteFuture());
+  //
+  // A message whose expiry has passed when it is its turn is not returned: a
+  // Gap with kExpired stands in its place, for it and those that follow it.
+  Received Receive(Deadline deadline = Deadline::Never());
 
   // Answers a message of an acknowledging group, by Received::delivery.ack_id:
   // it is done; or deliver it again, to any member. Does not wait; in a Batch
@@ -140,14 +160,14 @@ class Client {
   // `deadline` is for the sending, in mode kBlocking.
   SentRequest SendRequest(const MessageFields& request,
                           absl::Duration timeout = absl::Seconds(5),
-                          absl::Time deadline = absl::InfiniteFuture());
+                          Deadline deadline = Deadline::Never());
 
   // Publishes the reply to a request that was received last. kRefused: it wants
   // none. The topic of `reply` is set here.
   PublishOutcome Reply(const Received& request, std::string_view payload,
-                       absl::Time deadline = absl::InfiniteFuture());
+                       Deadline deadline = Deadline::Never());
   PublishOutcome Reply(const Received& request, MessageFields reply,
-                       absl::Time deadline = absl::InfiniteFuture());
+                       Deadline deadline = Deadline::Never());
 
   // How many take what is published on `topic` now: sessions, each group
   // counting as one, and taps.
@@ -179,6 +199,10 @@ class Client {
   };
   Bounds bounds() const;
 
+  // How many messages had expired when it was their turn. Gaps have told of
+  // them, but for replies, which are passed over.
+  uint64_t expired_messages() const;
+
   // Why the last call failed or why there is no session, for people.
   const absl::Status& status() const;
 
@@ -190,8 +214,7 @@ class Client {
   PublishOutcome Refuse(absl::Status status);
   // Publishes what is to be confirmed by Receive.
   PublishOutcome PublishTracked(const MessageFields& message,
-                                absl::Time deadline);
-  void SendAck(uint64_t ack_id, AckVerdict verdict);
+                                Deadline deadline);
   absl::StatusOr<pb::StatsReply> AskForStats(std::string_view topic,
                                              absl::Duration timeout);
   void BeginBatch();

@@ -62,15 +62,64 @@ TEST_F(ReceiveBufferTest, ScanningLooksAheadOfTaking) {
   ReceiveBuffer buffer(1 << 20);
   Write("abcdef");
   ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
-  buffer.Scan(4);
+  buffer.Keep(4);
+  buffer.EndScan();
   EXPECT_EQ(buffer.unscanned(), "ef");
   EXPECT_EQ(buffer.untaken(), "abcdef");
   buffer.Take(2);
-  EXPECT_TRUE(buffer.IsScanned());
+  EXPECT_TRUE(buffer.HasKept());
   EXPECT_EQ(buffer.unscanned(), "ef");
   buffer.Take(3);
-  EXPECT_FALSE(buffer.IsScanned()) << "what is taken counts as scanned";
+  EXPECT_FALSE(buffer.HasKept()) << "what is taken counts as scanned";
   EXPECT_EQ(buffer.unscanned(), "f");
+}
+
+TEST_F(ReceiveBufferTest, WhatIsDroppedIsNotThereToBeTaken) {
+  ReceiveBuffer buffer(1 << 20);
+  Write("aaXbbbYYc");
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  buffer.Keep(2);
+  buffer.Drop(1);
+  buffer.Keep(3);
+  buffer.Drop(2);
+  EXPECT_EQ(buffer.unscanned(), "c");
+  buffer.EndScan();
+  EXPECT_EQ(buffer.untaken(), "aabbbc");
+  EXPECT_EQ(buffer.unscanned(), "c");
+  Write("d");
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  EXPECT_EQ(buffer.untaken(), "aabbbcd");
+}
+
+TEST_F(ReceiveBufferTest, WhatIsDroppedTakesNoRoom) {
+  ReceiveBuffer buffer(1000);
+  Write("viewed");
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  const std::string_view viewed = buffer.untaken();
+  buffer.Take(viewed.size());
+  const std::string answer(900, 'x');
+  for (int i = 0; i < 1000; ++i) {
+    Write(answer);
+    ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+    buffer.Drop(answer.size());
+    buffer.EndScan();
+    ASSERT_TRUE(buffer.untaken().empty());
+    ASSERT_FALSE(buffer.full());
+  }
+  EXPECT_EQ(viewed, "viewed") << "as long as it is not released";
+}
+
+TEST_F(ReceiveBufferTest, DropUnscannedLeavesWhatWasKept) {
+  ReceiveBuffer buffer(1 << 20);
+  Write("aaXbbbad");
+  ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
+  buffer.Keep(2);
+  buffer.Drop(1);
+  buffer.Keep(2);
+  buffer.DropUnscanned();
+  buffer.EndScan();
+  EXPECT_EQ(buffer.untaken(), "aabb");
+  EXPECT_EQ(buffer.unscanned(), "");
 }
 
 TEST_F(ReceiveBufferTest, WhatIsReadAheadIsBoundedButAFrameIsCompleted) {
@@ -92,7 +141,8 @@ TEST_F(ReceiveBufferTest, ClearForgetsEverything) {
   ReceiveBuffer buffer(100);
   Write(std::string(150, 'x'));
   ASSERT_EQ(Fill(buffer), FillOutcome::kBytes);
-  buffer.Scan(10);
+  buffer.Keep(10);
+  buffer.Drop(10);
   buffer.Clear();
   EXPECT_TRUE(buffer.untaken().empty());
   EXPECT_TRUE(buffer.unscanned().empty());

@@ -2,9 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -14,7 +11,6 @@
 #include <climits>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "clients/cpp/bus_locator.h"
 #include "clients/cpp/internal/nosignal_write.h"
 #include "fmt/format.h"
@@ -43,16 +39,6 @@ constexpr size_t kProbablyAllBytes = PIPE_BUF;
 // broker's read spins for it meanwhile: bench/DECISIONS.md.
 constexpr size_t kWrittenAtOnce = size_t{64} << 10;
 
-absl::Status AddToEpoll(int epoll_fd, int fd, uint32_t events) {
-  epoll_event event = {};
-  event.events = events;
-  event.data.fd = fd;
-  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0) {
-    return absl::OkStatus();
-  }
-  return absl::ErrnoToStatus(errno, "epoll_ctl");
-}
-
 std::string HelloFrame(const pb::Hello& hello) {
   pb::Frame frame;
   *frame.mutable_hello() = hello;
@@ -68,7 +54,7 @@ std::string HelloFrame(const pb::Hello& hello) {
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Make(Options options) {
   auto connection =
       std::unique_ptr<Connection>(new Connection(std::move(options)));
-  const absl::Status status = connection->MakeDescriptors();
+  const absl::Status status = connection->ready_fd_.Open();
   if (!status.ok()) return status;
   return connection;
 }
@@ -81,26 +67,10 @@ Connection::Connection(Options options)
 
 Connection::~Connection() = default;
 
-absl::Status Connection::MakeDescriptors() {
-  epoll_fd_.Reset(epoll_create1(EPOLL_CLOEXEC));
-  timer_fd_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  nudge_fd_.Reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!epoll_fd_.valid() || !timer_fd_.valid() || !nudge_fd_.valid()) {
-    return absl::ErrnoToStatus(errno, "epoll_create1, timerfd, eventfd");
-  }
-  absl::Status status = AddToEpoll(epoll_fd_.get(), timer_fd_.get(), EPOLLIN);
-  if (status.ok()) {
-    status = AddToEpoll(epoll_fd_.get(), nudge_fd_.get(), EPOLLIN);
-  }
-  return status;
-}
-
 void Connection::Connect() {
   if (state_ == State::kWaiting && TimeToTry()) Try();
   if (state_ == State::kGreeting) Greet();
 }
-
-bool Connection::TimeToTry() const { return absl::Now() >= next_try_; }
 
 void Connection::Try() {
   const auto bus = FindBus(options_.dir);
@@ -113,7 +83,7 @@ void Connection::Try() {
   absl::Status status = pipes.status();
   if (status.ok()) {
     pipes_ = *std::move(pipes);
-    status = AddToEpoll(epoll_fd_.get(), pipes_.down(), EPOLLIN);
+    status = ready_fd_.AddDown(pipes_.down());
   }
   if (!status.ok()) {
     status_ = status;
@@ -124,7 +94,7 @@ void Connection::Try() {
   bus_ = *bus;
   state_ = State::kGreeting;
   writer_seen_ = false;
-  greeting_since_ = absl::Now();
+  greeting_end_ = kGreetingPatience;
   // A broker that is full keeps its last word and its growing delay.
   if (!absl::IsResourceExhausted(status_)) {
     status_ = absl::UnavailableError(
@@ -187,10 +157,9 @@ void Connection::CheckGreeting(bool no_writer) {
   }
   if (!TimeToTry()) return;
   const absl::Status alive = CheckBus(bus_);
-  const bool patient = absl::Now() - greeting_since_ < kGreetingPatience;
   if (!alive.ok()) {
     Lose(alive);
-  } else if (no_writer && !patient && !pipes_.NamesExist()) {
+  } else if (no_writer && greeting_end_.HasCome() && !pipes_.NamesExist()) {
     Lose(absl::UnavailableError(
         "the broker removed the session's pipes; its log says why"));
   } else {
@@ -208,8 +177,8 @@ void Connection::OnWelcome(std::string_view member) {
   state_ = State::kOpen;
   status_ = absl::OkStatus();
   delay_ = kFirstDelay;
-  next_try_ = absl::InfiniteFuture();
-  SetTimer();
+  next_try_ = Deadline::Never();
+  ready_fd_.SetTimer(std::min(next_try_, wake_at_));
   goodbye_ = false;
   ++sessions_;
 }
@@ -228,27 +197,48 @@ void Connection::OnGoodbye() {
   status_ = absl::UnavailableError("the broker is stopping");
 }
 
-void Connection::OnFatalError(absl::Status status, Losses losses) {
-  if (state_ == State::kOpen) ++publish_losses_;
-  if (AnswersMayCome()) {
-    ++ends_;
-    if (losses == Losses::kUnknown) ++receive_losses_;
-  }
-  ClosePipes();
+void Connection::OnFatalError(absl::Status status) {
+  // No gap: nothing follows what came before the end.
+  End(Missed::kTold);
+  state_ = State::kFailed;
+  status_ = std::move(status);
+}
+
+void Connection::OnTooSlow(absl::Status status, GapCame gap_came) {
+  was_too_slow_ = true;
+  End(gap_came == GapCame::kYes ? Missed::kTold : Missed::kUnknown);
   state_ = State::kFailed;
   status_ = std::move(status);
 }
 
 void Connection::Lose(absl::Status status) {
-  if (state_ == State::kOpen) ++publish_losses_;
-  if (AnswersMayCome()) {
-    ++ends_;
-    ++receive_losses_;
-  }
-  ClosePipes();
+  End(Missed::kUnknown);
   status_ = std::move(status);
   state_ = options_.reconnect ? State::kWaiting : State::kFailed;
   if (state_ == State::kWaiting) Schedule();
+}
+
+void Connection::End(Missed missed) {
+  if (state_ == State::kOpen) ++publish_losses_;
+  if (AnswersMayCome()) {
+    ++ends_;
+    if (missed == Missed::kUnknown) ++receive_losses_;
+  }
+  ClosePipes();
+  SetReadable(true);
+}
+
+void Connection::Forget() {
+  pipes_.Forget();
+  ready_fd_.Forget();
+  in_->Clear();
+  DropBacklog();
+  DropUnwritten();
+  state_ = State::kFailed;
+  status_ = absl::FailedPreconditionError(fmt::format(
+      "this client belongs to process {}, of which this one is a fork: make "
+      "another client here",
+      pid_));
 }
 
 void Connection::OnUpBroken() {
@@ -261,11 +251,10 @@ void Connection::OnUpBroken() {
 }
 
 void Connection::ClosePipes() {
-  // Closing a descriptor that nobody else has takes it out of epoll: epoll(7).
+  ready_fd_.RemovePipes(pipes_.up(), pipes_.down());
   pipes_ = SessionPipes();
   down_waits_ = false;
   probably_drained_ = false;
-  watching_room_ = false;
   KeepBacklog();
   DropUnwritten();
 }
@@ -274,6 +263,7 @@ void Connection::ClosePipes() {
 // backlog of an earlier session is not taken yet, the gap after that one covers
 // this too.
 void Connection::KeepBacklog() {
+  in_->EndScan();
   if (!backlog_ && !in_->untaken().empty()) {
     backlog_ = std::exchange(
         in_, std::make_unique<ReceiveBuffer>(options_.receive_bytes_max));
@@ -282,25 +272,15 @@ void Connection::KeepBacklog() {
 }
 
 void Connection::Schedule() {
-  next_try_ = absl::Now() + delay_;
-  SetTimer();
+  next_try_ = delay_;
+  ready_fd_.SetTimer(std::min(next_try_, wake_at_));
   delay_ = std::min(2 * delay_, kLastDelay);
 }
 
-void Connection::WakeAt(absl::Time time) {
+void Connection::WakeAt(Deadline time) {
   if (time == wake_at_) return;
   wake_at_ = time;
-  SetTimer();
-}
-
-void Connection::SetTimer() {
-  const absl::Time at = std::min(next_try_, wake_at_);
-  itimerspec after = {};  // zeros: never
-  if (at != absl::InfiniteFuture()) {
-    after.it_value =
-        absl::ToTimespec(std::max(absl::Nanoseconds(1), at - absl::Now()));
-  }
-  timerfd_settime(timer_fd_.get(), 0, &after, nullptr);
+  ready_fd_.SetTimer(std::min(next_try_, wake_at_));
 }
 
 Connection::ReadOutcome Connection::Read() {
@@ -309,14 +289,14 @@ Connection::ReadOutcome Connection::Read() {
   return Fill();
 }
 
-Connection::ReadOutcome Connection::WaitAndRead(absl::Time deadline) {
-  const bool only_down = state_ == State::kOpen && unwritten() == 0 &&
-                         deadline == absl::InfiniteFuture();
+Connection::ReadOutcome Connection::WaitAndRead(Deadline deadline, Room room) {
+  const bool only_down =
+      state_ == State::kOpen && room == Room::kUnwanted && deadline.IsNever();
   if (only_down) {
     SetDownWaits(true);
     return Fill();
   }
-  Wait(deadline);
+  Wait(deadline, room);
   return Read();
 }
 
@@ -333,29 +313,35 @@ Connection::ReadOutcome Connection::Fill() {
       probably_drained_ = in_->untaken().size() - before <= kProbablyAllBytes;
       return ReadOutcome::kBytes;
     case ReceiveBuffer::FillOutcome::kFull:
-      if (state_ == State::kOpen) return ReadOutcome::kFull;
-      // Who waits for the next session must not wait for Receive. The rest of
-      // this one is part of the gap.
-      break;
+      // A call that waits for the next session must not wait for Receive. What
+      // is left of this one is part of the gap.
+      return state_ == State::kOpen && !DownHasHungUp() ? ReadOutcome::kFull
+                                                        : ReadOutcome::kEnd;
     case ReceiveBuffer::FillOutcome::kEmpty:
       return ReadOutcome::kNothing;
     case ReceiveBuffer::FillOutcome::kEnd:
       break;
   }
-  OnDownEnded();
-  return ReadOutcome::kNothing;
+  return ReadOutcome::kEnd;
+}
+
+bool Connection::DownHasHungUp() const {
+  pollfd down = {pipes_.down(), 0, 0};
+  return poll(&down, 1, 0) == 1 && (down.revents & POLLHUP) != 0;
 }
 
 // A subscriber that is ended for being slow may have been too slow to be told
 // so: its pipe was full until the broker closed it. A broker that was killed
 // and replaced before this client looked is taken for the same.
 void Connection::OnDownEnded() {
+  if (!AnswersMayCome()) return;
   const bool asked_for_it =
       options_.hello.overflow() == pb::OVERFLOW_DISCONNECT;
   if (asked_for_it && !goodbye_ && CheckBus(bus_).ok()) {
-    OnFatalError(absl::ResourceExhaustedError(
-        "the broker ended the session, because this client was too slow and "
-        "had asked for that"));
+    OnTooSlow(absl::ResourceExhaustedError(
+                  "the broker ended the session, because this client was too "
+                  "slow and had asked for that"),
+              GapCame::kNo);
     return;
   }
   Lose(absl::UnavailableError("the broker is gone"));
@@ -379,6 +365,7 @@ Connection::FlushOutcome Connection::Flush(std::string_view& more) {
       OnUpBroken();
       return FlushOutcome::kLost;
     }
+    written_ += static_cast<uint64_t>(bytes);
     const size_t of_out = std::min(static_cast<size_t>(bytes), unwritten());
     out_written_ += of_out;
     more.remove_prefix(static_cast<size_t>(bytes) - of_out);
@@ -392,44 +379,23 @@ void Connection::DropUnwritten() {
   out_written_ = 0;
 }
 
-void Connection::Wait(absl::Time deadline, Room room) {
+void Connection::Wait(Deadline deadline, Room room) {
+  if (state_ == State::kFailed) return;  // nothing will ever come
   const bool connecting =
       state_ == State::kWaiting || state_ == State::kGreeting;
-  const absl::Time until =
-      connecting ? std::min(deadline, next_try_) : deadline;
+  const Deadline until = connecting ? std::min(deadline, next_try_) : deadline;
   int timeout_millis = -1;
-  if (until != absl::InfiniteFuture()) {
-    const absl::Duration rest =
-        std::max(absl::ZeroDuration(), until - absl::Now());
-    timeout_millis = static_cast<int>(absl::ToInt64Milliseconds(
-        absl::Ceil(std::min(rest, absl::Hours(1)), absl::Milliseconds(1))));
+  if (!until.IsNever()) {
+    timeout_millis = static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(
+        std::min(until.Rest(), absl::Hours(1)), absl::Milliseconds(1))));
   }
+  // A hang-up is always reported. poll(2) ignores negative descriptors.
+  const short bytes = in_->full() ? 0 : POLLIN;
   std::array<pollfd, 2> fds = {{
-      // poll(2) ignores negative descriptors.
-      {in_->full() ? -1 : pipes_.down(), POLLIN, 0},
-      {room == Room::kWanted || unwritten() > 0 ? pipes_.up() : -1, POLLOUT, 0},
+      {pipes_.down(), bytes, 0},
+      {room == Room::kWanted ? pipes_.up() : -1, POLLOUT, 0},
   }};
   (void)poll(fds.data(), fds.size(), timeout_millis);
-}
-
-void Connection::WatchRoom(bool watch) {
-  if (watch == watching_room_ || pipes_.up() < 0) return;
-  watching_room_ = watch;
-  if (watch) {
-    (void)AddToEpoll(epoll_fd_.get(), pipes_.up(), EPOLLOUT);
-  } else {
-    (void)epoll_ctl(epoll_fd_.get(), EPOLL_CTL_DEL, pipes_.up(), nullptr);
-  }
-}
-
-void Connection::Nudge(bool on) {
-  if (on == std::exchange(nudged_, on)) return;
-  uint64_t count = 1;
-  if (on) {
-    (void)!write(nudge_fd_.get(), &count, sizeof(count));
-  } else {
-    (void)!read(nudge_fd_.get(), &count, sizeof(count));
-  }
 }
 
 }  // namespace fifobus

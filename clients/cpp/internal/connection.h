@@ -10,7 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "broker/base/unique_fd.h"
+#include "clients/cpp/deadline.h"
+#include "clients/cpp/internal/process_id.h"
+#include "clients/cpp/internal/ready_fd.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/internal/session_pipes.h"
 #include "proto/frame.h"
@@ -24,6 +26,9 @@ namespace fifobus {
 //
 //   waiting --broker found--> greeting --Welcome--> open --Goodbye--> leaving
 //      ^--------------------------------- lost <-----+-----------------+
+//
+// Belongs to the process that made it. In the child of a fork it can only
+// forget: pipes and epoll set are the parent's too.
 //
 // Waits only in Wait. Thread-compatible.
 class Connection {
@@ -58,6 +63,8 @@ class Connection {
   uint64_t receive_losses() const { return receive_losses_; }
   // Counts the sessions that are over, lossy or not.
   uint64_t ends() const { return ends_; }
+  // Whether the broker has ended the session for being slow, as it was asked.
+  bool was_too_slow() const { return was_too_slow_; }
   // Whether an answer may still come in the session that is sessions() now.
   bool AnswersMayCome() const {
     return state_ == State::kOpen || state_ == State::kLeaving;
@@ -73,13 +80,20 @@ class Connection {
     if (state_ == State::kWaiting || state_ == State::kGreeting) Connect();
   }
 
-  enum class ReadOutcome { kBytes, kNothing, kFull };
-  // Reads once from `down` into in(). A lost broker shows as kNothing and
-  // another state().
-  ReadOutcome Read();
+  enum class ReadOutcome {
+    kBytes,
+    kNothing,
+    kFull,  // nothing is read until something is taken
+    kEnd,   // of `down`: OnDownEnded is to be called when in() was scanned
+  };
+  // Reads once from `down` into in().
+  [[nodiscard]] ReadOutcome Read();
+  enum class Room { kUnwanted, kWanted };
   // As Read, but first waits as Wait does. In one system call where it may wait
   // for `down` alone and for ever.
-  ReadOutcome WaitAndRead(absl::Time deadline);
+  [[nodiscard]] ReadOutcome WaitAndRead(Deadline deadline, Room room);
+  // The broker is gone, unless in() held another reason for the end.
+  void OnDownEnded();
   // Whether the last read has probably left nothing to read.
   bool probably_drained() const { return probably_drained_; }
   ReceiveBuffer& in() { return *in_; }
@@ -91,37 +105,49 @@ class Connection {
   // Frames to be written. REQUIRES for adding: state() is kOpen.
   std::string& out() { return out_; }
   size_t unwritten() const { return out_.size() - out_written_; }
+  // Whether the front of what is unwritten may be the rest of a frame, which
+  // must follow, or the broker gets nothing more.
+  bool has_begun() const { return out_written_ > 0; }
+  // Counts the bytes that were written, in all sessions.
+  uint64_t written() const { return written_; }
   void DropUnwritten();
   enum class FlushOutcome { kAll, kWouldBlock, kLost };
   // Writes what is unwritten of out() and then `more`, from whose front it
   // removes what was written, as far as the pipe takes it.
   FlushOutcome Flush(std::string_view& more);
 
-  // The broker leaves, or ends the session with a reason. `told`: what this
-  // client did not get was announced before.
+  // The broker leaves.
   void OnGoodbye();
-  enum class Losses { kUnknown, kTold };
-  void OnFatalError(absl::Status status, Losses losses = Losses::kUnknown);
+  // The session is over and there will be no other.
+  void OnFatalError(absl::Status status);
+  // The same for a client that was slow and had asked for that. kYes: the
+  // broker has said by a Gap what this client did not get.
+  enum class GapCame { kNo, kYes };
+  void OnTooSlow(absl::Status status, GapCame gap_came);
 
-  // Waits for something to do: bytes, time for another try, and room in `up` if
-  // something is unwritten or `room` says so. Returns at the deadline too.
-  enum class Room { kIfUnwritten, kWanted };
-  void Wait(absl::Time deadline, Room room = Room::kIfUnwritten);
+  // Waits for something to do: bytes, the end of `down`, time for another try,
+  // and room in `up` if it is wanted. Returns at the deadline too.
+  void Wait(Deadline deadline, Room room);
+
+  // Whether this is the child of a fork, and not the process that made it.
+  bool IsOfParent() const { return ProcessId() != pid_; }
+  // Gives up the session without a trace for the parent, which goes on with it.
+  void Forget();
 
   // See Client::fd.
-  int fd() const { return epoll_fd_.get(); }
+  int fd() const { return IsOfParent() ? -1 : ready_fd_.get(); }
   // Whether fd() also becomes readable when `up` has room.
-  void WatchRoom(bool watch);
-  // Whether fd() is readable now, because something was read ahead.
-  void Nudge(bool on);
+  void WatchRoom(bool watch) { ready_fd_.WatchRoom(pipes_.up(), watch); }
+  // Whether fd() is readable now, because there is something for Receive that
+  // no descriptor shows.
+  void SetReadable(bool readable) { ready_fd_.SetReadable(readable); }
   // The time at which fd() also becomes readable, and stays so until the next
-  // call with another time. absl::InfiniteFuture(): never.
-  void WakeAt(absl::Time time);
+  // call with another time.
+  void WakeAt(Deadline time);
 
  private:
   explicit Connection(Options options);
 
-  absl::Status MakeDescriptors();
   void Connect();
   void Try();
   void Greet();
@@ -131,38 +157,38 @@ class Connection {
   void CheckGreeting(bool no_writer);
   // The session is over; begins anew if that is wanted.
   void Lose(absl::Status status);
-  // `down` has ended.
-  void OnDownEnded();
+  // What all ends of a session have in common.
+  enum class Missed { kUnknown, kTold };
+  void End(Missed missed);
   // Nobody reads `up` any more. What the broker said last is still in `down`.
   void OnUpBroken();
   void ClosePipes();
   void KeepBacklog();
   void Schedule();
-  void SetTimer();
-  bool TimeToTry() const;
+  bool TimeToTry() const { return next_try_.HasCome(); }
+  // Whether `down` has no writer any more, however much is in it.
+  bool DownHasHungUp() const;
   ReadOutcome Fill();
   // Whether reading `down` waits. Its open file is this client's alone.
   void SetDownWaits(bool waits);
 
   const Options options_;
-  UniqueFd epoll_fd_;
-  UniqueFd timer_fd_;
-  UniqueFd nudge_fd_;
+  const pid_t pid_ = ProcessId();
+  ReadyFd ready_fd_;
   SessionPipes pipes_;
   std::unique_ptr<ReceiveBuffer> in_;
   std::unique_ptr<ReceiveBuffer> backlog_;
   std::string out_;
   size_t out_written_ = 0;  // of out_, from its front
+  uint64_t written_ = 0;
 
   State state_ = State::kWaiting;
   absl::Status status_;
   std::string bus_;
-  absl::Time next_try_ = absl::InfinitePast();
-  absl::Time wake_at_ = absl::InfiniteFuture();
+  Deadline next_try_ = Deadline::Now();
+  Deadline wake_at_;
   absl::Duration delay_;
-  absl::Time greeting_since_;
-  bool watching_room_ = false;
-  bool nudged_ = false;
+  Deadline greeting_end_;  // of the patience with a broker that says nothing
   bool writer_seen_ = false;
   bool down_waits_ = false;
   bool probably_drained_ = false;
@@ -171,6 +197,7 @@ class Connection {
   uint64_t receive_losses_ = 0;
   uint64_t ends_ = 0;
   bool goodbye_ = false;  // from the broker, in this session
+  bool was_too_slow_ = false;
   size_t frame_bytes_max_ = kFrameBytesMaxDefault;
   uint64_t queue_bytes_max_ = 0;
   uint64_t queue_messages_max_ = 0;

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "clients/cpp/internal/expiry.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
@@ -39,9 +39,24 @@ absl::Status StatusOf(const pb::Error& error) {
 
 void Dialogue::OnSessionBegun() {
   sessions_begun_ = connection_->sessions();
+  if (subscriptions_.all().empty()) return;
   for (Subscriptions::Subscription& subscription : subscriptions_.all()) {
-    SendSubscribe(subscription);
+    AppendFrame(Subscriptions::Ask(subscription, NextId()), connection_->out());
   }
+  Write();  // also in a batch, which would leave the client deaf
+}
+
+void Dialogue::Forget() {
+  if (std::exchange(forgotten_, true)) return;
+  callers_.Forget();
+  requests_ = Requests();
+  confirms_ = Confirms();
+  connection_->Forget();
+}
+
+void Dialogue::OnDownEnded() {
+  Scan();
+  connection_->OnDownEnded();
 }
 
 void Dialogue::Send(const pb::Frame& frame) {
@@ -55,7 +70,7 @@ void Dialogue::SendSubscribe(Subscriptions::Subscription& subscription) {
 }
 
 void Dialogue::FlushWithoutWaiting() {
-  if (connection_->unwritten() > 0 && !batching()) Write();
+  if (WantsToWrite()) Write();
 }
 
 void Dialogue::Write() {
@@ -67,41 +82,61 @@ void Dialogue::Write() {
 
 absl::Status Dialogue::WaitFor(absl::FunctionRef<bool()> done,
                                absl::Duration timeout, std::string_view what) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = timeout;
   while (true) {
     Progress();
     Scan();
-    if (done()) {
-      // Messages may have come with the answer.
-      if (!connection_->in().untaken().empty()) connection_->Nudge(true);
-      return absl::OkStatus();
-    }
+    ShowReadAhead();
+    if (done()) return absl::OkStatus();
     if (connection_->state() == Connection::State::kFailed) return status();
-    if (absl::Now() >= deadline) {
-      const std::string_view why(status().message().data(),
-                                 status().message().size());
-      return absl::DeadlineExceededError(fmt::format(
-          "{} did not come in {}{}{}", what, absl::FormatDuration(timeout),
-          why.empty() ? "" : "; ", why));
+    if (deadline.HasCome()) {
+      return absl::DeadlineExceededError(LateText(what, timeout));
     }
-    // What a batch holds comes before the question.
     if (connection_->unwritten() > 0) Write();
-    if (connection_->Read() != Connection::ReadOutcome::kBytes) {
-      connection_->Wait(deadline);
+    switch (Read()) {
+      case Connection::ReadOutcome::kBytes:
+      case Connection::ReadOutcome::kEnd:
+        break;
+      case Connection::ReadOutcome::kNothing:
+      case Connection::ReadOutcome::kFull:
+        connection_->Wait(deadline, connection_->unwritten() > 0
+                                        ? Connection::Room::kWanted
+                                        : Connection::Room::kUnwanted);
     }
+  }
+}
+
+std::string Dialogue::LateText(std::string_view what,
+                               absl::Duration timeout) const {
+  std::string_view why(status().message().data(), status().message().size());
+  if (connection_->AnswersMayCome() && connection_->in().full()) {
+    why =
+        "what was read ahead has reached receive_bytes_max, so that nothing "
+        "more is read: take messages by Receive";
+  }
+  return fmt::format(
+      "{} did not come in {}{}{}", what,
+      absl::FormatDuration(absl::Ceil(timeout, absl::Milliseconds(1))),
+      why.empty() ? "" : "; ", why);
+}
+
+void Dialogue::ShowReadAhead() {
+  if (!connection_->in().untaken().empty() ||
+      connection_->backlog() != nullptr || requests_.HasFailure()) {
+    connection_->SetReadable(true);
   }
 }
 
 absl::StatusOr<pb::Frame> Dialogue::Ask(const pb::Frame& question, uint64_t id,
                                         absl::Duration timeout,
                                         std::string_view what) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = timeout;
   const absl::Status open =
       WaitFor([&] { return connection_->state() == Connection::State::kOpen; },
               timeout, "a session");
   if (!open.ok()) return open;
   Send(question);
-  return AwaitAnswer(id, deadline - absl::Now(), what);
+  return AwaitAnswer(id, deadline.Rest(), what);
 }
 
 absl::StatusOr<pb::Frame> Dialogue::AwaitAnswer(uint64_t id,
@@ -128,37 +163,87 @@ absl::StatusOr<pb::Frame> Dialogue::AwaitAnswer(uint64_t id,
       fmt::format("the session ended before {} came", what));
 }
 
-void Dialogue::ReadAhead() {
-  if (connection_->Read() != Connection::ReadOutcome::kBytes) return;
-  Scan();
-  connection_->Nudge(true);
+Connection::ReadOutcome Dialogue::ReadAhead() {
+  const Connection::ReadOutcome outcome = Read();
+  if (outcome == Connection::ReadOutcome::kBytes) {
+    Scan();
+    ShowReadAhead();
+  }
+  return outcome;
 }
 
 void Dialogue::Scan() {
-  while (true) {
-    // Asked anew each time: acting on a frame may end the session.
-    ReceiveBuffer& in = connection_->in();
-    const std::string_view bytes = in.unscanned();
-    const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
-    if (extent.state != FrameExtent::State::kWhole) {
-      if (!in.IsScanned()) in.Want(extent.frame_bytes);
-      return;
-    }
-    in.Scan(extent.frame_bytes);
-    const FrameView view = ReadWholeFrame(bytes.substr(0, extent.frame_bytes));
-    if (view.fault == FrameFault::kNone) OnScanned(view);
+  ScanOutcome outcome;
+  do {
+    outcome = ScanFrame();
+  } while (outcome == ScanOutcome::kScanned);
+  connection_->in().EndScan();
+}
+
+Dialogue::ScanOutcome Dialogue::ScanFrame() {
+  ReceiveBuffer& in = connection_->in();
+  const std::string_view bytes = in.unscanned();
+  const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
+  switch (extent.state) {
+    case FrameExtent::State::kPartial:
+      if (!in.HasKept()) in.Want(extent.frame_bytes);
+      return ScanOutcome::kPartial;
+    case FrameExtent::State::kTooLarge:
+      OnBadFrame(FrameFault::kTooLarge);
+      return ScanOutcome::kBad;
+    case FrameExtent::State::kWhole:
+      break;
+  }
+  const FrameView view = ReadWholeFrame(bytes.substr(0, extent.frame_bytes));
+  if (view.fault != FrameFault::kNone) {
+    OnBadFrame(view.fault);
+    return ScanOutcome::kBad;
+  }
+  if (WhoseIs(view) == Whose::kReceives) {
+    in.Keep(extent.frame_bytes);
+  } else {
+    in.Drop(extent.frame_bytes);
+    // May end the session, and with it `in`.
+    if (view.kind != FrameKind::kMessage) OnControl(view);
+  }
+  return ScanOutcome::kScanned;
+}
+
+Dialogue::Whose Dialogue::WhoseIs(const FrameView& view) {
+  const bool after_delivery =
+      std::exchange(delivery_scanned_, view.kind == FrameKind::kDelivery);
+  switch (view.kind) {
+    case FrameKind::kMessage:
+      if (!requests_.begun()) return Whose::kReceives;
+      // What a Delivery speaks of stays behind it.
+      return WhoseIsMessage(ReadMessage(view.member)) == Whose::kOurs &&
+                     !after_delivery
+                 ? Whose::kOurs
+                 : Whose::kReceives;
+    case FrameKind::kGap:
+    case FrameKind::kDelivery:
+      return Whose::kReceives;
+    case FrameKind::kConfirm:
+      return Parse<pb::Confirm>(view).confirm_id() < kOwnConfirmIds
+                 ? Whose::kReceives
+                 : Whose::kOurs;
+    default:
+      return Whose::kOurs;
   }
 }
 
-void Dialogue::OnScanned(const FrameView& view) {
-  if (view.kind != FrameKind::kMessage) {
-    OnControl(view);
-  } else if (requests_.awaiting()) {
-    requests_.OnReadAhead(ReadMessage(view.member));
+// A reply that a call waits for, or that nobody waits for any more.
+Dialogue::Whose Dialogue::WhoseIsMessage(const MessageView& message) {
+  if (!requests_.IsReplyTopic(message.topic)) return Whose::kReceives;
+  if (HasExpired(message)) {
+    CountExpired();
+    return Whose::kOurs;
   }
+  requests_.OnReadAhead(message);
+  return requests_.IsAwaited(message.topic) ? Whose::kReceives : Whose::kOurs;
 }
 
-// Gap, Delivery, and Confirm of a user's message stay to be received.
+// Not Gap, Delivery, and Confirm of a user's message, which are Receive's.
 void Dialogue::OnControl(const FrameView& view) {
   switch (view.kind) {
     case FrameKind::kSubscribed: {
@@ -216,19 +301,38 @@ void Dialogue::OnAnswer(uint64_t id, const FrameView& view) {
 }
 
 void Dialogue::OnError(const pb::Error& error) {
+  const absl::Status status = StatusOf(error);
   if (error.request_id() == 0) {
-    connection_->OnFatalError(StatusOf(error),
-                              error.code() == pb::Error::CODE_OVERFLOW
-                                  ? Connection::Losses::kTold
-                                  : Connection::Losses::kUnknown);
+    if (error.code() == pb::Error::CODE_OVERFLOW) {
+      connection_->OnTooSlow(status, Connection::GapCame::kYes);
+    } else {
+      connection_->OnFatalError(status);
+    }
     return;
   }
-  subscriptions_.OnRefused(error.request_id(), StatusOf(error));
-  if (error.request_id() == awaited_id_)
+  if (error.request_id() == awaited_id_) {
     *answer_.emplace().mutable_error() = error;
+    return;
+  }
+  const Subscriptions::Subscription* refused =
+      subscriptions_.OnRefused(error.request_id(), status);
+  if (refused == nullptr || refused->awaited) return;
+  if (refused->internal) {
+    requests_.OnInboxLost();
+    return;
+  }
+  // The program believes that it is subscribed, and no call is there to say
+  // that it is not.
+  connection_->OnFatalError(absl::Status(
+      status.code(),
+      fmt::format("the subscription to \"{}\"{}{} is over: {}",
+                  refused->pattern,
+                  refused->options.group.empty() ? "" : " in group ",
+                  refused->options.group, std::string(status.message()))));
 }
 
 void Dialogue::OnBadFrame(FrameFault fault) {
+  connection_->in().DropUnscanned();
   connection_->OnFatalError(absl::DataLossError(
       fmt::format("the broker sent a bad frame: {}", FrameFaultText(fault))));
 }

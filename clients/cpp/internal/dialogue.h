@@ -11,8 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/internal/confirms.h"
 #include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/one_caller.h"
 #include "clients/cpp/internal/requests.h"
 #include "clients/cpp/internal/subscriptions.h"
 #include "proto/frame.h"
@@ -40,7 +42,18 @@ class Dialogue {
   Confirms& confirms() { return confirms_; }
   Requests& requests() { return requests_; }
 
-  // Connecting, subscribing anew: what every call does first.
+  // What every call of the client begins with. In the child of a fork it makes
+  // the client forget its session.
+  [[nodiscard]] OneCaller::Call Enter() {
+    if (connection_->IsOfParent()) [[unlikely]]
+      Forget();
+    return OneCaller::Call(callers_);
+  }
+  // Whether this is the child of a fork, so that nothing is left to be told.
+  bool forgotten() const { return forgotten_; }
+  void Forget();
+
+  // Connecting, subscribing anew: what calls do after Enter.
   void Progress() {
     refusal_ = absl::OkStatus();
     connection_->Advance();
@@ -53,8 +66,18 @@ class Dialogue {
   }
   void SetRefusal(absl::Status refusal) { refusal_ = std::move(refusal); }
 
+  // Messages that had expired when they were to be handed out.
+  uint64_t expired_messages() const { return expired_messages_; }
+  void CountExpired() { ++expired_messages_; }
+
+  // As Connection::Read and WaitAndRead. At the end of `down` they first act on
+  // what came before it, since that belongs to the session that is over.
+  Connection::ReadOutcome Read() { return Settle(connection_->Read()); }
+  Connection::ReadOutcome WaitAndRead(Deadline deadline) {
+    return Settle(connection_->WaitAndRead(deadline, WantedRoom()));
+  }
   // Reads once, and acts on the answers in it.
-  void ReadAhead();
+  Connection::ReadOutcome ReadAhead();
   // An answer that Inbound has come upon.
   void OnControl(const FrameView& view);
   // The broker sent nonsense, which ends the session for good.
@@ -69,6 +92,12 @@ class Dialogue {
   void BeginBatch() { ++open_batches_; }
   void EndBatch() { --open_batches_; }
   bool batching() const { return open_batches_ > 0; }
+  // Whether what is unwritten is to be written: in a batch, only the rest of
+  // what was begun.
+  bool WantsToWrite() const {
+    return connection_->unwritten() > 0 &&
+           (!batching() || connection_->has_begun());
+  }
 
   // Numbers whatever is to be answered; from 1.
   uint64_t NextId() { return ++last_id_; }
@@ -76,7 +105,8 @@ class Dialogue {
   // The confirm_id of an own message, which no user's equals: those are below.
   static constexpr uint64_t kOwnConfirmIds = uint64_t{1} << 63;
 
-  // Waits until `done`, whatever the mode. DeadlineExceeded: `what` did not
+  // Waits until `done`, whatever the mode. What a batch holds goes out before,
+  // since the answer may depend on it. DeadlineExceeded: `what` did not
   // come in time. Otherwise an error if there will never be a session.
   absl::Status WaitFor(absl::FunctionRef<bool()> done, absl::Duration timeout,
                        std::string_view what);
@@ -89,19 +119,42 @@ class Dialogue {
                                         std::string_view what);
 
  private:
+  Connection::Room WantedRoom() const {
+    return WantsToWrite() ? Connection::Room::kWanted
+                          : Connection::Room::kUnwanted;
+  }
+  Connection::ReadOutcome Settle(Connection::ReadOutcome outcome) {
+    if (outcome == Connection::ReadOutcome::kEnd) [[unlikely]]
+      OnDownEnded();
+    return outcome;
+  }
+  void OnDownEnded();
   void OnSessionBegun();
   void Write();
+  // Makes fd() readable if there is something for Receive.
+  void ShowReadAhead();
+  std::string LateText(std::string_view what, absl::Duration timeout) const;
+
+  // Acts on all answers that were read, and leaves the rest to Receive.
   void Scan();
-  void OnScanned(const FrameView& view);
+  enum class ScanOutcome { kScanned, kPartial, kBad };
+  [[nodiscard]] ScanOutcome ScanFrame();
+  enum class Whose { kReceives, kOurs };
+  Whose WhoseIs(const FrameView& view);
+  Whose WhoseIsMessage(const MessageView& message);
   void OnConfirm(const FrameView& view);
   void OnError(const pb::Error& error);
   void OnAnswer(uint64_t id, const FrameView& view);
 
   const std::unique_ptr<Connection> connection_;
+  OneCaller callers_;
   Subscriptions subscriptions_;
   Confirms confirms_;
   Requests requests_;
   absl::Status refusal_;
+  uint64_t expired_messages_ = 0;
+  bool forgotten_ = false;
+  bool delivery_scanned_ = false;  // as the last frame
   uint64_t sessions_begun_ = 0;
   int open_batches_ = 0;
 

@@ -1,13 +1,17 @@
 #include "clients/cpp/internal/inbound.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/expiry.h"
 
 namespace fifobus {
 namespace {
+
+// As many as a Gap of the broker names: frame.proto.
+constexpr size_t kLossTopicsMax = 64;
 
 GapReason ReasonOf(pb::Gap::Reason reason) {
   switch (reason) {
@@ -54,7 +58,12 @@ Received RepeatedOf(std::string_view frame, const RepeatedMessage& repeated) {
 Received Inbound::Receive(const Patience& patience) {
   dialogue_.connection().in().Release();
   dialogue_.Progress();
-  Received got = TakeBuffered();
+  Received got;
+  if (dialogue_.forgotten()) [[unlikely]] {
+    got.outcome = ReceiveOutcome::kDisconnected;
+    return got;
+  }
+  got = TakeBuffered();
   if (got.outcome == ReceiveOutcome::kWouldBlock) got = AwaitEvent(patience);
   return got;
 }
@@ -71,6 +80,8 @@ Received Inbound::AwaitEvent(const Patience& patience) {
       got = TakeFailure();
       if (got.outcome != ReceiveOutcome::kWouldBlock) return got;
     }
+    // What was taken may have ended the session.
+    if (connection.ends() != ends_told_) continue;
     if (connection.state() == Connection::State::kFailed) {
       got.outcome = ReceiveOutcome::kDisconnected;
       return got;
@@ -79,24 +90,24 @@ Received Inbound::AwaitEvent(const Patience& patience) {
     // Only controls were taken, which nobody looks at any more.
     connection.in().Release();
     // A request is not given up before what came until its deadline was read.
-    const absl::Time next = requests.NextDeadline();
-    if (next != absl::InfiniteFuture()) looked_ = absl::Now();
+    const Deadline next = requests.NextDeadline();
+    if (!next.IsNever()) looked_ = Deadline::Now();
     const bool blocking = patience.mode == Mode::kBlocking;
     if (!blocking || !connection.probably_drained()) {
-      if (connection.Read() == Connection::ReadOutcome::kBytes) continue;
+      if (dialogue_.Read() == Connection::ReadOutcome::kBytes) continue;
       if (connection.ends() != ends_told_ || next <= looked_) continue;
       if (patience.mode == Mode::kNonBlocking) {
-        connection.Nudge(false);
+        connection.SetReadable(false);
         connection.WakeAt(next);
         return got;
       }
-      if (absl::Now() >= patience.deadline) {
+      if (patience.deadline.HasCome()) {
         got.outcome = ReceiveOutcome::kTimedOut;
         return got;
       }
     }
     if (blocking) {
-      (void)connection.WaitAndRead(std::min(patience.deadline, next));
+      (void)dialogue_.WaitAndRead(std::min(patience.deadline, next));
     }
   }
 }
@@ -133,9 +144,8 @@ Received Inbound::TakeEnd() {
   if (std::exchange(losses_told_, losses) != losses &&
       dialogue_.subscriptions().MissesMessages()) {
     got.outcome = ReceiveOutcome::kGap;
-    got.gap.reason = absl::IsResourceExhausted(connection.status())
-                         ? GapReason::kDisconnected
-                         : GapReason::kReconnected;
+    got.gap.reason = connection.was_too_slow() ? GapReason::kDisconnected
+                                               : GapReason::kReconnected;
   }
   return got;
 }
@@ -177,24 +187,8 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
     const std::string_view frame = bytes.substr(0, extent.frame_bytes);
     const FrameView view = ReadWholeFrame(frame);
     if (view.fault != FrameFault::kNone) {
-      buffer.Take(extent.frame_bytes);
       dialogue_.OnBadFrame(view.fault);
       return Received();
-    }
-    if (view.kind == FrameKind::kMessage) {
-      buffer.Take(extent.frame_bytes);
-      if (!dialogue_.requests().begun()) {
-        Received got = MessageOf(frame, view.member, delivery);
-        if (got.message.fault == FrameFault::kNone) {
-          buffer.repeated().Remember(frame, got.message);
-        }
-        return got;
-      }
-      const Received got =
-          MessageOf(frame, view.member, std::exchange(delivery, std::nullopt));
-      if (!dialogue_.requests().IsReplyTopic(got.message.topic)) return got;
-      if (const auto reply = ReplyOf(got)) return *reply;
-      continue;
     }
     if (view.kind == FrameKind::kDelivery) {
       if (CheckPair(buffer, bytes.substr(extent.frame_bytes),
@@ -205,8 +199,20 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
       delivery = Show(ReadDelivery(view.member));
       continue;
     }
-    const bool scanned = buffer.IsScanned();
     buffer.Take(extent.frame_bytes);
+    if (view.kind == FrameKind::kMessage) {
+      const Received got = MessageOf(frame, view.member, delivery);
+      if (got.message.expiry_unix_nanos == 0 && !dialogue_.requests().begun())
+          [[likely]] {
+        if (got.message.fault == FrameFault::kNone) {
+          buffer.repeated().Remember(frame, got.message);
+        }
+        return got;
+      }
+      delivery.reset();
+      if (const auto event = EventOf(got, buffer)) return *event;
+      continue;
+    }
     delivery.reset();
     if (view.kind == FrameKind::kGap) return GapOf(view.member);
     if (view.kind == FrameKind::kConfirm) {
@@ -214,7 +220,7 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
         return *confirmation;
       }
     }
-    if (!scanned) dialogue_.OnControl(view);
+    dialogue_.OnControl(view);
   }
 }
 
@@ -264,6 +270,18 @@ std::optional<Received> Inbound::ConfirmationOf(std::string_view member) {
   return got;
 }
 
+std::optional<Received> Inbound::EventOf(const Received& message,
+                                         ReceiveBuffer& buffer) {
+  Requests& requests = dialogue_.requests();
+  if (requests.begun() && requests.IsReplyTopic(message.message.topic)) {
+    if (!HasExpired(message.message)) return ReplyOf(message);
+    dialogue_.CountExpired();
+    return std::nullopt;
+  }
+  if (!HasExpired(message.message)) return message;
+  return GapOfExpired(message, buffer);
+}
+
 std::optional<Received> Inbound::ReplyOf(const Received& message) {
   const auto id = dialogue_.requests().TakeAnswered(message.message.topic);
   if (!id) return std::nullopt;
@@ -271,6 +289,70 @@ std::optional<Received> Inbound::ReplyOf(const Received& message) {
   reply.outcome = ReceiveOutcome::kReply;
   reply.request_id = *id;
   return reply;
+}
+
+Received Inbound::GapOfExpired(const Received& first, ReceiveBuffer& buffer) {
+  losses_.clear();
+  Received got;
+  got.outcome = ReceiveOutcome::kGap;
+  got.gap.reason = GapReason::kExpired;
+  std::optional<Received> expired = first;
+  for (; expired; expired = TakeExpired(buffer)) {
+    ++got.gap.messages;
+    PassOver(*expired);
+  }
+  got.gap.losses = losses_;
+  return got;
+}
+
+std::optional<Received> Inbound::TakeExpired(ReceiveBuffer& buffer) {
+  std::string_view bytes = buffer.untaken();
+  std::optional<DeliveryView> delivery;
+  while (true) {
+    const FrameExtent extent = FindFrame(bytes, kFrameBytesMaxDefault);
+    if (extent.state != FrameExtent::State::kWhole) return std::nullopt;
+    const std::string_view frame = bytes.substr(0, extent.frame_bytes);
+    const FrameView view = ReadWholeFrame(frame);
+    if (view.fault != FrameFault::kNone) return std::nullopt;
+    bytes.remove_prefix(extent.frame_bytes);
+    if (view.kind == FrameKind::kDelivery && !delivery) {
+      delivery = ReadDelivery(view.member);
+      continue;
+    }
+    if (view.kind != FrameKind::kMessage) return std::nullopt;
+    Received got(frame, view.member);
+    const Requests& requests = dialogue_.requests();
+    if (!HasExpired(got.message) ||
+        (requests.begun() && requests.IsReplyTopic(got.message.topic))) {
+      return std::nullopt;
+    }
+    if (delivery) got.delivery = Show(*delivery);
+    buffer.Take(buffer.untaken().size() - bytes.size());
+    return got;
+  }
+}
+
+// A group that acknowledges would deliver it again: it is answered as done.
+void Inbound::PassOver(const Received& expired) {
+  dialogue_.CountExpired();
+  const auto of_topic =
+      std::find_if(losses_.begin(), losses_.end(), [&](const Gap::Loss& loss) {
+        return loss.topic == expired.message.topic;
+      });
+  if (of_topic != losses_.end()) {
+    ++of_topic->messages;
+  } else if (losses_.size() < kLossTopicsMax) {
+    losses_.push_back({std::string(expired.message.topic), 1});
+  }
+  Answer(expired.delivery.ack_id, AckVerdict::kDone);
+}
+
+void Inbound::Answer(uint64_t ack_id, AckVerdict verdict) {
+  Connection& connection = dialogue_.connection();
+  const auto broker_id = ack_ids_.Find(ack_id, connection.sessions());
+  if (!broker_id || connection.state() != Connection::State::kOpen) return;
+  AppendAckFrame(*broker_id, verdict, connection.out());
+  dialogue_.FlushWithoutWaiting();
 }
 
 }  // namespace fifobus

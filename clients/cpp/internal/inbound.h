@@ -7,19 +7,22 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/internal/ack_ids.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/patience.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
+#include "proto/frame_writer.h"
 
 namespace fifobus {
 
 // A client's way out of `down`: one event after the other, in their order. A
-// message is taken together with the Delivery before it, or not yet. When a
-// session has ended, first comes what it brought, then what was lost with it,
-// then what the next one brings. Thread-compatible.
+// message is taken together with the Delivery before it, or not yet. A message
+// that has expired by then becomes part of a gap at its place. When a session
+// has ended, first comes what it brought, then what was lost with it, then what
+// the next one brings. Thread-compatible.
 class Inbound {
  public:
   // `dialogue` must outlive it.
@@ -28,10 +31,9 @@ class Inbound {
   // See Client.
   Received Receive(const Patience& patience);
 
-  // The broker's id of an ack id that was received in the present session.
-  std::optional<uint64_t> FindAckId(uint64_t ack_id) const {
-    return ack_ids_.Find(ack_id, dialogue_.connection().sessions());
-  }
+  // Answers a message by the ack id that Receive has shown. Does nothing if
+  // that came in another session.
+  void Answer(uint64_t ack_id, AckVerdict verdict);
 
  private:
   // Reads, and waits as it may, until there is an event or none will come.
@@ -54,8 +56,16 @@ class Inbound {
   DeliveryView Show(DeliveryView delivery);
   Received GapOf(std::string_view member);
   std::optional<Received> ConfirmationOf(std::string_view member);
-  // The reply that a message in the inbox is, if somebody waits for it.
+  // What a message that was taken is to the program: itself, the reply that
+  // it waits for, a gap, or nothing.
+  std::optional<Received> EventOf(const Received& message,
+                                  ReceiveBuffer& buffer);
   std::optional<Received> ReplyOf(const Received& message);
+  // Takes those behind `first` along that have expired too.
+  Received GapOfExpired(const Received& first, ReceiveBuffer& buffer);
+  // The message at the front, with its Delivery, if it has expired.
+  std::optional<Received> TakeExpired(ReceiveBuffer& buffer);
+  void PassOver(const Received& expired);
 
   Dialogue& dialogue_;
   AckIds ack_ids_;
@@ -63,7 +73,7 @@ class Inbound {
   uint64_t ends_told_ = 0;
   uint64_t losses_told_ = 0;
   // When `down` was last looked into while requests were open.
-  absl::Time looked_ = absl::InfinitePast();
+  Deadline looked_ = -absl::InfiniteDuration();
 };
 
 }  // namespace fifobus

@@ -22,6 +22,9 @@ constexpr size_t kUncopiedBytes = size_t{16} << 10;
 // would cost as much as encoding a small message.
 constexpr size_t kHeadBytesMax = 1024;
 
+// More than the broker has at most of what was just written: of 256 KiB each.
+constexpr int kReadsInARow = 16;
+
 // How often a client that only publishes looks for what the broker says.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
 
@@ -92,7 +95,21 @@ PublishOutcome Outbound::Send(const MessageFields& message,
         gathered ? AddToBatch(message, patience) : SendNow(message, patience);
     // The session was lost before any of it was taken: the next one gets it.
   } while (outcome == PublishOutcome::kDisconnected);
+  KeepPace();
   return outcome;
+}
+
+// Otherwise the queue of a client that publishes what it is subscribed to would
+// be full soon, and drop its oldest at once: the broker does not hold back a
+// client for the sake of its own queue.
+void Outbound::KeepPace() {
+  const uint64_t written = dialogue_.connection().written();
+  if (written - read_up_to_ < kBatchBytes) return;
+  read_up_to_ = written;
+  if (!dialogue_.subscriptions().MissesMessages()) return;
+  for (int i = 0; i < kReadsInARow; ++i) {
+    if (dialogue_.ReadAhead() != Connection::ReadOutcome::kBytes) return;
+  }
 }
 
 PublishOutcome Outbound::Refuse(absl::Status status) {
@@ -140,7 +157,7 @@ PublishOutcome Outbound::AwaitSession(const Patience& patience) {
       return PublishOutcome::kDisconnected;
     }
     if (patience.IsOver()) return patience.GivenUp();
-    connection.Wait(patience.deadline);
+    connection.Wait(patience.deadline, Connection::Room::kUnwanted);
   }
   return PublishOutcome::kSent;
 }
@@ -225,7 +242,13 @@ PublishOutcome Outbound::FlushAll(const Patience& patience) {
 
 PublishOutcome Outbound::Flush(const Patience& patience) {
   dialogue_.Progress();
-  if (dialogue_.connection().unwritten() == 0) return SentOutcome();
+  if (dialogue_.connection().unwritten() == 0) {
+    // Whether there is still a broker that reads what was written.
+    dialogue_.ReadAhead();
+    return dialogue_.connection().state() == Connection::State::kFailed
+               ? PublishOutcome::kDisconnected
+               : SentOutcome();
+  }
   const PublishOutcome outcome = FlushAll(patience);
   // What a batch had gathered is lost with its session, which is told as a gap
   // as long as there will be another session.
@@ -265,7 +288,7 @@ Outbound::Losses Outbound::TakeLosses() {
                                                        : Losses::kUnknown;
 }
 
-void Outbound::AwaitRoom(absl::Time deadline) {
+void Outbound::AwaitRoom(Deadline deadline) {
   dialogue_.connection().Wait(deadline, Connection::Room::kWanted);
   dialogue_.ReadAhead();
 }

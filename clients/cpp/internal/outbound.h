@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/patience.h"
 #include "clients/cpp/internal/repeated_head.h"
@@ -59,7 +60,9 @@ class Outbound {
   // as it is.
   PublishOutcome FlushAll(const Patience& patience);
   PublishOutcome AwaitSession(const Patience& patience);
-  void AwaitRoom(absl::Time deadline);
+  void AwaitRoom(Deadline deadline);
+  // Reads about as much as was written, if the client may have to receive it.
+  void KeepPace();
   // Looks at `down` now and then, for clients that only publish.
   void LookForGoodbye();
 
@@ -69,6 +72,7 @@ class Outbound {
   uint64_t repeated_session_ = 0;  // in which that was
   absl::Duration last_look_ = -absl::InfiniteDuration();
   uint64_t losses_told_ = 0;
+  uint64_t read_up_to_ = 0;  // of Connection::written
 };
 
 }  // namespace fifobus

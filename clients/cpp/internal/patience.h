@@ -1,9 +1,8 @@
 #ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_PATIENCE_H_
 #define FIFOBUS_CLIENTS_CPP_INTERNAL_PATIENCE_H_
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "clients/cpp/client_options.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/received.h"
 
 namespace fifobus {
@@ -13,11 +12,9 @@ namespace fifobus {
 // kBusyPoll.
 struct Patience {
   Mode mode = Mode::kBlocking;
-  absl::Time deadline = absl::InfiniteFuture();
+  Deadline deadline;
 
-  bool IsOver() const {
-    return mode != Mode::kBlocking || absl::Now() >= deadline;
-  }
+  bool IsOver() const { return mode != Mode::kBlocking || deadline.HasCome(); }
   // What a call returns that was over before it was done.
   PublishOutcome GivenUp() const {
     return mode == Mode::kBlocking ? PublishOutcome::kTimedOut

@@ -33,9 +33,30 @@ ReceiveBuffer::FillOutcome ReceiveBuffer::Fill(int fd) {
   }
 }
 
+void ReceiveBuffer::Keep(size_t bytes) {
+  if (kept_ < scanned_) std::memmove(at(kept_), at(scanned_), bytes);
+  kept_ += bytes;
+  scanned_ += bytes;
+}
+
+void ReceiveBuffer::EndScan() {
+  if (kept_ == scanned_) return;
+  if (kept_ == taken_) {
+    // Nothing is before the hole that would have to stay: it counts as taken.
+    if (released_ == taken_) released_ = scanned_;
+    taken_ = kept_ = scanned_;
+    return;
+  }
+  std::memmove(at(kept_), at(scanned_), end_ - scanned_);
+  end_ -= scanned_ - kept_;
+  scanned_ = kept_;
+}
+
+void ReceiveBuffer::DropUnscanned() { end_ = scanned_ = kept_; }
+
 void ReceiveBuffer::Take(size_t bytes) {
   taken_ += bytes;
-  scanned_ = std::max(scanned_, taken_);
+  if (kept_ < taken_) scanned_ = kept_ = taken_;
 }
 
 void ReceiveBuffer::Clear() {
@@ -44,7 +65,7 @@ void ReceiveBuffer::Clear() {
     Retire();
     capacity_ = 0;
   }
-  released_ = taken_ = scanned_ = end_ = wanted_ = 0;
+  released_ = taken_ = kept_ = scanned_ = end_ = wanted_ = 0;
 }
 
 void ReceiveBuffer::Retire() {
@@ -59,7 +80,7 @@ void ReceiveBuffer::MakeRoom() {
   const size_t held = end_ - taken_;
   const bool viewed = released_ < taken_;
   if (held == 0 && !viewed) {
-    released_ = taken_ = scanned_ = end_ = 0;
+    released_ = taken_ = kept_ = scanned_ = end_ = 0;
   }
   const size_t needed = std::max(held + kReadBytesMin, wanted_);
   if (capacity_ - taken_ >= needed && capacity_ - end_ >= kReadBytesMin) return;
@@ -75,6 +96,7 @@ void ReceiveBuffer::MakeRoom() {
   } else {
     std::memmove(bytes_.get(), at(taken_), held);
   }
+  kept_ -= taken_;
   scanned_ -= taken_;
   end_ = held;
   released_ = taken_ = 0;

@@ -13,11 +13,16 @@ namespace fifobus {
 // decoded in place. Grows with the largest frame and with what is read ahead,
 // up to a bound.
 //
-//   |  released  |  taken  |  scanned  |  not scanned  |  room  |
+//   |  released  |  taken  |  kept  |  hole  |  not scanned  |  room  |
 //
-// Scanning looks ahead for answers without taking the messages before them.
-// What is taken stays where it is until it is released, whatever is read
-// meanwhile. Thread-compatible.
+// Scanning looks ahead for answers without taking the messages before them: a
+// frame is kept, to be taken later, or dropped, which leaves a hole until the
+// scan ends. So answers take no room, whatever the caller does. What is taken
+// stays where it is until it is released, whatever is read meanwhile.
+//
+//   released <= taken <= kept <= scanned <= end
+//
+// Thread-compatible.
 class ReceiveBuffer {
  public:
   // `bytes_max` bounds what is read ahead; one frame may always be completed.
@@ -33,10 +38,11 @@ class ReceiveBuffer {
   // taken end.
   [[nodiscard]] FillOutcome Fill(int fd);
 
-  // What is not taken; what is not scanned.
+  // REQUIRES: no scan is going on.
   std::string_view untaken() const { return {at(taken_), end_ - taken_}; }
   std::string_view unscanned() const { return {at(scanned_), end_ - scanned_}; }
-  bool IsScanned() const { return scanned_ > taken_; }
+  // Whether frames were scanned that are not taken.
+  bool HasKept() const { return kept_ > taken_; }
 
   // Recognises repetitions among the messages taken since the last Fill.
   RepeatedMessage& repeated() { return repeated_; }
@@ -46,8 +52,14 @@ class ReceiveBuffer {
     return held >= bytes_max_ && held >= wanted_;
   }
 
-  // REQUIRES: that many bytes are there.
-  void Scan(size_t bytes) { scanned_ += bytes; }
+  // Each scans a frame of that many bytes, which must be there. Views of a
+  // dropped frame are valid until the next Keep and EndScan.
+  void Keep(size_t bytes);
+  void Drop(size_t bytes) { scanned_ += bytes; }
+  // Closes the hole.
+  void EndScan();
+  // What is not scanned, and what is not read yet, will never be wanted.
+  void DropUnscanned();
   // What is taken counts as scanned. Views of it stay valid until Release.
   void Take(size_t bytes);
   void Release() {
@@ -63,6 +75,7 @@ class ReceiveBuffer {
 
  private:
   const char* at(size_t offset) const { return bytes_.get() + offset; }
+  char* at(size_t offset) { return bytes_.get() + offset; }
   void MakeRoom();
   void Retire();
 
@@ -73,6 +86,7 @@ class ReceiveBuffer {
   size_t capacity_ = 0;
   size_t released_ = 0;
   size_t taken_ = 0;
+  size_t kept_ = 0;
   size_t scanned_ = 0;
   size_t end_ = 0;
   size_t wanted_ = 0;

@@ -15,10 +15,10 @@ namespace fifobus {
 
 absl::StatusOr<OwnedMessage> RequestCalls::Ask(const MessageFields& request,
                                                absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = timeout;
   Requests& requests = dialogue_.requests();
   const SentRequest sent =
-      SendUntold(request, deadline, {Mode::kBlocking, deadline});
+      SendUntold(request, timeout, {Mode::kBlocking, deadline});
   if (sent.request_id == 0) return outbound_.FailureOf(sent.outcome);
   const uint64_t id = sent.request_id;
   const uint64_t ends = dialogue_.connection().ends();
@@ -27,7 +27,7 @@ absl::StatusOr<OwnedMessage> RequestCalls::Ask(const MessageFields& request,
       [&] {
         return !requests.IsOpen(id) || dialogue_.connection().ends() != ends;
       },
-      deadline - absl::Now(), "a reply");
+      deadline.Rest(), "a reply");
   const auto failure = requests.TakeFailureOf(id);
   requests.Forget(id);
   if (std::optional<OwnedMessage> reply = requests.TakeAwaited()) {
@@ -38,15 +38,17 @@ absl::StatusOr<OwnedMessage> RequestCalls::Ask(const MessageFields& request,
         "no responders: nobody is subscribed to \"{}\"", request.topic));
   }
   if (!waited.ok()) return waited;
+  const absl::Status inbox = OpenInbox();
+  if (!inbox.ok()) return inbox;
   return absl::UnavailableError(
       "the session was lost: it is not known whether the request was worked "
       "on");
 }
 
 SentRequest RequestCalls::Send(const MessageFields& request,
-                               absl::Time reply_deadline,
+                               absl::Duration timeout,
                                const Patience& patience) {
-  SentRequest sent = SendUntold(request, reply_deadline, patience);
+  SentRequest sent = SendUntold(request, timeout, patience);
   if (sent.outcome == PublishOutcome::kSent &&
       outbound_.TakeLosses() == Outbound::Losses::kUnknown) {
     sent.outcome = PublishOutcome::kSentAfterGap;
@@ -55,8 +57,9 @@ SentRequest RequestCalls::Send(const MessageFields& request,
 }
 
 SentRequest RequestCalls::SendUntold(const MessageFields& request,
-                                     absl::Time reply_deadline,
+                                     absl::Duration timeout,
                                      const Patience& patience) {
+  const Deadline reply_deadline = timeout;
   Requests& requests = dialogue_.requests();
   if (requests.full()) {
     return Refuse(absl::ResourceExhaustedError(fmt::format(
@@ -69,10 +72,10 @@ SentRequest RequestCalls::SendUntold(const MessageFields& request,
   MessageFields message = request;
   message.reply_topic = reply_topic;
   message.confirm_id = Dialogue::kOwnConfirmIds + id;
-  if (message.expiry_unix_nanos == 0 &&
-      reply_deadline != absl::InfiniteFuture()) {
+  if (message.expiry_unix_nanos == 0 && timeout != absl::InfiniteDuration()) {
+    // By the wall clock, as all expiry is.
     message.expiry_unix_nanos =
-        static_cast<uint64_t>(absl::ToUnixNanos(reply_deadline));
+        static_cast<uint64_t>(absl::ToUnixNanos(absl::Now() + timeout));
   }
   const PublishOutcome outcome = outbound_.Send(message, patience);
   if (outcome != PublishOutcome::kSent) return {outcome};

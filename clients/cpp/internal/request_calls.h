@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/outbound.h"
 #include "clients/cpp/internal/patience.h"
@@ -27,13 +28,13 @@ class RequestCalls {
   absl::StatusOr<OwnedMessage> Ask(const MessageFields& request,
                                    absl::Duration timeout);
   // See Client::SendRequest. `patience` is for the sending.
-  SentRequest Send(const MessageFields& request, absl::Time reply_deadline,
+  SentRequest Send(const MessageFields& request, absl::Duration timeout,
                    const Patience& patience);
 
  private:
   // As Send, but never kSentAfterGap, which stays to be told.
-  SentRequest SendUntold(const MessageFields& request,
-                         absl::Time reply_deadline, const Patience& patience);
+  SentRequest SendUntold(const MessageFields& request, absl::Duration timeout,
+                         const Patience& patience);
   SentRequest Refuse(absl::Status status);
   absl::Status OpenInbox();
 

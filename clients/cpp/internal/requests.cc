@@ -30,7 +30,7 @@ std::string Requests::ReplyTopic(uint64_t id) const {
   return fmt::format("{}{}", inbox_, id);
 }
 
-void Requests::Add(uint64_t id, absl::Time deadline, uint64_t session) {
+void Requests::Add(uint64_t id, Deadline deadline, uint64_t session) {
   open_[id] = {deadline, session};
   deadlines_.insert({deadline, id});
 }
@@ -58,20 +58,25 @@ void Requests::OnSessionBegun(uint64_t session) {
   }
 }
 
-void Requests::Expire(absl::Time now) {
+void Requests::Expire(Deadline now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     Fail(deadlines_.begin()->second, ReplyOutcome::kTimedOut);
   }
 }
 
-std::optional<uint64_t> Requests::TakeAnswered(std::string_view topic) {
+std::optional<uint64_t> Requests::OpenIdOf(std::string_view topic) const {
   const char* const end = topic.data() + topic.size();
   uint64_t id = 0;
   const auto read = std::from_chars(topic.data() + inbox_.size(), end, id);
   if (read.ec != std::errc() || read.ptr != end || !IsOpen(id)) {
     return std::nullopt;
   }
-  Forget(id);
+  return id;
+}
+
+std::optional<uint64_t> Requests::TakeAnswered(std::string_view topic) {
+  const std::optional<uint64_t> id = OpenIdOf(topic);
+  if (id) Forget(*id);
   return id;
 }
 
@@ -93,7 +98,9 @@ std::optional<Requests::Failure> Requests::TakeFailureOf(uint64_t id) {
 }
 
 void Requests::OnReadAhead(const MessageView& message) {
-  if (!IsOpen(awaited_) || message.topic != ReplyTopic(awaited_)) return;
+  if (awaited_ == 0 || !IsOpen(awaited_) ||
+      message.topic != ReplyTopic(awaited_))
+    return;
   Forget(awaited_);
   answer_ = OwnedMessage(message);
 }

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/time/time.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/owned_message.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
@@ -48,7 +48,7 @@ class Requests {
   }
 
   // Was sent in this session. REQUIRES: `id` is new.
-  void Add(uint64_t id, absl::Time deadline, uint64_t session);
+  void Add(uint64_t id, Deadline deadline, uint64_t session);
   void Forget(uint64_t id);
   bool IsOpen(uint64_t id) const { return open_.contains(id); }
 
@@ -56,39 +56,45 @@ class Requests {
   void OnConfirm(uint64_t id, uint32_t sessions);
   // All of sessions before this one are over.
   void OnSessionBegun(uint64_t session);
+  // No reply can come any more, to none of them.
+  void OnInboxLost() { OnSessionBegun(UINT64_MAX); }
   // All whose deadline is not after `now` are over.
-  void Expire(absl::Time now);
+  void Expire(Deadline now);
   // When Expire has something to do.
-  absl::Time NextDeadline() const {
-    return deadlines_.empty() ? absl::InfiniteFuture()
-                              : deadlines_.begin()->first;
+  Deadline NextDeadline() const {
+    return deadlines_.empty() ? Deadline::Never() : deadlines_.begin()->first;
   }
 
-  // Ends the request that a message on this topic answers, and returns its id.
+  // Whether a message on this topic answers a request that is not over.
   // REQUIRES: IsReplyTopic(topic).
+  bool IsAwaited(std::string_view topic) const {
+    return OpenIdOf(topic).has_value();
+  }
+  // Ends that request and returns its id.
   std::optional<uint64_t> TakeAnswered(std::string_view topic);
+  bool HasFailure() const { return !failures_.empty(); }
   // The oldest that is over without an answer.
   std::optional<Failure> TakeFailure();
   std::optional<Failure> TakeFailureOf(uint64_t id);
 
-  // One request may be waited for: its answer is kept when it is seen among
-  // what was read ahead.
+  // One request may be waited for by a call: its answer is kept when it is seen
+  // among what was read ahead.
   void Await(uint64_t id) { awaited_ = id; }
-  bool awaiting() const { return awaited_ != 0; }
   void OnReadAhead(const MessageView& message);
   // Ends the waiting.
   std::optional<OwnedMessage> TakeAwaited();
 
  private:
   struct Open {
-    absl::Time deadline;
+    Deadline deadline;
     uint64_t session;
   };
   void Fail(uint64_t id, ReplyOutcome outcome);
+  std::optional<uint64_t> OpenIdOf(std::string_view topic) const;
 
   std::string inbox_;  // "_inbox/RANDOM/"; empty: never used
   std::map<uint64_t, Open> open_;
-  std::set<std::pair<absl::Time, uint64_t>> deadlines_;  // of open_
+  std::set<std::pair<Deadline, uint64_t>> deadlines_;  // of open_
   std::deque<Failure> failures_;
   uint64_t awaited_ = 0;
   std::optional<OwnedMessage> answer_;

@@ -128,6 +128,11 @@ bool SessionPipes::UpIsAbandoned() const {
 
 void SessionPipes::CloseUp() { up_.Reset(); }
 
+void SessionPipes::Forget() {
+  base_.clear();
+  for (UniqueFd* fd : {&up_, &up_reader_, &down_}) fd->Reset();
+}
+
 bool SessionPipes::NamesExist() const {
   return !base_.empty() && access(Name(kUpSuffix).c_str(), F_OK) == 0;
 }

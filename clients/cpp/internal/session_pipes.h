@@ -41,6 +41,10 @@ class SessionPipes {
   // No more will be written; the broker reads what there is, then a hang-up.
   void CloseUp();
 
+  // In the child of a fork: closes its copies, and removes nothing, since the
+  // names are the parent's.
+  void Forget();
+
   // Whether the broker has not opened the pair yet.
   bool NamesExist() const;
 

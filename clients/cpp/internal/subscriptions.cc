@@ -57,6 +57,7 @@ void Subscriptions::Remove(std::string_view pattern, std::string_view group) {
 pb::Frame Subscriptions::Ask(Subscription& subscription, uint64_t request_id) {
   subscription.request_id = request_id;
   subscription.state = State::kAsked;
+  subscription.refusal = absl::OkStatus();
   const SubscribeOptions& options = subscription.options;
   pb::Frame frame;
   pb::Subscribe& subscribe = *frame.mutable_subscribe();
@@ -82,14 +83,15 @@ void Subscriptions::OnSubscribed(uint64_t request_id) {
   }
 }
 
-void Subscriptions::OnRefused(uint64_t request_id,
-                              const absl::Status& refusal) {
+const Subscriptions::Subscription* Subscriptions::OnRefused(
+    uint64_t request_id, const absl::Status& refusal) {
   for (Subscription& subscription : all_) {
-    if (subscription.request_id == request_id) {
-      subscription.state = State::kRefused;
-      subscription.refusal = refusal;
-    }
+    if (subscription.request_id != request_id) continue;
+    subscription.state = State::kRefused;
+    subscription.refusal = refusal;
+    return &subscription;
   }
+  return nullptr;
 }
 
 bool Subscriptions::MissesMessages() const {

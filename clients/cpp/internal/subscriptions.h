@@ -23,6 +23,8 @@ class Subscriptions {
     SubscribeOptions options;
     // Of the client itself, for replies: no gaps are told for it.
     bool internal = false;
+    // A call waits for the answer, so that it will tell of a refusal.
+    bool awaited = false;
     State state = State::kAsked;
     uint64_t request_id = 0;  // of the last time it was asked for
     absl::Status refusal;     // if kRefused
@@ -41,7 +43,9 @@ class Subscriptions {
   // The frame that asks for `subscription` by this request id.
   static pb::Frame Ask(Subscription& subscription, uint64_t request_id);
   void OnSubscribed(uint64_t request_id);
-  void OnRefused(uint64_t request_id, const absl::Status& refusal);
+  // The one that was refused; null: it is not there any more.
+  const Subscription* OnRefused(uint64_t request_id,
+                                const absl::Status& refusal);
 
   std::list<Subscription>& all() { return all_; }
   // Whether a lost session means lost messages.
