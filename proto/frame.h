@@ -148,6 +148,8 @@ struct HeaderView {
 // Yields the headers of a checked Message in their order:
 //   HeaderReader headers(message);
 //   while (std::optional<HeaderView> header = headers.Next()) ...
+//
+// Thread-compatible.
 class HeaderReader {
  public:
   explicit HeaderReader(const MessageView& message) : rest_(message.headers) {}

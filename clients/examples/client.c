@@ -19,17 +19,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kMessage = 1, kWelcome = 3, kGap = 8, kError = 16, kGoodbye = 17 };
+enum { kMessage = 1, kWelcome = 3, kGap = 8, kPong = 13, kError = 16 };
+enum { kGoodbye = 17 };
 enum { kFrameBytesMax = 16 << 20, kReadBytes = 64 << 10 };
 
 /* Bytes that grow. */
 typedef struct {
-  unsigned char* bytes;
+  uint8_t* bytes;
   size_t size, capacity;
 } Buffer;
 
 static void Append(Buffer* buffer, const void* bytes, size_t size) {
-  if (size == 0) return;
   if (buffer->size + size > buffer->capacity) {
     buffer->capacity = 2 * (buffer->size + size);
     buffer->bytes = realloc(buffer->bytes, buffer->capacity);
@@ -40,12 +40,13 @@ static void Append(Buffer* buffer, const void* bytes, size_t size) {
 }
 
 static void RemoveFront(Buffer* buffer, size_t size) {
+  if (size == 0) return;
   memmove(buffer->bytes, buffer->bytes + size, buffer->size - size);
   buffer->size -= size;
 }
 
 static void AppendVarint(Buffer* out, uint64_t value) {
-  unsigned char bytes[10];
+  uint8_t bytes[10];
   size_t size = 0;
   for (; value >= 0x80; value >>= 7) bytes[size++] = (uint8_t)(value | 0x80);
   bytes[size++] = (uint8_t)value;
@@ -67,9 +68,9 @@ static void AppendBytes(Buffer* out, int field, const void* bytes, size_t n) {
 static size_t AppendFrame(Buffer* out, int number, const Buffer* member) {
   Buffer body = {0};
   AppendBytes(&body, number, member->bytes, member->size);
-  const unsigned char prefix[4] = {
-      (unsigned char)(body.size >> 24), (unsigned char)(body.size >> 16),
-      (unsigned char)(body.size >> 8), (unsigned char)body.size};
+  const uint8_t prefix[4] = {(uint8_t)(body.size >> 24),
+                             (uint8_t)(body.size >> 16),
+                             (uint8_t)(body.size >> 8), (uint8_t)body.size};
   Append(out, prefix, sizeof(prefix));
   Append(out, body.bytes, body.size);
   free(body.bytes);
@@ -79,15 +80,14 @@ static size_t AppendFrame(Buffer* out, int number, const Buffer* member) {
 typedef struct {
   int number;
   uint64_t value;             /* of a varint */
-  const unsigned char* bytes; /* of a field with a length... */
+  const uint8_t* bytes; /* of a field with a length... */
   size_t size;                /* ... and that length */
 } Field;
 
-static int TakeVarint(const unsigned char** at, const unsigned char* end,
-                      uint64_t* value) {
+static int TakeVarint(const uint8_t** at, const uint8_t* end, uint64_t* value) {
   *value = 0;
   for (int shift = 0; *at < end && shift < 64; shift += 7) {
-    const unsigned char byte = *(*at)++;
+    const uint8_t byte = *(*at)++;
     *value |= (uint64_t)(byte & 0x7f) << shift;
     if (byte < 0x80) return 1;
   }
@@ -95,8 +95,7 @@ static int TakeVarint(const unsigned char** at, const unsigned char* end,
 }
 
 /* 1: took one field, known or not; 0: the bytes are none. */
-static int TakeField(const unsigned char** at, const unsigned char* end,
-                     Field* field) {
+static int TakeField(const uint8_t** at, const uint8_t* end, Field* field) {
   uint64_t tag, size;
   memset(field, 0, sizeof(*field));
   if (!TakeVarint(at, end, &tag) || tag >> 3 == 0) return 0;
@@ -118,8 +117,7 @@ static int TakeField(const unsigned char** at, const unsigned char* end,
 /* The last field of that number in a member; all 0 if there is none. */
 static Field Find(const Field* member, int number) {
   Field found = {0}, field;
-  const unsigned char* at = member->bytes;
-  const unsigned char* end = at + member->size;
+  const uint8_t *at = member->bytes, *end = at + member->size;
   while (at < end && TakeField(&at, end, &field)) {
     if (field.number == number) found = field;
   }
@@ -132,7 +130,7 @@ static int down = -1, up = -1, up_reader = -1;
 static Buffer in, out;
 static size_t body_bytes_max = kFrameBytesMax;
 static const char* pattern; /* NULL: a publisher */
-static int leaving;
+static int leaving, pong, lost, expired; /* what was heard, and what was not */
 
 static _Noreturn void Die(const char* text, const void* detail, size_t size) {
   fprintf(stderr, "client: %s%.*s\n", text, (int)size, (const char*)detail);
@@ -183,7 +181,7 @@ static void CloseAll(void) {
 
 /* The client's half of the handshake; 1: the pair is in place. */
 static int Offer(void) {
-  unsigned char random[16];
+  uint8_t random[16];
   Buffer hello = {0};
   if (getrandom(random, sizeof(random), 0) != sizeof(random)) return 0;
   for (int i = 0; i < 16; ++i) sprintf(id + 2 * i, "%02x", random[i]);
@@ -196,7 +194,6 @@ static int Offer(void) {
   AppendNumber(&hello, 1, 1); /* protocol_version */
   AppendBytes(&hello, 2, "client.c", 8);
   AppendNumber(&hello, 3, (uint64_t)getpid());
-  out.size = 0;
   AppendFrame(&out, 2, &hello);
   free(hello.bytes);
   const int whole = write(up, out.bytes, out.size) == (ssize_t)out.size;
@@ -206,9 +203,12 @@ static int Offer(void) {
          rename(Name(".", ".up"), Name("", ".up")) == 0;
 }
 
-static void Wait(int for_room) {
-  struct pollfd fds[2] = {{down, POLLIN, 0}, {for_room ? up : -1, POLLOUT, 0}};
-  poll(fds, 2, -1);
+/* Waits for `down`, for room in `up`, and for one more; says what that has. */
+static short Wait(int for_room, int fd, short events) {
+  struct pollfd fds[3] = {{down, POLLIN, 0},
+                          {for_room ? up : -1, POLLOUT, 0},
+                          {fd, events, 0}};
+  return poll(fds, 3, -1) < 0 ? 0 : fds[2].revents;
 }
 
 /* Takes one whole frame off `in`; 0: there is none yet. Its member's bytes stay
@@ -219,19 +219,15 @@ static int TakeFrame(Field* member, size_t* frame_bytes) {
                       (size_t)in.bytes[2] << 8 | in.bytes[3];
   if (size > kFrameBytesMax) Die("the broker sent no frame", "", 0);
   if (in.size < 4 + size) return 0;
-  const unsigned char* at = in.bytes + 4;
-  if (!TakeField(&at, in.bytes + 4 + size, member)) {
-    Die("the broker sent a bad frame", "", 0);
-  }
+  const uint8_t* at = in.bytes + 4;
+  if (!TakeField(&at, at + size, member)) Die("the frame is bad", "", 0);
   *frame_bytes = 4 + size;
   return 1;
 }
 
-typedef enum { kBytes, kNothing, kEnd } ReadOutcome;
-
-/* What was read stands in `in`. */
+typedef enum { kBytes, kNothing, kEnd } ReadOutcome; /* the rest is in `in` */
 static ReadOutcome ReadDown(void) {
-  static unsigned char bytes[kReadBytes];
+  static uint8_t bytes[kReadBytes];
   const ssize_t size = read(down, bytes, sizeof(bytes));
   if (size > 0) Append(&in, bytes, (size_t)size);
   return size > 0 ? kBytes : size == 0 ? kEnd : kNothing;
@@ -239,8 +235,7 @@ static ReadOutcome ReadDown(void) {
 
 /* Waits for the broker's first frame; 0: the pair is to be given up. */
 static int Greet(void) {
-  int seen = 0;    /* the broker has opened `down` */
-  int silent = 0;  /* milliseconds since the names are gone */
+  int seen = 0, silent = 0; /* `down` is open; ms since the names are gone */
   Field member;
   size_t frame_bytes;
   while (!TakeFrame(&member, &frame_bytes)) {
@@ -271,10 +266,8 @@ static void Connect(void) {
     CloseAll();
     if (FindBus()) {
       if (Offer() && Greet()) break;
-      unlink(Name("", ".up"));
-      unlink(Name("", ".down"));
-      unlink(Name(".", ".up"));
-      unlink(Name(".", ".down"));
+      for (int i = 0; i < 4; ++i)
+        unlink(Name(i % 2 == 0 ? "" : ".", i < 2 ? ".up" : ".down"));
     }
     poll(NULL, 0, pause);
     pause = pause < 100 ? 2 * pause : 200;
@@ -298,14 +291,26 @@ static int Flush(void) {
   return 1;
 }
 
+static void OnMessage(const Field* message) {
+  const Field payload = Find(message, 15);
+  const uint64_t expiry = Find(message, 6).value; /* by the wall clock */
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (expiry != 0 && expiry <= (uint64_t)now.tv_sec * 1000000000 +
+                                   (uint64_t)now.tv_nsec) {
+    fprintf(stderr, "client: message %d that has expired\n", ++expired);
+    return;
+  }
+  fwrite(payload.bytes, 1, payload.size, stdout);
+  putchar('\n');
+}
+
 static void OnFrame(const Field* member) {
-  const Field payload = Find(member, 15), text = Find(member, 2);
+  const Field text = Find(member, 2);
   switch (member->number) {
-    case kMessage:
-      fwrite(payload.bytes, 1, payload.size, stdout);
-      putchar('\n');
-      break;
+    case kMessage: OnMessage(member); break;
     case kGap: fprintf(stderr, "client: messages are missing here\n"); break;
+    case kPong: pong = 1; break;
     case kError: Die("the broker refused: ", text.bytes, text.size);
     case kGoodbye: leaving = 1; break;
     default: break; /* Subscribed, Delivery */
@@ -315,9 +320,9 @@ static void OnFrame(const Field* member) {
 /* Reads what there is; 0: the broker is gone. */
 static int Receive(void) {
   ReadOutcome outcome;
+  Field member;
+  size_t frame_bytes;
   while ((outcome = ReadDown()) == kBytes) {
-    Field member;
-    size_t frame_bytes;
     while (TakeFrame(&member, &frame_bytes)) {
       OnFrame(&member);
       RemoveFront(&in, frame_bytes);
@@ -332,36 +337,51 @@ static int Receive(void) {
   return outcome != kEnd;
 }
 
+/* Reads what the broker said last, which may be why the session ends. */
+static void EndSession(void) {
+  close(up);
+  up = -1;
+  while (down >= 0 && Receive()) Wait(0, -1, 0);
+  if (down >= 0 && (pattern != NULL || !leaving)) {
+    lost = 1;
+    fprintf(stderr, "client: the broker is gone; messages may be missing\n");
+  }
+  CloseAll();
+}
+
 static void Subscribe(void) {
-  Connect();
   while (1) {
+    if (down < 0) Connect();
     if ((up >= 0 && !Flush()) || !Receive()) {
-      fprintf(stderr, "client: the broker is gone; messages may be missing\n");
-      Connect();
+      EndSession();
+      continue;
     }
-    Wait(out.size > 0);
+    /* What reads the output may go while nothing is published. */
+    if ((Wait(out.size > 0, STDOUT_FILENO, 0) & POLLERR) != 0) exit(0);
   }
 }
 
 /* Puts one message into the pipe, whole, in whichever session. */
 static void Publish(const char* topic, const void* payload, size_t size) {
-  Buffer message = {0}, frame = {0};
+  static Buffer message, frame;
+  message.size = 0;
   AppendBytes(&message, 1, topic, strlen(topic));
   AppendBytes(&message, 15, payload, size);
-  if (AppendFrame(&frame, kMessage, &message) > body_bytes_max) {
-    Die("the line is too long for this bus", "", 0);
-  }
   while (1) {
-    if (up < 0) Connect();
+    if (up < 0) {
+      EndSession();
+      Connect();
+    }
+    frame.size = 0;
+    if (AppendFrame(&frame, kMessage, &message) > body_bytes_max)
+      Die("the line is too long for this bus", "", 0);
     out.size = 0;
     Append(&out, frame.bytes, frame.size);
-    while (Flush() && out.size > 0 && Receive() && up >= 0) Wait(1);
+    while (Flush() && out.size > 0 && Receive() && up >= 0) Wait(1, -1, 0);
     /* Not all of it was written: the next session gets it anew. */
     if (up >= 0 && out.size == 0) break;
-    CloseAll();
+    EndSession();
   }
-  free(message.bytes);
-  free(frame.bytes);
 }
 
 static int IsTopic(const char* topic) {
@@ -373,16 +393,46 @@ static int IsTopic(const char* topic) {
                        "0123456789_.:@-/") == size;
 }
 
+/* Publishes the whole lines of `lines`, and at the end the rest as well. */
+static void PublishWhole(const char* topic, Buffer* lines, int at_end) {
+  const uint8_t *at = lines->bytes, *newline;
+  size_t left = lines->size;
+  while (left > 0 && (newline = memchr(at, '\n', left)) != NULL) {
+    Publish(topic, at, (size_t)(newline - at));
+    left -= (size_t)(newline + 1 - at);
+    at = newline + 1;
+  }
+  if (at_end && left > 0) Publish(topic, at, left);
+  if (lines->size > left) RemoveFront(lines, lines->size - left);
+}
+
+/* Waits until the broker has taken, or refused, all that was published. */
+static void AwaitPong(void) {
+  Buffer ping = {0};
+  AppendNumber(&ping, 1, 1); /* token */
+  AppendFrame(&out, 12, &ping);
+  free(ping.bytes);
+  while (up >= 0 && !pong) {
+    if (!Flush() || !Receive()) EndSession();
+    if (up >= 0 && !pong) Wait(out.size > 0, -1, 0);
+  }
+}
+
 static void PublishLines(const char* topic) {
-  static char* line; /* lives as long as the program */
-  size_t capacity = 0;
-  ssize_t size;
+  static Buffer lines; /* lives as long as the program */
+  static uint8_t bytes[kReadBytes];
   if (!IsTopic(topic)) Die("no topic: ", topic, strlen(topic));
   Connect();
-  while ((size = getline(&line, &capacity, stdin)) > 0) {
-    if (!Receive()) CloseAll(); /* meanwhile the broker has died */
-    Publish(topic, line, (size_t)size - (line[size - 1] == '\n'));
+  for (ssize_t size = 1; size > 0;) {
+    /* The broker may stop while there is nothing to publish. */
+    const short input = Wait(0, STDIN_FILENO, POLLIN);
+    if (!Receive()) EndSession();
+    if (input == 0) continue;
+    size = read(STDIN_FILENO, bytes, sizeof(bytes));
+    if (size > 0) Append(&lines, bytes, (size_t)size);
+    PublishWhole(topic, &lines, size <= 0);
   }
+  AwaitPong();
   CloseAll(); /* without Goodbye: a client with a will would say it here */
 }
 
@@ -396,5 +446,5 @@ int main(int argc, char** argv) {
   } else {
     PublishLines(argv[2]);
   }
-  return 0;
+  return lost;
 }

@@ -94,7 +94,8 @@ class InteropTest(unittest.TestCase):
         for name, publisher in self.publishers.items():
             sent[name] += publisher.publish(b"after")
             self.await_lines(name, sent[name])
-            self.assertEqual(publisher.end(), 0, name)
+            # 1: it knows that lines before the restart may be lost.
+            self.assertIn(publisher.end(), (0, 1), name)
 
     def test_topics_outside_ascii_are_refused_alike(self):
         for publisher in self.publishers.values():

@@ -49,6 +49,8 @@ absl::StatusOr<ConformanceClient> ConformanceClient::Start(
 absl::Status ConformanceClient::Type(std::string_view text) {
   const ssize_t bytes = write(input_.get(), text.data(), text.size());
   if (bytes == static_cast<ssize_t>(text.size())) return absl::OkStatus();
+  // One that has ended already is judged by how it ended.
+  if (bytes < 0 && errno == EPIPE) return absl::OkStatus();
   return absl::FailedPreconditionError("it does not read its standard input");
 }
 

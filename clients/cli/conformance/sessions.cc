@@ -298,7 +298,10 @@ void SurvivesTheBroker(Trial& trial) {
   trial.Require(message.payload() == "three", "the payload is not the line");
   trial.CloseInput();
   trial.ExpectEnd();
-  trial.Require(trial.AwaitExit() == 0, "it did not end with exit code 0");
+  const int exit = trial.AwaitExit();
+  trial.Require(exit == 0 || exit == 1,
+                "it did not end with exit code 0, nor with 1 for the lines "
+                "that may be lost");
 }
 
 void RefusesABadTopic(Trial& trial) {
