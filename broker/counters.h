@@ -33,6 +33,8 @@ struct Counters {
   Counter messages_redelivered;
   Counter messages_dead_lettered;
   Counter messages_abandoned;
+  // Of queue groups without acks: lost with a member that left.
+  Counter messages_taken_along;
   Counter frames_refused;
   Counter frames_torn;
   Counter lines_refused;
@@ -56,6 +58,7 @@ struct Counters {
     visit("messages_redelivered", messages_redelivered.value());
     visit("messages_dead_lettered", messages_dead_lettered.value());
     visit("messages_abandoned", messages_abandoned.value());
+    visit("messages_taken_along", messages_taken_along.value());
     visit("frames_refused", frames_refused.value());
     visit("frames_torn", frames_torn.value());
     visit("lines_refused", lines_refused.value());

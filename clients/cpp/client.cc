@@ -7,6 +7,7 @@
 
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/dialogue.h"
+#include "clients/cpp/internal/group_leave.h"
 #include "clients/cpp/internal/inbound.h"
 #include "clients/cpp/internal/message_check.h"
 #include "clients/cpp/internal/outbound.h"
@@ -114,10 +115,14 @@ Client::~Client() {
   const auto call = dialogue_->Enter();
   Connection& connection = dialogue_->connection();
   if (connection.state() != Connection::State::kOpen) return;
+  const Deadline deadline = kLastFlush;
+  const uint64_t taken_along = LeaveGroups(*dialogue_, deadline);
+  if (connection.state() != Connection::State::kOpen) return;
   pb::Frame frame;
   frame.mutable_goodbye()->set_reason("the client leaves");
+  frame.mutable_goodbye()->set_taken_along(taken_along);
   AppendFrame(frame, connection.out());
-  (void)outbound_->Flush({Mode::kBlocking, kLastFlush});
+  (void)outbound_->Flush({Mode::kBlocking, deadline});
 }
 
 int Client::fd() const { return dialogue_->connection().fd(); }

@@ -261,6 +261,55 @@ TEST(Groups, AnotherMemberGetsWhatALeavingOneHeld) {
   second->Ack(got.delivery.ack_id);
 }
 
+TEST(Groups, WhatALeavingMemberTakesAlongIsCounted) {
+  const TestBus bus;
+  auto member = bus.Connect();
+  ASSERT_TRUE(member->Subscribe("a", InGroup("g"), kHang).ok());
+  ASSERT_TRUE(member->Subscribe("own", kHang).ok());
+  const auto publisher = bus.Connect();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(publisher->Publish("a", "x"), PublishOutcome::kSent);
+    ASSERT_EQ(publisher->Publish("own", "x"), PublishOutcome::kSent);
+  }
+  ASSERT_TRUE(publisher->Ping(kHang).ok());
+  uint64_t handed_out = 0;
+  while (handed_out < 100) {
+    if (Next(*member).message.topic == "a") ++handed_out;
+  }
+  const auto other = bus.Connect();
+  ASSERT_TRUE(other->Subscribe("a", InGroup("g"), kHang).ok());
+  member.reset();
+  ASSERT_TRUE(WaitUntil(
+      [&] { return bus.broker().CollectStats().sessions_size() == 2; }));
+  // What was still in the group's queue goes to the other one.
+  other->set_mode(Mode::kNonBlocking);
+  uint64_t others = 0;
+  EXPECT_TRUE(WaitUntil([&] {
+    while (other->Receive().outcome == ReceiveOutcome::kMessage) ++others;
+    return handed_out + bus.Count("messages_taken_along") + others == 1000;
+  })) << bus.Count("messages_taken_along")
+      << " and " << others;
+  EXPECT_GT(bus.Count("messages_taken_along"), 0u);
+}
+
+TEST(Groups, AMemberThatDrainsBeforeItLeavesLosesNothing) {
+  const TestBus bus;
+  auto member = bus.Connect();
+  ASSERT_TRUE(member->Subscribe("a", InGroup("g"), kHang).ok());
+  const auto publisher = bus.Connect();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(publisher->Publish("a", "x"), PublishOutcome::kSent);
+  }
+  ASSERT_TRUE(publisher->Ping(kHang).ok());
+  ASSERT_TRUE(member->Unsubscribe("a", "g", kHang).ok());
+  member->set_mode(Mode::kNonBlocking);
+  uint64_t handed_out = 0;
+  while (member->Receive().outcome == ReceiveOutcome::kMessage) ++handed_out;
+  member.reset();
+  EXPECT_EQ(handed_out + bus.Count("messages_abandoned"), 1000u);
+  EXPECT_EQ(bus.Count("messages_taken_along"), 0u);
+}
+
 TEST(AckIds, OfASessionBeforeAnswerNothing) {
   AckIds ids;
   EXPECT_EQ(ids.Show(0, 1), 0u);

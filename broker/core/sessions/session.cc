@@ -245,9 +245,7 @@ FeedOutcome Session::Parse(const FrameView& view, Target& target,
 
 FeedOutcome Session::OnControl(const FrameView& view) {
   if (view.kind == FrameKind::kGoodbye) {
-    left_ = true;
-    will_.Clear();
-    return FeedOutcome::kContinue;
+    return Parse(view, *this, &Session::OnGoodbye);
   }
   if (view.kind == FrameKind::kHello) {
     return Parse(view, *this, &Session::OnHello);
@@ -257,6 +255,13 @@ FeedOutcome Session::OnControl(const FrameView& view) {
                   "a session begins with Hello");
   }
   return OnRequest(view);
+}
+
+FeedOutcome Session::OnGoodbye(const pb::Goodbye& goodbye) {
+  left_ = true;
+  will_.Clear();
+  context_.counters.messages_taken_along.Add(goodbye.taken_along());
+  return FeedOutcome::kContinue;
 }
 
 FeedOutcome Session::OnRequest(const FrameView& view) {

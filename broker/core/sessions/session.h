@@ -88,6 +88,7 @@ class Session : public Feed {
   FeedOutcome Parse(const FrameView& view, Target& target,
                     FeedOutcome (Target::*on_control)(const Control&));
   FeedOutcome OnHello(const pb::Hello& hello);
+  FeedOutcome OnGoodbye(const pb::Goodbye& goodbye);
   FeedOutcome SetWill(const pb::Message& will);
   FeedOutcome Greet(const OverflowPolicy& policy);
 
