@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/bus/worker_group_host.h"
 #include "broker/io/fifo.h"
@@ -198,19 +199,25 @@ Broker::Leftover Broker::Stop() {
   for (const std::shared_ptr<SessionLink>& link : Links()) {
     RunOn(link->worker(), [&] { link->BeginStop(); });
   }
-  const absl::Time deadline = absl::Now() + parts_.options.drain_timeout;
+  const absl::Duration deadline = MonotonicNow() + parts_.options.drain_timeout;
   Leftover leftover = Undelivered();
-  while (leftover.sessions + leftover.bytes > 0 && absl::Now() < deadline) {
+  while (leftover.sessions + leftover.bytes > 0 && MonotonicNow() < deadline) {
     absl::SleepFor(kStopPoll);
     leftover = Undelivered();
   }
   // Before its members, or their messages would go from one to the next.
   parts_.groups->EndAll();
   for (const std::shared_ptr<SessionLink>& link : Links()) {
-    RunOn(link->worker(), [&] { link->End(); });
+    RunOn(link->worker(), [&] {
+      leftover.unread_bytes += link->unread_bytes();
+      link->End();
+    });
   }
-  RunOn(front, [this] {
-    taps_->Close();
+  RunOn(front, [&] {
+    const TapSet::Leftover of_taps = taps_->Close();
+    leftover.unread_bytes += of_taps.unread_bytes;
+    leftover.lines = of_taps.lines;
+    leftover.messages = of_taps.messages;
     sys_stats_->Stop();
   });
   // What the ends have posted refers to this object.
@@ -237,13 +244,21 @@ Broker::Leftover Broker::Undelivered() const {
 
 void Broker::LogStop(const Leftover& leftover) const {
   const uint64_t messages = parts_.counters.messages_published.value();
-  if (leftover.sessions + leftover.bytes == 0) {
-    LogInfo("stopped, all delivered", {{"messages", messages}});
-  } else {
+  if (leftover.sessions + leftover.bytes + leftover.unread_bytes > 0) {
     LogWarning("stopped before all was delivered",
                {{"messages", messages},
                 {"sessions_not_finished", leftover.sessions},
-                {"bytes_not_delivered", leftover.bytes}});
+                {"bytes_not_delivered", leftover.bytes},
+                {"bytes_not_read", leftover.unread_bytes},
+                {"lines_without_subscriber", leftover.lines},
+                {"messages_without_reader", leftover.messages}});
+  } else if (leftover.lines + leftover.messages > 0) {
+    LogWarning("stopped, and some was delivered to nobody",
+               {{"messages", messages},
+                {"lines_without_subscriber", leftover.lines},
+                {"messages_without_reader", leftover.messages}});
+  } else {
+    LogInfo("stopped, all delivered", {{"messages", messages}});
   }
 }
 

@@ -39,7 +39,11 @@ class Broker : public StatsSource {
   // What a stop could not deliver.
   struct Leftover {
     size_t sessions = 0;  // that did not hang up in time
-    size_t bytes = 0;     // that were not read in time
+    size_t bytes = 0;     // that subscribers did not read in time
+    // That the broker did not read, because it held their publishers back.
+    size_t unread_bytes = 0;
+    uint64_t lines = 0;     // of taps, without a subscriber
+    uint64_t messages = 0;  // in taps without a reader
   };
 
   // Says Goodbye to all clients, lets publishers finish, delivers what is

@@ -143,6 +143,10 @@ struct BrokerOptions {
   // of pipes, a directory, spare.
   int reserve_descriptors = 8;
 
+  // Regular files in place of taps whose lines are being published: each holds a
+  // descriptor. Not tuned.
+  size_t stray_files_max = 64;
+
   // The size that a session's pipes get from the start, as far as the kernel
   // allows. 0: the kernel's default of 64 KiB.
   size_t session_pipe_bytes = 0;

@@ -49,6 +49,9 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   bool finished() const { return finished_.load(); }
   size_t queued_bytes() const { return egress_->state().queued_bytes; }
 
+  // What the client wrote and the broker has not taken.
+  size_t unread_bytes() const { return up_->unread_bytes(); }
+
  private:
   SessionLink(uint64_t number, BusParts& parts, Worker& worker, UniqueFd down,
               std::function<void(uint64_t)> on_end);

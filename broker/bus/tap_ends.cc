@@ -1,9 +1,12 @@
 #include "broker/bus/tap_ends.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "broker/core/routing/subscribe_with_retained.h"
 #include "broker/io/fifo.h"
+#include "proto/frame.h"
 
 namespace fifobus {
 namespace {
@@ -25,29 +28,67 @@ OverflowPolicy PolicyOf(const std::string& topic, const BusParts& parts) {
   return policy;
 }
 
+uint64_t CountLines(std::string_view text) {
+  return static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// Whole Message frames, up to the first that is cut.
+uint64_t CountMessages(std::string_view frames) {
+  uint64_t messages = 0;
+  while (!frames.empty()) {
+    const FrameExtent extent = FindFrame(frames, frames.size());
+    if (extent.state != FrameExtent::State::kWhole) break;
+    const std::string_view frame = frames.substr(0, extent.frame_bytes);
+    if (ReadWholeFrame(frame).kind == FrameKind::kMessage) ++messages;
+    frames.remove_prefix(extent.frame_bytes);
+  }
+  return messages;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
     const std::string& topic, BusParts& parts, Worker& worker, UniqueFd fd,
-    std::function<void()> before_routing) {
-  auto tap = std::unique_ptr<TapIn>(new TapIn(
-      topic, FifoOwner(fd.get()), parts, worker, std::move(before_routing)));
+    std::function<void()> before_routing, std::function<void()> on_closed) {
+  auto tap = std::unique_ptr<TapIn>(
+      new TapIn(topic, parts, worker, fd.get(), std::move(before_routing)));
   auto pipe = IngressPipe::Open(
       worker, std::move(fd), IngressPipe::Gate::kAsksFeed, tap->feed_,
-      parts.half_received, nullptr, parts.options, [] {});
+      parts.half_received, nullptr, parts.options, std::move(on_closed));
   if (!pipe.ok()) return pipe.status();
   tap->pipe_ = *std::move(pipe);
   tap->feed_.SetValve(tap->pipe_);
   return tap;
 }
 
-TapIn::TapIn(const std::string& topic, uint32_t owner, BusParts& parts,
-             Worker& worker, std::function<void()> before_routing)
-    : feed_(topic, owner, parts.options, parts.RouterOf(worker), parts.counters,
+TapIn::TapIn(const std::string& topic, BusParts& parts, Worker& worker, int fd,
+             std::function<void()> before_routing)
+    : router_(parts.RouterOf(worker)),
+      identity_(IdentityOf(fd)),
+      feed_(topic, FifoOwner(fd), parts.options, router_, parts.counters,
             std::move(before_routing)) {}
 
 TapIn::~TapIn() {
   if (pipe_) pipe_->Close();
+}
+
+bool TapIn::IsClaimed() {
+  return router_.HasSubscriber(topic()) || router_.HasHistory(topic());
+}
+
+void TapIn::Finish() {
+  if (finished()) return;
+  if (!IsClaimed() && !finishing_unclaimed_) {
+    finishing_unclaimed_ = true;
+    lines_before_ = feed_.lines();
+  }
+  pipe_->FinishAndClose();
+}
+
+void TapIn::FinishOrLeave() {
+  is_left_ = !pipe_->closed() && pipe_->unread_bytes() > 0 && !IsClaimed() &&
+             pipe_->HasWriter();
+  Finish();
 }
 
 absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
@@ -68,6 +109,7 @@ absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
 TapOut::TapOut(const std::string& topic, const std::string& name,
                BusParts& parts, Worker& worker, UniqueFd fd)
     : topic_(topic),
+      identity_(IdentityOf(fd.get())),
       owner_(FifoOwner(fd.get())),
       parts_(parts),
       pipe_(EgressPipe::Make(worker, std::move(fd), parts.options,
@@ -88,6 +130,17 @@ TapOut::~TapOut() {
 
 bool TapOut::IsAllowed() const {
   return parts_.table.snapshot()->rules().MaySubscribe(owner_, topic_);
+}
+
+uint64_t TapOut::TakeUnread() {
+  if (!pipe_->LacksReader()) return 0;
+  const EgressState state = egress_->state();
+  const std::string unread = pipe_->TakeUnread();
+  const uint64_t in_pipe = egress_->format() == EgressFormat::kFrames
+                               ? CountMessages(unread)
+                               : CountLines(unread);
+  // A message may have several lines.
+  return state.queued_messages + std::min(in_pipe, state.delivered);
 }
 
 void TapOut::OnOpened() {

@@ -13,32 +13,56 @@
 #include "broker/core/sessions/tap_feed.h"
 #include "broker/io/egress_pipe.h"
 #include "broker/io/ingress_pipe.h"
+#include "broker/io/name_state.h"
 
 namespace fifobus {
+
+// Why a tap is refused that the rules do not allow.
+inline constexpr char kTapDenied[] =
+    "the configuration does not let its owner subscribe to this topic";
 
 // A topic's `.in`: its pipe tied to its feed. Worker-affine.
 class TapIn {
  public:
+  // `on_closed` runs once, when the pipe is closed.
   static absl::StatusOr<std::unique_ptr<TapIn>> Open(
       const std::string& topic, BusParts& parts, Worker& worker, UniqueFd fd,
-      std::function<void()> before_routing);
-  // Never destroyed by a call from its own feed: see TapTree.
+      std::function<void()> before_routing, std::function<void()> on_closed);
+  // Never destroyed by a call from its own feed: see TapSet.
   ~TapIn();
 
   const std::string& topic() const { return feed_.topic(); }
+  const FileIdentity& identity() const { return identity_; }
 
   // The topic may have a subscriber now.
   void Nudge() { pipe_->Nudge(); }
   // Takes what is in the pipe, then closes.
-  void Finish() { pipe_->FinishAndClose(); }
-  bool finished() const { return pipe_->closed(); }
+  void Finish();
+  // The same, but lines without a subscriber are left in a pipe that somebody
+  // else holds open: they are there for the next broker.
+  void FinishOrLeave();
+  void Close() { pipe_->Close(); }
+  bool finished() const { return is_left_ || pipe_->closed(); }
+
+  bool is_left() const { return is_left_; }
+  size_t unread_bytes() const { return pipe_->unread_bytes(); }
+  // Lines that Finish has taken though the topic had no subscriber.
+  uint64_t unclaimed_lines() const {
+    return finishing_unclaimed_ ? feed_.lines() - lines_before_ : 0;
+  }
 
  private:
-  TapIn(const std::string& topic, uint32_t owner, BusParts& parts,
-        Worker& worker, std::function<void()> before_routing);
+  TapIn(const std::string& topic, BusParts& parts, Worker& worker, int fd,
+        std::function<void()> before_routing);
+  bool IsClaimed();
 
+  Router& router_;
+  const FileIdentity identity_;
   TapFeed feed_;
   std::shared_ptr<IngressPipe> pipe_;
+  bool is_left_ = false;
+  bool finishing_unclaimed_ = false;
+  uint64_t lines_before_ = 0;
 };
 
 // A FIFO in a topic's `.out/`: a subscription from mkfifo until rm, which begins
@@ -59,6 +83,12 @@ class TapOut {
 
   const std::shared_ptr<Egress>& egress() const { return egress_; }
   const std::string& topic() const { return topic_; }
+  const FileIdentity& identity() const { return identity_; }
+
+  // How many messages end with this tap, because it has no reader: those in its
+  // queue, and those in the pipe, which are taken out of it.
+  uint64_t TakeUnread();
+
   // Whether the rules in force let the FIFO's owner have the topic.
   bool IsAllowed() const;
 
@@ -69,6 +99,7 @@ class TapOut {
   void OnNoReader();
 
   const std::string topic_;
+  const FileIdentity identity_;
   const uint32_t owner_;
   BusParts& parts_;
   const std::shared_ptr<EgressPipe> pipe_;

@@ -1,17 +1,12 @@
 #include "broker/bus/tap_tree.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "broker/base/log.h"
-#include "broker/core/delivery/queue_stats.h"
-#include "broker/io/fifo.h"
 #include "fmt/format.h"
 #include "proto/bus_paths.h"
 #include "proto/topic.h"
@@ -19,25 +14,49 @@
 namespace fifobus {
 namespace {
 
-constexpr std::string_view kDenied =
-    "the configuration does not let its owner subscribe to this topic";
+// How often a name is looked at again whose trouble may pass, and when a topic
+// that has lost one of its two names gets it back: late enough for one `rm -r`
+// to remove both, soon enough for people. Not tuned.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(300);
 
-enum class FileKind { kMissing, kFifo, kFolder, kRegular, kOther };
+absl::Status Passing(int error) {
+  return absl::UnavailableError(std::strerror(error));
+}
 
-FileKind KindOf(int bus_fd, const std::string& path) {
-  struct stat status;
-  if (fstatat(bus_fd, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    return FileKind::kMissing;
-  }
-  if (S_ISFIFO(status.st_mode)) return FileKind::kFifo;
-  if (S_ISDIR(status.st_mode)) return FileKind::kFolder;
-  return S_ISREG(status.st_mode) ? FileKind::kRegular : FileKind::kOther;
+absl::Status CheckTapTopic(std::string_view topic) {
+  const TopicFault fault = CheckTopic(topic);
+  if (fault == TopicFault::kNone) return absl::OkStatus();
+  const std::string_view text = TopicFaultText(fault);
+  return absl::InvalidArgumentError(
+      fmt::format("the topic \"{}\" {}", topic, text));
+}
+
+// When the other name goes, nothing tells of it here.
+absl::Status CheckOneName(const NameState& now) {
+  return now.kind == FileKind::kFifo && now.names > 1
+             ? absl::UnavailableError("it has several names")
+             : absl::OkStatus();
+}
+
+bool IsOutFolder(std::string_view folder) {
+  return folder.ends_with(fmt::format("{}/", kOutSuffix));
+}
+
+// The folder that the path lies in.
+std::string FolderOf(const std::string& path) {
+  return path.substr(0, path.rfind('/') + 1);
 }
 
 }  // namespace
 
 TapTree::TapTree(BusParts& parts, Worker& worker)
-    : parts_(parts), worker_(worker) {}
+    : parts_(parts),
+      worker_(worker),
+      taps_(parts, worker,
+            [this] {
+              if (watch_) watch_->Drain();
+            }),
+      strays_(parts, worker) {}
 
 std::string TapTree::FullPath(const std::string& path) const {
   return fmt::format("{}/{}", parts_.bus->path(), TopicsPath(path));
@@ -46,28 +65,25 @@ std::string TapTree::FullPath(const std::string& path) const {
 absl::Status TapTree::Open() {
   auto watch = DirectoryWatch::Open(
       worker_, [this](const DirectoryEvent& event) { OnEvent(event); },
-      [this] { Rescan(); });
+      [this] {
+        LogWarning("events were lost, looking at all taps anew",
+                   {{"bus", parts_.bus->path()}});
+        LookAtAll();
+      });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
-  AddFolder({FolderKind::kLevel, ""});
+  AddFolder("");
   MakeCreated();
   return absl::OkStatus();
 }
 
 void TapTree::OnRules() {
   if (finishing_) return;
-  std::vector<std::string> denied;
-  for (const auto& [path, out] : outs_) {
-    if (!out->IsAllowed()) denied.push_back(path);
+  for (const std::string& path : taps_.EndDenied()) {
+    Refuse(path, absl::PermissionDeniedError(kTapDenied));
   }
-  for (const std::string& path : denied) {
-    RetireOut(path);
-    Refuse(path, kDenied);
-  }
-  for (const auto& [path, in] : ins_) SetMode(path, in->topic());
-  for (const auto& [path, out] : outs_) SetMode(path, out->topic());
   MakeCreated();
-  AddFolder({FolderKind::kLevel, ""});
+  LookAtAll();
 }
 
 void TapTree::MakeCreated() {
@@ -89,285 +105,313 @@ void TapTree::MakeLevels(const std::string& topic) {
 
 void TapTree::Finish() {
   finishing_ = true;
-  for (const auto& [path, in] : ins_) in->Finish();
+  strays_.MoveLines();
+  taps_.Finish();
 }
 
-bool TapTree::finished() const {
-  return std::all_of(ins_.begin(), ins_.end(),
-                     [](const auto& in) { return in.second->finished(); });
-}
-
-size_t TapTree::queued_bytes() const {
-  size_t bytes = 0;
-  for (const auto& [path, out] : outs_) {
-    const EgressState state = out->egress()->state();
-    // What nobody reads is not waited for.
-    if (!state.reader_gone) bytes += state.queued_bytes;
+TapSet::Leftover TapTree::Close() {
+  if (look_again_timer_) {
+    worker_.loop().Cancel(*std::exchange(look_again_timer_, std::nullopt));
   }
-  return bytes;
-}
-
-void TapTree::Close() {
+  strays_.Close();
   watch_.reset();
-  ins_.clear();
-  outs_.clear();
-  MutexLock lock(mutex_);
-  shown_outs_.clear();
+  return taps_.Close();
 }
 
 void TapTree::NudgeIns() {
-  worker_.loop().Post([this] {
-    for (const auto& [path, in] : ins_) in->Nudge();
-  });
-}
-
-void TapTree::AppendStats(pb::StatsReply& reply) const {
-  std::map<std::string, Out> outs;
-  {
-    MutexLock lock(mutex_);
-    outs = shown_outs_;
-  }
-  for (const auto& [path, out] : outs) {
-    const EgressState state = out.egress->state();
-    pb::StatsReply::Tap& tap = *reply.add_taps();
-    tap.set_name(path);
-    *tap.mutable_queue() = QueueStats(state);
-    tap.set_uid(out.owner);
-    tap.set_reader_gone(state.reader_gone);
-  }
+  worker_.loop().Post([this] { taps_.NudgeIns(); });
 }
 
 void TapTree::OnEvent(const DirectoryEvent& event) {
-  const auto found = folders_.find(event.watch);
-  if (found == folders_.end()) return;
-  const Folder folder = found->second;
+  const auto watched = watches_.find(event.watch);
+  if (watched == watches_.end()) return;
+  const std::string folder = watched->second;
+  const std::string path = folder + event.name;
   switch (event.kind) {
     case DirectoryEvent::Kind::kAppeared:
-      OnAppeared(folder, event.name);
-      break;
     case DirectoryEvent::Kind::kVanished:
-      OnVanished(folder, event.name);
+    case DirectoryEvent::Kind::kChanged:
+      if (!event.name.empty()) Look(path);
       break;
-    case DirectoryEvent::Kind::kOpened: {
-      const auto out = outs_.find(folder.path + event.name);
-      if (out != outs_.end()) out->second->OnOpened();
+    case DirectoryEvent::Kind::kOpened:
+      taps_.OnOpened(path);
       break;
-    }
+    case DirectoryEvent::Kind::kMoved:
+      // Of others their parent tells; that of topics/ is not watched.
+      if (folder.empty()) OnFolderGone(folder);
+      break;
     case DirectoryEvent::Kind::kUnwatched:
-      RetireOutsBelow(folder.path);
-      folders_.erase(event.watch);
+      OnFolderGone(folder);
       break;
   }
 }
 
-void TapTree::OnAppeared(const Folder& folder, const std::string& name) {
+void TapTree::OnFolderGone(const std::string& folder) {
+  EndFolder(folder);
+  if (!folder.empty() || finishing_) return;
+  LogWarning("the folder topics was removed or renamed, and is made anew",
+             {{"bus", parts_.bus->path()}});
+  LookAgainLater("");
+}
+
+void TapTree::Look(const std::string& path) {
+  const std::string name = path.substr(FolderOf(path).size());
   if (name.starts_with('.')) return;        // somebody's temporary name
   if (name.ends_with(kLastSuffix)) return;  // see RetainedFiles
-  if (folder.kind == FolderKind::kOut) {
-    AddOut(folder, name);
-    return;
-  }
-  const std::string path = folder.path + name;
-  const FileKind kind = KindOf(parts_.bus->fd(), TopicsPath(path));
-  if (name.ends_with(kInSuffix)) {
-    if (kind == FileKind::kRegular) MoveAside(path);
-    if (kind == FileKind::kRegular || kind == FileKind::kFifo) AddIn(path);
-  } else if (kind == FileKind::kFolder && name.ends_with(kOutSuffix)) {
-    AddOutFolder(path);
-  } else if (kind == FileKind::kFolder) {
-    AddFolder({FolderKind::kLevel, path + "/"});
+  const NameState now = StateOf(parts_.bus->fd(), TopicsPath(path));
+  EndIfChanged(path, now);
+  if (!finishing_) LookAt(path, now);
+}
+
+void TapTree::LookAt(const std::string& path, const NameState& now) {
+  if (now.kind == FileKind::kMissing) {
+    refused_.erase(path);
+    OnHalfGone(path);
+  } else if (IsOutFolder(FolderOf(path))) {
+    AddOut(path, now);
+  } else if (path.ends_with(kInSuffix)) {
+    if (now.kind == FileKind::kRegular) {
+      TakeStray(path);
+    } else {
+      AddIn(path, now);
+    }
+  } else if (now.kind == FileKind::kFolder) {
+    if (path.ends_with(kOutSuffix)) {
+      AddOutFolder(path);
+    } else {
+      AddLevel(path);
+    }
   }
 }
 
-void TapTree::OnVanished(const Folder& folder, const std::string& name) {
-  const std::string path = folder.path + name;
-  if (folder.kind == FolderKind::kOut) {
-    RetireOut(path);
-  } else if (name.ends_with(kInSuffix)) {
-    RetireIn(path);
-  } else if (name.ends_with(kOutSuffix)) {
-    RetireOutsBelow(path + "/");
+void TapTree::EndIfChanged(const std::string& path, const NameState& now) {
+  if (taps_.Has(path) && !taps_.IsAt(path, now)) {
+    Log(now.kind == FileKind::kMissing ? LogLevel::kDebug : LogLevel::kInfo,
+        now.kind == FileKind::kMissing
+            ? "tap ended: its FIFO was removed or renamed"
+            : "tap ended: another file has taken its name",
+        {{"path", TopicsPath(path)}});
+    taps_.End(path);
+  }
+  const auto folder = folders_.find(path + "/");
+  if (folder != folders_.end() && (now.kind != FileKind::kFolder ||
+                                   folder->second.identity != now.identity)) {
+    EndFolder(path + "/");
   }
 }
 
-// After an overflow: what is gone is retired, what is there is added as if it
-// had just appeared; adding what is known does nothing.
-void TapTree::Rescan() {
-  LogWarning("events were lost, looking at all taps anew",
-             {{"bus", parts_.bus->path()}});
-  const auto gone = [this](const std::string& path) {
-    return KindOf(parts_.bus->fd(), TopicsPath(path)) != FileKind::kFifo;
-  };
-  std::vector<std::string> paths;
-  for (const auto& [path, in] : ins_) paths.push_back(path);
-  for (const std::string& path : paths) {
-    if (gone(path)) RetireIn(path);
+void TapTree::EndFolder(const std::string& folder) {
+  for (auto at = folders_.lower_bound(folder);
+       at != folders_.end() && at->first.starts_with(folder);) {
+    watch_->Unwatch(at->second.watch);
+    watches_.erase(at->second.watch);
+    at = folders_.erase(at);
   }
-  paths.clear();
-  for (const auto& [path, out] : outs_) paths.push_back(path);
-  for (const std::string& path : paths) {
-    if (gone(path)) RetireOut(path);
-    // A reader's opening may have been lost too.
-    else
-      outs_.at(path)->OnOpened();
+  for (auto at = refused_.lower_bound(folder);
+       at != refused_.end() && at->first.starts_with(folder);) {
+    at = refused_.erase(at);
   }
-  AddFolder({FolderKind::kLevel, ""});
+  const size_t taps = taps_.EndBelow(folder);
+  if (taps > 0) {
+    LogInfo("taps ended: their folder was removed or renamed",
+            {{"path", TopicsPath(folder)}, {"taps", taps}});
+  }
 }
 
-void TapTree::AddFolder(const Folder& folder) {
-  const auto opens = folder.kind == FolderKind::kOut
-                         ? DirectoryWatch::Opens::kReported
-                         : DirectoryWatch::Opens::kIgnored;
-  const auto watch = watch_->Watch(FullPath(folder.path), opens);
+// Adding what is known does nothing, so this is for anything that may have
+// changed unseen.
+void TapTree::LookAtAll() {
+  for (const std::string& path : taps_.Paths()) {
+    Look(path);
+    taps_.OnOpened(path);  // a reader's opening may have been lost too
+  }
+  std::vector<std::string> folders;
+  for (const auto& [folder, known] : folders_) folders.push_back(folder);
+  for (const std::string& folder : folders) {
+    if (!folder.empty()) Look(folder.substr(0, folder.size() - 1));
+  }
+  for (const std::string& folder : folders) {
+    if (folders_.contains(folder)) AddFolder(folder);
+  }
+}
+
+void TapTree::LookAgainLater(const std::string& path) {
+  look_again_.insert(path);
+  if (look_again_timer_) return;
+  look_again_timer_ = worker_.loop().RunAfter(kLookAgain, [this] {
+    look_again_timer_.reset();
+    LookAgain();
+  });
+}
+
+void TapTree::LookAgain() {
+  for (const std::string& path : std::exchange(look_again_, {})) {
+    if (finishing_) return;
+    if (!path.empty()) {
+      Look(path);
+      continue;
+    }
+    const absl::Status status = parts_.bus->MakeFolder(kTopicsFolder);
+    if (status.ok()) {
+      AddFolder("");
+    } else {
+      Refuse("", absl::UnavailableError(status.message()));
+    }
+  }
+}
+
+// A topic's `.in` and `.out/` belong together: the broker makes the one that is
+// missing. When one goes, there is a moment for the other to go as well.
+void TapTree::OnHalfGone(const std::string& path) {
+  if (path.ends_with(kInSuffix)) {
+    const std::string out =
+        WithoutSuffix(path, kInSuffix) + std::string(kOutSuffix);
+    if (folders_.contains(out + "/")) LookAgainLater(out);
+  } else if (path.ends_with(kOutSuffix)) {
+    const std::string in =
+        WithoutSuffix(path, kOutSuffix) + std::string(kInSuffix);
+    if (taps_.Has(in)) LookAgainLater(in);
+  }
+}
+
+void TapTree::AddFolder(const std::string& folder) {
+  const NameState now = StateOf(parts_.bus->fd(), TopicsPath(folder));
+  const auto watch = watch_->Watch(
+      FullPath(folder), IsOutFolder(folder) ? DirectoryWatch::Opens::kReported
+                                            : DirectoryWatch::Opens::kIgnored);
   if (!watch.ok()) {
-    Refuse(folder.path, std::string(watch.status().message()));
+    if (!absl::IsNotFound(watch.status())) {
+      Refuse(folder, absl::UnavailableError(watch.status().message()));
+    }
     return;
   }
-  folders_[*watch] = folder;
+  const auto known = watches_.find(*watch);
+  if (known != watches_.end() && known->second != folder) {
+    // The same folder under an older path, whose event is still to come.
+    EndFolder(std::string(known->second));
+    AddFolder(folder);
+    return;
+  }
+  folders_[folder] = {*watch, now.identity};
+  watches_[*watch] = folder;
   // Watched first and then listed: what comes between is seen twice, not never.
-  const auto names = ListDirectory(FullPath(folder.path));
-  if (!names.ok()) return;  // gone again
-  for (const std::string& name : *names) OnAppeared(folder, name);
+  const auto names = ListDirectory(FullPath(folder));
+  if (!names.ok()) {
+    if (!absl::IsNotFound(names.status())) {
+      Refuse(folder, absl::UnavailableError(names.status().message()));
+    }
+    return;
+  }
+  Accept(folder);
+  for (const std::string& name : *names) Look(folder + name);
 }
 
-void TapTree::AddIn(const std::string& path) {
-  if (ins_.contains(path) || finishing_) return;
-  const std::string topic = WithoutSuffix(path, kInSuffix);
-  const TopicFault fault = CheckTopicToPublish(topic);
-  if (fault != TopicFault::kNone) {
-    Refuse(path, TopicFaultText(fault));
-    return;
+void TapTree::AddLevel(const std::string& path) {
+  const absl::Status status = CheckTapTopic(path);
+  if (!status.ok()) {
+    Refuse(path, status);
+  } else if (!folders_.contains(path + "/") || refused_.contains(path + "/")) {
+    AddFolder(path + "/");
   }
-  FifoOpening opening = OpenFifoForReading(parts_.bus->fd(), TopicsPath(path),
-                                           parts_.bus->trust());
-  if (opening.outcome == FifoOpenOutcome::kGone) {
-    MakeIn(topic);  // after a regular file was moved aside
-    return;
-  }
-  if (opening.outcome != FifoOpenOutcome::kOpened) {
-    Refuse(path, opening.refusal);
-    return;
-  }
-  auto in = TapIn::Open(topic, parts_, worker_, std::move(opening.fd),
-                        [this] { watch_->Drain(); });
-  if (!in.ok()) {
-    Refuse(path, std::string(in.status().message()));
-    return;
-  }
-  ins_[path] = *std::move(in);
-  SetMode(path, topic);
-  const std::string out = OutPath(topic);
-  (void)mkdirat(parts_.bus->fd(), out.c_str(), 0700);
 }
 
 void TapTree::AddOutFolder(const std::string& path) {
-  AddFolder({FolderKind::kOut, path + "/"});
   const std::string topic = WithoutSuffix(path, kOutSuffix);
-  if (!ins_.contains(topic + std::string(kInSuffix))) MakeIn(topic);
+  const absl::Status status = CheckTapTopic(topic);
+  if (!status.ok()) {
+    Refuse(path, status);
+    return;
+  }
+  if (!folders_.contains(path + "/") || refused_.contains(path + "/")) {
+    AddFolder(path + "/");
+  }
+  if (!taps_.Has(topic + std::string(kInSuffix))) MakeIn(topic);
 }
 
-void TapTree::AddOut(const Folder& folder, const std::string& name) {
-  const std::string path = folder.path + name;
-  if (outs_.contains(path)) return;
-  const FileKind kind = KindOf(parts_.bus->fd(), TopicsPath(path));
-  if (kind == FileKind::kMissing) return;
+void TapTree::AddIn(const std::string& path, const NameState& now) {
+  const std::string topic = WithoutSuffix(path, kInSuffix);
+  if (!taps_.Has(path)) {
+    absl::Status status = CheckTapTopic(topic);
+    if (status.ok() && IsReserved(topic)) {
+      status = absl::InvalidArgumentError("topics under $ are the broker's");
+    }
+    if (status.ok()) status = CheckOneName(now);
+    if (status.ok()) status = taps_.AddIn(topic);
+    if (!status.ok()) {
+      Refuse(path, status);
+      return;
+    }
+    Accept(path);
+  }
+  MakeOutFolder(topic);
+}
+
+void TapTree::AddOut(const std::string& path, const NameState& now) {
+  if (taps_.Has(path)) return;
   const std::string topic =
-      WithoutSuffix(WithoutSuffix(folder.path, "/"), kOutSuffix);
-  const TopicFault fault = CheckTopic(topic);
-  if (fault != TopicFault::kNone) {
-    Refuse(path, TopicFaultText(fault));
+      WithoutSuffix(WithoutSuffix(FolderOf(path), "/"), kOutSuffix);
+  absl::Status status = CheckOneName(now);
+  if (status.ok()) status = taps_.AddOut(topic, path);
+  if (!status.ok()) {
+    Refuse(path, status);
     return;
   }
-  FifoOpening opening =
-      OpenFifoToHold(parts_.bus->fd(), TopicsPath(path), parts_.bus->trust());
-  if (opening.outcome == FifoOpenOutcome::kGone) return;
-  if (opening.outcome != FifoOpenOutcome::kOpened) {
-    Refuse(path, opening.refusal.empty() ? "no descriptors are left"
-                                         : opening.refusal);
-    return;
-  }
-  const uint32_t owner = FifoOwner(opening.fd.get());
-  if (!parts_.table.snapshot()->rules().MaySubscribe(owner, topic)) {
-    Refuse(path, kDenied);
-    return;
-  }
-  auto out = TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd));
-  if (!out.ok()) {
-    Refuse(path, std::string(out.status().message()));
-    return;
-  }
-  {
-    MutexLock lock(mutex_);
-    shown_outs_[path] = {(*out)->egress(), owner};
-  }
-  outs_[path] = *std::move(out);
-  SetMode(path, topic);
-  const auto in = ins_.find(topic + std::string(kInSuffix));
-  if (in != ins_.end()) in->second->Nudge();
+  Accept(path);
   if (IsReserved(topic)) parts_.on_subscribed();
 }
 
-void TapTree::SetMode(const std::string& path, const std::string& topic) {
-  const auto mode = parts_.table.snapshot()->rules().TapModeOf(topic);
-  if (!mode) return;
-  const absl::Status status =
-      SetFifoMode(parts_.bus->fd(), TopicsPath(path), *mode);
-  if (!status.ok()) {
-    LogWarning("the mode of a tap was not set",
-               {{"path", TopicsPath(path)}, {"error", status.message()}});
-  }
-}
-
 void TapTree::MakeIn(const std::string& topic) {
-  if (finishing_ || CheckTopicToPublish(topic) != TopicFault::kNone) return;
-  const std::string path = topic + std::string(kInSuffix);
+  if (IsReserved(topic)) return;  // the broker publishes on it by itself
   // inotify reports it, and so it becomes a tap.
-  if (mkfifoat(parts_.bus->fd(), TopicsPath(path).c_str(), 0600) != 0 &&
-      errno != EEXIST) {
-    Refuse(path, std::strerror(errno));
+  if (mkfifoat(parts_.bus->fd(), InPath(topic).c_str(), 0600) != 0 &&
+      errno != EEXIST && errno != ENOENT) {
+    Refuse(topic + std::string(kInSuffix), Passing(errno));
+    LookAgainLater(topic + std::string(kOutSuffix));
   }
 }
 
-// `echo x > T.in` where T.in was missing has made a regular file: its content
-// is kept, and the topic gets its FIFO.
-void TapTree::MoveAside(const std::string& path) {
-  const std::string aside =
-      fmt::format("{}.aside-{}", path, absl::GetCurrentTimeNanos());
-  if (renameat(parts_.bus->fd(), TopicsPath(path).c_str(), parts_.bus->fd(),
-               TopicsPath(aside).c_str()) == 0) {
-    LogWarning("a regular file stood in place of a tap and was moved aside",
-               {{"path", TopicsPath(path)}, {"aside", TopicsPath(aside)}});
+void TapTree::MakeOutFolder(const std::string& topic) {
+  if (mkdirat(parts_.bus->fd(), OutPath(topic).c_str(), 0700) != 0 &&
+      errno != EEXIST && errno != ENOENT) {
+    Refuse(topic + std::string(kOutSuffix), Passing(errno));
+    LookAgainLater(topic + std::string(kInSuffix));
   }
 }
 
-void TapTree::Refuse(const std::string& path, std::string_view reason) {
+void TapTree::TakeStray(const std::string& path) {
+  const std::string topic = WithoutSuffix(path, kInSuffix);
+  absl::Status status = CheckTapTopic(topic);
+  if (!status.ok() || IsReserved(topic)) {
+    Refuse(path, absl::InvalidArgumentError("it is not a FIFO"));
+    return;
+  }
+  status = strays_.Add(path);
+  if (status.ok()) {
+    Accept(path);
+    MakeIn(topic);
+  } else if (!absl::IsNotFound(status)) {
+    Refuse(path, absl::UnavailableError(status.message()));
+  }
+}
+
+void TapTree::Refuse(const std::string& path, const absl::Status& status) {
+  if (absl::IsUnavailable(status)) {
+    LookAgainLater(path.ends_with('/') ? path.substr(0, path.size() - 1)
+                                       : path);
+  }
+  const std::string reason(status.message());
+  std::string& known = refused_[path];
+  if (known == reason) return;
+  known = reason;
   parts_.counters.names_refused.Add();
   LogWarning("tap refused", {{"path", TopicsPath(path)}, {"reason", reason}});
 }
 
-void TapTree::RetireIn(const std::string& path) {
-  auto in = ins_.extract(path);
-  if (in.empty()) return;
-  // Its feed may be what drains these events right now.
-  worker_.loop().Post(
-      [retired = std::shared_ptr<TapIn>(std::move(in.mapped()))] {});
-}
-
-void TapTree::RetireOut(const std::string& path) {
-  {
-    MutexLock lock(mutex_);
-    shown_outs_.erase(path);
-  }
-  outs_.erase(path);
-}
-
-void TapTree::RetireOutsBelow(const std::string& folder_path) {
-  std::vector<std::string> paths;
-  for (auto out = outs_.lower_bound(folder_path);
-       out != outs_.end() && out->first.starts_with(folder_path); ++out) {
-    paths.push_back(out->first);
-  }
-  for (const std::string& path : paths) RetireOut(path);
+void TapTree::Accept(const std::string& path) {
+  const auto refused = refused_.extract(path);
+  if (refused.empty()) return;
+  LogInfo("tap accepted after all",
+          {{"path", TopicsPath(path)}, {"refused_because", refused.mapped()}});
 }
 
 }  // namespace fifobus

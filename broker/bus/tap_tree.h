@@ -1,23 +1,25 @@
 #ifndef FIFOBUS_BROKER_BUS_TAP_TREE_H_
 #define FIFOBUS_BROKER_BUS_TAP_TREE_H_
 
-#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
-#include "broker/base/mutex.h"
 #include "broker/bus/bus_parts.h"
-#include "broker/bus/tap_ends.h"
+#include "broker/bus/stray_files.h"
+#include "broker/bus/tap_set.h"
 #include "broker/io/directory_watch.h"
+#include "broker/io/event_loop.h"
+#include "broker/io/name_state.h"
 
 namespace fifobus {
 
-// The folder topics/: what appears there becomes a tap, what vanishes ends one.
+// The folder topics/: what lies in it is a tap, whatever has happened to its
+// name.
 //
 //   a/b.in        lines written to it are messages on topic a/b
 //   a/b.out/      made together with a/b.in, whichever comes first
@@ -25,24 +27,27 @@ namespace fifobus {
 //   a/            a level of topics
 //   a/b.last      no tap: see RetainedFiles
 //
-// All folders are watched. Events are drained also when a tap has bytes, before
-// they are routed, so that a FIFO made before a line was written gets that
-// line; hence a tap never ends within such a call, but is retired and ends
-// afterwards.
+// All folders are watched. An event says only which name to look at: what is
+// known of it is compared with what lies there, by the file's identity, so that
+// a name is right after however many renames. What may pass, such as a lack of
+// descriptors or a full file system, is looked at again every moment until it
+// has passed; otherwise there is no timer.
 //
-// Worker-affine but for AppendStats.
+// Events are also drained when a tap has bytes, before they are routed, so that
+// a FIFO made before a line was written gets that line.
+//
+// Worker-affine, but for NudgeIns and AppendStats.
 class TapTree {
  public:
   TapTree(BusParts& parts, Worker& worker);
 
   absl::Status Open();
 
-  // Reads what was written to the `.in`s and closes them; `.out`s stay.
+  // As of TapSet.
   void Finish();
-  bool finished() const;
-  size_t queued_bytes() const;
-  // Ends all. The files stay for the next broker.
-  void Close();
+  bool finished() const { return taps_.finished(); }
+  size_t queued_bytes() const { return taps_.queued_bytes(); }
+  TapSet::Leftover Close();
 
   // Other rules are in force: taps that are not allowed any more end, those
   // that are now begin.
@@ -51,54 +56,62 @@ class TapTree {
   // Any thread: lines may have a subscriber now.
   void NudgeIns();
 
-  void AppendStats(pb::StatsReply& reply) const;
+  // Any thread.
+  void AppendStats(pb::StatsReply& reply) const { taps_.AppendStats(reply); }
 
  private:
-  enum class FolderKind { kLevel, kOut };
+  // Folders are named by their path below topics/ with a slash at the end, and
+  // topics/ itself by the empty path.
   struct Folder {
-    FolderKind kind = FolderKind::kLevel;
-    // Below topics/, with a slash at its end unless it is topics/ itself.
-    std::string path;
+    int watch = DirectoryWatch::kNoWatch;
+    FileIdentity identity;
   };
 
   void OnEvent(const DirectoryEvent& event);
-  void OnAppeared(const Folder& folder, const std::string& name);
-  void OnVanished(const Folder& folder, const std::string& name);
-  void Rescan();
+  void OnFolderGone(const std::string& folder);
+  // Makes the tap or folder at the path what lies there now.
+  void Look(const std::string& path);
+  void LookAt(const std::string& path, const NameState& now);
+  void LookAtAll();
+  void LookAgainLater(const std::string& path);
+  void LookAgain();
 
-  void AddFolder(const Folder& folder);
-  void AddIn(const std::string& path);
+  // Forgets what is known of the path, unless it still lies there.
+  void EndIfChanged(const std::string& path, const NameState& now);
+  void AddIn(const std::string& path, const NameState& now);
+  void AddOut(const std::string& path, const NameState& now);
+  void AddFolder(const std::string& folder);
+  void AddLevel(const std::string& path);
   void AddOutFolder(const std::string& path);
-  void AddOut(const Folder& folder, const std::string& name);
+  void EndFolder(const std::string& folder);
   void MakeIn(const std::string& topic);
+  void MakeOutFolder(const std::string& topic);
   void MakeCreated();
   void MakeLevels(const std::string& topic);
-  // Gives a FIFO the permissions that the rules name, if they do.
-  void SetMode(const std::string& path, const std::string& topic);
-  void MoveAside(const std::string& path);
-  // Counts and logs a name that cannot become a tap.
-  void Refuse(const std::string& path, std::string_view reason);
-  void RetireIn(const std::string& path);
-  void RetireOut(const std::string& path);
-  void RetireOutsBelow(const std::string& folder_path);
+  // Looks later whether the other one of a topic's two names is still wanted.
+  void OnHalfGone(const std::string& path);
+
+  void TakeStray(const std::string& path);
+
+  // Counts a name that cannot become a tap, and says why, once for each reason.
+  // kUnavailable may pass: it is looked at again.
+  void Refuse(const std::string& path, const absl::Status& status);
+  void Accept(const std::string& path);
+
   std::string FullPath(const std::string& path) const;
 
   BusParts& parts_;
   Worker& worker_;
+  TapSet taps_;
   std::unique_ptr<DirectoryWatch> watch_;
   bool finishing_ = false;
-  std::map<int, Folder> folders_;
-  // By their path below topics/.
-  std::map<std::string, std::unique_ptr<TapIn>> ins_;
-  std::map<std::string, std::unique_ptr<TapOut>> outs_;
-
-  mutable Mutex mutex_;
-  // Of outs_, for AppendStats.
-  struct Out {
-    std::shared_ptr<Egress> egress;
-    uint32_t owner = 0;
-  };
-  std::map<std::string, Out> shown_outs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Folder> folders_;
+  std::map<int, std::string> watches_;
+  // Why names are no taps.
+  std::map<std::string, std::string> refused_;
+  std::set<std::string> look_again_;
+  std::optional<EventLoop::TimerId> look_again_timer_;
+  StrayFiles strays_;
 };
 
 }  // namespace fifobus

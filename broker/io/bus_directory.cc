@@ -124,7 +124,7 @@ absl::Status BusDirectory::Lock() {
   return absl::OkStatus();
 }
 
-absl::Status BusDirectory::MakeFolder(std::string_view folder) {
+absl::Status BusDirectory::MakeFolder(std::string_view folder) const {
   const std::string name(folder);
   struct stat status;
   if (mkdirat(fd_.get(), name.c_str(), 0700) != 0 && errno != EEXIST) {

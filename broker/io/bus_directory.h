@@ -33,6 +33,9 @@ class BusDirectory {
   int fd() const { return fd_.get(); }
   FifoTrust trust() const;
 
+  // Makes a folder in the directory, unless it is there.
+  absl::Status MakeFolder(std::string_view folder) const;
+
   // Removes a name below the directory. It may be gone already.
   void Unlink(const std::string& name) const;
 
@@ -41,7 +44,6 @@ class BusDirectory {
 
   absl::Status OpenDirectory();
   absl::Status Lock();
-  absl::Status MakeFolder(std::string_view folder);
   absl::Status RaiseAlive();
 
   const std::string path_;

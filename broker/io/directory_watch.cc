@@ -13,6 +13,22 @@
 #include "fmt/format.h"
 
 namespace fifobus {
+namespace {
+
+DirectoryEvent::Kind KindOf(uint32_t mask) {
+  if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
+    return DirectoryEvent::Kind::kAppeared;
+  }
+  if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+    return DirectoryEvent::Kind::kVanished;
+  }
+  if ((mask & IN_ATTRIB) != 0) return DirectoryEvent::Kind::kChanged;
+  if ((mask & IN_OPEN) != 0) return DirectoryEvent::Kind::kOpened;
+  if ((mask & IN_MOVE_SELF) != 0) return DirectoryEvent::Kind::kMoved;
+  return DirectoryEvent::Kind::kUnwatched;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<DirectoryWatch>> DirectoryWatch::Open(
     Worker& worker, OnEvent on_event, OnOverflow on_overflow) {
@@ -45,12 +61,16 @@ DirectoryWatch::~DirectoryWatch() {
 absl::StatusOr<int> DirectoryWatch::Watch(const std::string& path,
                                           Opens opens) {
   uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM |
-                  IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK;
+                  IN_ATTRIB | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW |
+                  IN_EXCL_UNLINK;
   if (opens == Opens::kReported) mask |= IN_OPEN;
   const int watch = inotify_add_watch(fd_.get(), path.c_str(), mask);
   if (watch < 0) {
-    return absl::ErrnoToStatus(errno,
-                               fmt::format("inotify_add_watch {}", path));
+    return absl::ErrnoToStatus(
+        errno,
+        fmt::format(
+            "watch {}{}", path,
+            errno == ENOSPC ? " (see fs.inotify.max_user_watches)" : ""));
   }
   return watch;
 }
@@ -87,19 +107,7 @@ void DirectoryWatch::Deliver(const char* events, size_t size) {
       on_overflow_();
       continue;
     }
-    DirectoryEvent event;
-    event.watch = header.wd;
-    event.name = name;
-    if ((header.mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
-      event.kind = DirectoryEvent::Kind::kAppeared;
-    } else if ((header.mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
-      event.kind = DirectoryEvent::Kind::kVanished;
-    } else if ((header.mask & IN_OPEN) != 0) {
-      event.kind = DirectoryEvent::Kind::kOpened;
-    } else {
-      event.kind = DirectoryEvent::Kind::kUnwatched;
-    }
-    on_event_(event);
+    on_event_({header.wd, KindOf(header.mask), name});
   }
 }
 

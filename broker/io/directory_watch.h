@@ -20,7 +20,9 @@ struct DirectoryEvent {
   enum class Kind {
     kAppeared,   // the name was made, or moved here
     kVanished,   // the name was removed, or moved away
+    kChanged,    // the file's owner, mode or number of names is another
     kOpened,     // somebody opened the file; only where asked for
+    kMoved,      // the directory itself got another name
     kUnwatched,  // the directory itself is gone; no more events for it
   };
   int watch = 0;

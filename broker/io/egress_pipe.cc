@@ -61,6 +61,8 @@ void EgressPipe::Close() {
 
 bool EgressPipe::LacksReader() const { return fifobus::LacksReader(fd_.get()); }
 
+std::string EgressPipe::TakeUnread() { return fifobus::TakeUnread(fd_.get()); }
+
 SinkResult EgressPipe::Write(absl::Span<const Slice> slices,
                              const Staged* staged) {
   const SinkResult result = staged == nullptr

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -44,6 +45,8 @@ class EgressPipe : public Sink,
 
   // Whether no process has the reading end open now.
   bool LacksReader() const;
+  // Takes what no reader has read out of the pipe.
+  std::string TakeUnread();
 
   SinkResult Write(absl::Span<const Slice> slices,
                    const Staged* staged) override;

@@ -74,6 +74,12 @@ bool SameFile(int a, int b) {
          status_a.st_dev == status_b.st_dev;
 }
 
+// Another open file of the same FIFO, whatever its name.
+UniqueFd Reopen(int fd, int access) {
+  const std::string itself = fmt::format("/proc/self/fd/{}", fd);
+  return UniqueFd(open(itself.c_str(), access | O_NONBLOCK | O_CLOEXEC));
+}
+
 }  // namespace
 
 FifoOpening OpenFifoForReading(int dir_fd, const std::string& path,
@@ -171,6 +177,20 @@ size_t PipeBytes(int fd) {
   return static_cast<size_t>(bytes);
 }
 
+std::string TakeUnread(int fd) {
+  const UniqueFd reading = Reopen(fd, O_RDONLY);
+  std::string bytes(UnreadBytes(fd), '\0');
+  size_t filled = 0;
+  while (filled < bytes.size() && reading.valid()) {
+    const ReadResult read =
+        ReadFifo(reading.get(), bytes.data() + filled, bytes.size() - filled);
+    if (read.outcome != ReadOutcome::kBytes) break;
+    filled += read.bytes;
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
 void TrySetPipeBytes(int fd, size_t bytes) {
   (void)fcntl(fd, F_SETPIPE_SZ, static_cast<int>(bytes));
 }
@@ -178,6 +198,18 @@ void TrySetPipeBytes(int fd, size_t bytes) {
 bool LacksReader(int fd) {
   pollfd poll_fd = {fd, 0, 0};
   return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0;
+}
+
+bool LacksWriter(int fd) {
+  pollfd poll_fd = {fd, 0, 0};
+  return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP) != 0;
+}
+
+bool HasWriter(int fd) {
+  // A reading end that never had a writer reports no hang-up: fs/pipe.c,
+  // fifo_open.
+  Reopen(fd, O_WRONLY).Reset();
+  return !LacksWriter(fd);
 }
 
 bool IsHungUp(int fd) {

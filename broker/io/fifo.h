@@ -75,6 +75,9 @@ SinkResult WriteFifo(int fd, absl::Span<const Slice> slices);
 size_t UnreadBytes(int fd);
 size_t PipeBytes(int fd);
 
+// Reads what is in the pipe of this writing end, as a reader would.
+std::string TakeUnread(int fd);
+
 // Asks the kernel for a size. It may refuse (pipe-max-size,
 // pipe-user-pages-soft); the pipe is then as before.
 void TrySetPipeBytes(int fd, size_t bytes);
@@ -84,6 +87,14 @@ bool LacksReader(int fd);
 
 // True if the last writer has left this reading end, and nothing is unread.
 bool IsHungUp(int fd);
+
+// True if all writers that this reading end has had are gone; what they wrote
+// may be unread.
+bool LacksWriter(int fd);
+
+// Whether any process has the FIFO of this reading end open for writing. It
+// opens and closes a writing end itself, which other reading ends may notice.
+bool HasWriter(int fd);
 
 }  // namespace fifobus
 

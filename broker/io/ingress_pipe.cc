@@ -98,6 +98,12 @@ void IngressPipe::Close() {
   std::exchange(on_closed_, nullptr)();
 }
 
+size_t IngressPipe::unread_bytes() const {
+  return closed() ? 0 : UnreadBytes(fd_.get()) + rest_.bytes();
+}
+
+bool IngressPipe::HasWriter() const { return fifobus::HasWriter(fd_.get()); }
+
 void IngressPipe::OnEvents(uint32_t) { worker_.loop().Ready(registration_); }
 
 void IngressPipe::OnTurn() {
@@ -126,7 +132,18 @@ bool IngressPipe::MayRead() {
     if (IsHungUp(fd_.get())) (void)HangUp();
     return false;
   }
-  return feed_.Admit(unread, PipeBytes(fd_.get())) == Feed::Admission::kRead;
+  if (feed_.Admit(unread, PipeBytes(fd_.get())) == Feed::Admission::kRead) {
+    return true;
+  }
+  TellIfWritersLeft();
+  return false;
+}
+
+void IngressPipe::TellIfWritersLeft() {
+  if (!LacksWriter(fd_.get())) return;
+  const size_t unread = UnreadBytes(fd_.get());
+  // One that has come meanwhile may not have written all.
+  if (LacksWriter(fd_.get())) feed_.OnWritersLeft(unread);
 }
 
 void IngressPipe::Watch(EventLoop::Trigger trigger) {

@@ -71,6 +71,11 @@ class IngressPipe : public Valve,
   void Close();
   bool closed() const { return !fd_.valid(); }
 
+  // What was written and not taken by the feed; 0 once it is closed.
+  size_t unread_bytes() const;
+  // See fifo.h. REQUIRES: !closed().
+  bool HasWriter() const;
+
   void OnEvents(uint32_t events) override;
   void OnTurn() override;
 
@@ -87,6 +92,7 @@ class IngressPipe : public Valve,
 
   void PostTurn();
   bool MayRead();
+  void TellIfWritersLeft();
   // Has the level reported, or edges only.
   void Watch(EventLoop::Trigger trigger);
   Step ReadOnce(size_t& budget);

@@ -46,6 +46,10 @@ class Feed {
   // pause the ingress's valve meanwhile: it is obeyed before the next read.
   virtual FeedResult OnBytes(const ChunkRef& chunk, std::string_view bytes) = 0;
 
+  // The ingress rests, and no writer is left. So the unread bytes end with the
+  // end of what one of them wrote.
+  virtual void OnWritersLeft(size_t unread_bytes) { (void)unread_bytes; }
+
   // No writer is left and the pipe is empty. `rest` was read and never taken.
   // kContinue keeps the ingress for later writers.
   virtual FeedOutcome OnHangUp(std::string_view rest) = 0;

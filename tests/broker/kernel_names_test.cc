@@ -76,6 +76,42 @@ TEST_F(KernelNamesTest, InotifyTellsOfNamesAndOpeningsButNotOfBytes) {
   EXPECT_TRUE(Kernel("inotify of unlink", seen()) & IN_DELETE);
 }
 
+TEST_F(KernelNamesTest, InotifySaysNothingOfANameThatIsReplaced) {
+  const UniqueFd watch(inotify_init1(IN_NONBLOCK));
+  ASSERT_EQ(mkfifo((dir_ + "/.new").c_str(), 0600), 0);
+  ASSERT_GE(inotify_add_watch(watch.get(), dir_.c_str(),
+                              IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB),
+            0);
+  ASSERT_EQ(rename((dir_ + "/.new").c_str(), fifo_.c_str()), 0);
+  alignas(inotify_event) char events[4096];
+  const ssize_t size = read(watch.get(), events, sizeof(events));
+  std::string seen;
+  for (ssize_t at = 0; at < size;) {
+    inotify_event event;
+    std::memcpy(&event, events + at, sizeof(event));
+    seen += (event.mask & IN_MOVED_FROM) != 0 ? "from " : "";
+    seen += (event.mask & IN_MOVED_TO) != 0 ? "to " : "";
+    seen += (event.mask & IN_DELETE) != 0 ? "delete " : "";
+    at += static_cast<ssize_t>(sizeof(event) + event.len);
+  }
+  EXPECT_EQ(Kernel("inotify of a rename to a name that is taken", seen),
+            "from to ");
+}
+
+TEST_F(KernelNamesTest, AReadLeaseIsForFilesThatNobodyWrites) {
+  const std::string path = dir_ + "/file";
+  UniqueFd writer(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const UniqueFd reader(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const auto lease = [&] {
+    const int error = fcntl(reader.get(), F_SETLEASE, F_RDLCK) ? errno : 0;
+    (void)fcntl(reader.get(), F_SETLEASE, F_UNLCK);
+    return ErrnoName(error);
+  };
+  EXPECT_EQ(Kernel("a lease on a file with a writer", lease()), "EAGAIN");
+  writer.Reset();
+  EXPECT_EQ(Kernel("a lease on a file without one", lease()), "ok");
+}
+
 TEST_F(KernelNamesTest, ALockEndsWithItsProcess) {
   const std::string path = dir_ + "/lock";
   int ready[2];

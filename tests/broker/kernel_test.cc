@@ -215,6 +215,27 @@ TEST_F(KernelTest, AHangUpIsLevelStateAndOneEdge) {
       Kernel("poll with another writer", PollEvents(reader_.get(), POLLIN)), 0);
 }
 
+TEST_F(KernelTest, AHangUpIsReportedBesideUnreadBytes) {
+  reader_ = Open(O_RDONLY);
+  const auto polled = [&] { return PollEvents(reader_.get(), POLLIN); };
+  EXPECT_EQ(Kernel("poll before a writer has come", polled()), 0);
+  writer_ = Open(O_WRONLY);
+  ASSERT_EQ(Write(5), 5);
+  EXPECT_EQ(Kernel("poll of unread bytes", polled()), POLLIN);
+  writer_.Reset();
+  EXPECT_EQ(Kernel("poll of them when their writer has left", polled()),
+            POLLIN | POLLHUP);
+  // A reading end that had no writer itself reports no hang-up.
+  const UniqueFd late = Open(O_RDONLY);
+  EXPECT_EQ(Kernel("poll of them by a reader that came later",
+                   PollEvents(late.get(), POLLIN)),
+            POLLIN);
+  Open(O_WRONLY).Reset();
+  EXPECT_EQ(
+      Kernel("the same after one more writer", PollEvents(late.get(), POLLIN)),
+      POLLIN | POLLHUP);
+}
+
 TEST_F(KernelTest, AWritingEndWithoutAReaderShowsAnError) {
   OpenBoth();
   const Epoll epoll(writer_.get(), EPOLLOUT);

@@ -112,6 +112,42 @@ TEST_F(TapFeedTest, HangUpEndsALineThatIsBeingSkipped) {
   EXPECT_EQ(Payloads(), (Lines{"good"}));
 }
 
+TEST_F(TapFeedTest, AWriterThatHasLeftHasEndedItsLine) {
+  // Three have come and gone while the pipe was not read.
+  feed_.OnWritersLeft(3);
+  feed_.OnWritersLeft(3);  // the same once more
+  feed_.OnWritersLeft(7);
+  feed_.OnWritersLeft(12);
+  Write("one");
+  EXPECT_EQ(Payloads(), (Lines{"one"}));
+  Write("two\nthree");
+  EXPECT_EQ(Payloads(), (Lines{"two", "three"}));
+  EXPECT_EQ(kept_, "");
+  // And behind a rest that was read: the position goes on.
+  Write("x\nbeg");
+  EXPECT_EQ(Payloads(), (Lines{"x"}));
+  feed_.OnWritersLeft(2);
+  Write(
+      "un"
+      "next\n");
+  EXPECT_EQ(Payloads(), (Lines{"begun", "next"}));
+}
+
+TEST_F(TapFeedTest, AWriterThatHasLeftEndsALineThatIsBeingSkipped) {
+  feed_.OnWritersLeft(5000);
+  Write(std::string(5000, 'x') + "good\n");
+  EXPECT_EQ(Payloads(), (Lines{"good"}));
+  EXPECT_EQ(counters_.lines_refused.value(), 1u);
+}
+
+TEST_F(TapFeedTest, AHangUpCountsAsTakenForWhatEndsLater) {
+  Write("rest");
+  HangUp();
+  feed_.OnWritersLeft(1);
+  Write("ab\n");
+  EXPECT_EQ(Payloads(), (Lines{"rest", "a", "b"}));
+}
+
 TEST_F(TapFeedTest, LinesWaitWhileThereIsNoSubscriber) {
   table_.Remove("greetings", 0);
   EXPECT_EQ(feed_.Admit(100, 65536), Feed::Admission::kRest);

@@ -71,5 +71,81 @@ TEST_F(ServeTest, ALogThatNobodyReadsStopsNobody) {
   EXPECT_EQ(broker->Wait(), 0);
 }
 
+TEST_F(ServeTest, AStopSaysHowManyLinesNobodyGot) {
+  auto broker = Serve();
+  ASSERT_EQ(Run("fifobus path a/b").exit, 0);
+  Run("for i in 1 2 3; do echo $i; done > $FIFOBUS_DIR/topics/a/b.in");
+  broker->Signal(SIGTERM);
+  EXPECT_EQ(broker->Wait(), 0);
+  EXPECT_NE(Log().find("nobody had subscribed to them: "
+                       "path=topics/a/b.in lines=3\n"),
+            std::string::npos)
+      << Log();
+  EXPECT_NE(Log().find("delivered to nobody: messages=3 "
+                       "lines_without_subscriber=3 "),
+            std::string::npos)
+      << Log();
+  EXPECT_EQ(Log().find("all delivered"), std::string::npos) << Log();
+}
+
+TEST_F(ServeTest, LinesStayInAFifoThatAnotherHoldsForTheNextBroker) {
+  auto broker = Serve();
+  ASSERT_EQ(Run("fifobus path t").exit, 0);
+  const UniqueFd writer(
+      open(BusPath("topics/t.in").c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(write(writer.get(), "one\ntwo\n", 8), 8);
+  broker->Signal(SIGTERM);
+  EXPECT_EQ(broker->Wait(), 0);
+  EXPECT_NE(Log().find("for the next broker: path=topics/t.in bytes=8\n"),
+            std::string::npos)
+      << Log();
+  EXPECT_NE(Log().find("all delivered"), std::string::npos) << Log();
+  broker = Serve();
+  EXPECT_EQ(Run("fifobus sub t -n 2").out, "one\ntwo\n");
+}
+
+TEST_F(ServeTest, AStopSaysHowManyMessagesNobodyReadFromTaps) {
+  auto broker = Serve();
+  ASSERT_EQ(Run("fifobus path t; cd $FIFOBUS_DIR/topics/t.out; "
+                "mkfifo text two.json three.frames")
+                .exit,
+            0);
+  Run("seq 5 | fifobus pub t --wait-subscribers 3 --confirm");
+  const UniqueFd reader(open(BusPath("topics/t.out/text").c_str(),
+                             O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  broker->Signal(SIGTERM);
+  EXPECT_EQ(broker->Wait(), 0);
+  for (const char* name : {"two.json", "three.frames"}) {
+    EXPECT_NE(Log().find(fmt::format("nobody read them from their tap: "
+                                     "path=topics/t.out/{} messages=5\n",
+                                     name)),
+              std::string::npos)
+        << Log();
+  }
+  EXPECT_NE(Log().find("messages_without_reader=10"), std::string::npos)
+      << Log();
+  EXPECT_EQ(ReadBytes(reader.get(), 10), "1\n2\n3\n4\n5\n")
+      << "what has a reader is left to it";
+}
+
+TEST_F(ServeTest, AStopSaysWhatItHasNotReadOfPublishersThatItHeldBack) {
+  auto broker = Serve("exec fifobus serve --drain-timeout 100ms");
+  const auto stuck = Spawn("exec fifobus sub t --overflow block", "stuck");
+  ASSERT_EQ(
+      Run("until fifobus ls | grep -q 'fifobus sub'; do sleep 0.1; done").exit,
+      0);
+  stuck->Signal(SIGSTOP);
+  const auto publisher = Spawn("yes | exec fifobus pub t", "publisher");
+  EXPECT_TRUE(WaitUntil([&] {
+    return Run("fifobus ls --json | grep -q 'holds_up\": *1'").exit == 0;
+  }));
+  broker->Signal(SIGTERM);
+  EXPECT_EQ(broker->Wait(), 1);
+  EXPECT_NE(Log().find("stopped before all was delivered"), std::string::npos);
+  EXPECT_EQ(Log().find("bytes_not_read=0"), std::string::npos) << Log();
+  EXPECT_NE(Log().find("bytes_not_read="), std::string::npos) << Log();
+  stuck->Signal(SIGKILL);
+}
+
 }  // namespace
 }  // namespace fifobus

@@ -92,6 +92,19 @@ TEST_F(TapTest, LinesWaitInThePipeForTheFirstSubscriber) {
             (std::vector<std::string>{"one", "two"}));
 }
 
+TEST_F(TapTest, UnterminatedLinesOfSeveralWritersStayApart) {
+  MakeTopic("t");
+  for (const char* text : {"a", "b", "c\nd"}) {
+    Echo("t", text);
+    // The broker tells them apart if it has seen the first leave.
+    for (int i = 0; i < 3; ++i)
+      ASSERT_TRUE(bus_.broker().SetTopicRules({}).ok());
+  }
+  const auto client = bus_.Subscribe("t");
+  EXPECT_EQ(ReceivePayloads(*client, 4),
+            (std::vector<std::string>{"a", "b", "c", "d"}));
+}
+
 TEST_F(TapTest, LinesWaitForAFifoToo) {
   MakeTopic("t");
   Echo("t", "one\n");

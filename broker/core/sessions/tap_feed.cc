@@ -37,32 +37,66 @@ Feed::Admission TapFeed::Admit(size_t unread_bytes, size_t pipe_bytes) {
 
 FeedResult TapFeed::OnBytes(const ChunkRef&, std::string_view bytes) {
   FeedResult result;
-  if (skipping_) {
-    const size_t end = bytes.find('\n');
-    skipping_ = end == std::string_view::npos;
-    result.bytes_taken = skipping_ ? bytes.size() : end + 1;
-    if (skipping_) return result;
+  while (!writers_ends_.empty() &&
+         writers_ends_.front() <= position_ + bytes.size()) {
+    const std::string_view piece =
+        bytes.substr(0, writers_ends_.front() - position_);
+    result.bytes_taken += piece.size();
+    bytes.remove_prefix(piece.size());
+    TakeLast(piece.substr(TakeLines(piece)));
+    Advance(piece.size());
   }
-  const size_t last = bytes.rfind('\n');
-  if (last != std::string_view::npos && last >= result.bytes_taken) {
-    PublishLines(
-        bytes.substr(result.bytes_taken, last + 1 - result.bytes_taken));
-    result.bytes_taken = last + 1;
-  }
-  if (bytes.size() - result.bytes_taken >= line_bytes_max_) {
-    RefuseLine(kTooLong);
-    skipping_ = true;
-    result.bytes_taken = bytes.size();
-  }
+  const size_t taken = TakeLines(bytes);
+  result.bytes_taken += taken;
+  Advance(taken);
+  rest_bytes_ = bytes.size() - taken;
   return result;
 }
 
-FeedOutcome TapFeed::OnHangUp(std::string_view rest) {
-  skipping_ = false;
-  if (!rest.empty()) {
-    AppendLine(rest, UnixNanosNow());
-    Route();
+size_t TapFeed::TakeLines(std::string_view bytes) {
+  size_t taken = 0;
+  if (skipping_) {
+    const size_t end = bytes.find('\n');
+    if (end == std::string_view::npos) return bytes.size();
+    skipping_ = false;
+    taken = end + 1;
   }
+  const size_t last = bytes.rfind('\n');
+  if (last != std::string_view::npos && last >= taken) {
+    PublishLines(bytes.substr(taken, last + 1 - taken));
+    taken = last + 1;
+  }
+  if (bytes.size() - taken < line_bytes_max_) return taken;
+  RefuseLine(kTooLong);
+  skipping_ = true;
+  return bytes.size();
+}
+
+void TapFeed::TakeLast(std::string_view rest) {
+  skipping_ = false;
+  if (rest.empty()) return;
+  AppendLine(rest, UnixNanosNow());
+  Route();
+}
+
+void TapFeed::Advance(size_t bytes) {
+  position_ += bytes;
+  while (!writers_ends_.empty() && writers_ends_.front() <= position_) {
+    writers_ends_.pop_front();
+  }
+}
+
+void TapFeed::OnWritersLeft(size_t unread_bytes) {
+  const uint64_t end = position_ + rest_bytes_ + unread_bytes;
+  if (writers_ends_.empty() || writers_ends_.back() < end) {
+    writers_ends_.push_back(end);
+  }
+}
+
+FeedOutcome TapFeed::OnHangUp(std::string_view rest) {
+  TakeLast(rest);
+  Advance(rest.size());
+  rest_bytes_ = 0;
   return FeedOutcome::kContinue;
 }
 

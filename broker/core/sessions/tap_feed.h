@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,13 +41,24 @@ class TapFeed : public Feed {
 
   Admission Admit(size_t unread_bytes, size_t pipe_bytes) override;
   FeedResult OnBytes(const ChunkRef& chunk, std::string_view bytes) override;
+  // Without a newline the last line of a writer that has left ends there.
+  void OnWritersLeft(size_t unread_bytes) override;
   // An unterminated rest is a message too. The pipe stays.
   FeedOutcome OnHangUp(std::string_view rest) override;
   void OnHalfReceivedLimit() override {}
 
   const std::string& topic() const { return topic_; }
+  uint32_t owner() const { return owner_; }
+  // How many lines it has published.
+  uint64_t lines() const { return sequence_; }
 
  private:
+  // Publishes the lines that end in `bytes`. Returns how many bytes were taken.
+  size_t TakeLines(std::string_view bytes);
+  // Publishes the last line of a writer, without a newline; empty: none.
+  void TakeLast(std::string_view rest);
+  // So many more bytes have been dealt with.
+  void Advance(size_t bytes);
   void PublishLines(std::string_view lines);
   void AppendLine(std::string_view line, uint64_t now_unix_nanos);
   void Route();
@@ -60,6 +72,12 @@ class TapFeed : public Feed {
   const std::function<void()> before_routing_;
   std::shared_ptr<Valve> valve_;
   uint64_t sequence_ = 0;
+  // All bytes that were dealt with, and those that came behind them.
+  uint64_t position_ = 0;
+  size_t rest_bytes_ = 0;
+  // Positions at which writers had ended when they left, in order. Bounded by
+  // the bytes of a pipe that rests, which is half full at most.
+  std::deque<uint64_t> writers_ends_;
   // A line was refused and its end has not come yet.
   bool skipping_ = false;
   SparseLog refused_lines_;

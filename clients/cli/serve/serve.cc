@@ -121,7 +121,7 @@ Exit RunBroker(const ServeOptions& options, ConfigFile file) {
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   LogInfo("stopping", {{"signal", received}});
   const Broker::Leftover leftover = (*broker)->Stop();
-  return leftover.bytes == 0 ? kDone : kFailed;
+  return leftover.bytes + leftover.unread_bytes == 0 ? kDone : kFailed;
 }
 
 Exit Serve(const ServeOptions& options, ConfigFile file) {

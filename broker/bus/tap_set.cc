@@ -1,0 +1,235 @@
+#include "broker/bus/tap_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/base/log.h"
+#include "broker/core/delivery/queue_stats.h"
+#include "broker/io/fifo.h"
+#include "proto/bus_paths.h"
+
+namespace fifobus {
+namespace {
+
+absl::Status StatusOf(const FifoOpening& opening) {
+  switch (opening.outcome) {
+    case FifoOpenOutcome::kOpened:
+    case FifoOpenOutcome::kGone:  // an event says so
+      return absl::OkStatus();
+    case FifoOpenOutcome::kNoDescriptors:
+      return absl::UnavailableError(
+          "no descriptors are left; raise the broker's ulimit -n");
+    case FifoOpenOutcome::kNoReader:
+    case FifoOpenOutcome::kRefused:
+      break;
+  }
+  return absl::FailedPreconditionError(opening.refusal);
+}
+
+}  // namespace
+
+TapSet::TapSet(BusParts& parts, Worker& worker,
+               std::function<void()> before_routing)
+    : parts_(parts),
+      worker_(worker),
+      before_routing_(std::move(before_routing)) {}
+
+bool TapSet::Has(const std::string& path) const {
+  return ins_.contains(path) || outs_.contains(path);
+}
+
+bool TapSet::IsAt(const std::string& path, const NameState& file) const {
+  if (file.kind != FileKind::kFifo) return false;
+  const auto in = ins_.find(path);
+  if (in != ins_.end()) return in->second->identity() == file.identity;
+  const auto out = outs_.find(path);
+  return out != outs_.end() && out->second->identity() == file.identity;
+}
+
+std::vector<std::string> TapSet::Paths() const {
+  std::vector<std::string> paths;
+  for (const auto& [path, in] : ins_) paths.push_back(path);
+  for (const auto& [path, out] : outs_) paths.push_back(path);
+  return paths;
+}
+
+absl::Status TapSet::AddIn(const std::string& topic) {
+  FifoOpening opening =
+      OpenFifoForReading(parts_.bus->fd(), InPath(topic), parts_.bus->trust());
+  if (opening.outcome != FifoOpenOutcome::kOpened) return StatusOf(opening);
+  auto in = TapIn::Open(
+      topic, parts_, worker_, std::move(opening.fd), before_routing_,
+      [this] { worker_.loop().Post([this] { EndRetired(); }); });
+  if (!in.ok()) return absl::UnavailableError(in.status().message());
+  const std::string path = topic + std::string(kInSuffix);
+  ins_[path] = *std::move(in);
+  SetMode(path, topic);
+  return absl::OkStatus();
+}
+
+absl::Status TapSet::AddOut(const std::string& topic, const std::string& path) {
+  FifoOpening opening =
+      OpenFifoToHold(parts_.bus->fd(), TopicsPath(path), parts_.bus->trust());
+  if (opening.outcome != FifoOpenOutcome::kOpened) return StatusOf(opening);
+  const uint32_t owner = FifoOwner(opening.fd.get());
+  if (!parts_.table.snapshot()->rules().MaySubscribe(owner, topic)) {
+    return absl::PermissionDeniedError(kTapDenied);
+  }
+  auto out = TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd));
+  if (!out.ok()) return absl::UnavailableError(out.status().message());
+  {
+    MutexLock lock(mutex_);
+    shown_outs_[path] = {(*out)->egress(), owner};
+  }
+  outs_[path] = *std::move(out);
+  SetMode(path, topic);
+  const auto in = ins_.find(topic + std::string(kInSuffix));
+  if (in != ins_.end()) in->second->Nudge();
+  return absl::OkStatus();
+}
+
+void TapSet::SetMode(const std::string& path, const std::string& topic) {
+  const auto mode = parts_.table.snapshot()->rules().TapModeOf(topic);
+  if (!mode) return;
+  const absl::Status status =
+      SetFifoMode(parts_.bus->fd(), TopicsPath(path), *mode);
+  if (!status.ok()) {
+    LogWarning("the mode of a tap was not set",
+               {{"path", TopicsPath(path)}, {"error", status.message()}});
+  }
+}
+
+void TapSet::End(const std::string& path) {
+  auto in = ins_.extract(path);
+  if (!in.empty()) RetireIn(std::move(in.mapped()));
+  {
+    MutexLock lock(mutex_);
+    shown_outs_.erase(path);
+  }
+  outs_.erase(path);
+}
+
+size_t TapSet::EndBelow(const std::string& prefix) {
+  size_t ended = 0;
+  for (const std::string& path : Paths()) {
+    if (!path.starts_with(prefix)) continue;
+    End(path);
+    ++ended;
+  }
+  return ended;
+}
+
+std::vector<std::string> TapSet::EndDenied() {
+  std::vector<std::string> denied;
+  for (const auto& [path, out] : outs_) {
+    if (!out->IsAllowed()) denied.push_back(path);
+  }
+  for (const std::string& path : denied) End(path);
+  for (const auto& [path, in] : ins_) SetMode(path, in->topic());
+  for (const auto& [path, out] : outs_) SetMode(path, out->topic());
+  return denied;
+}
+
+void TapSet::RetireIn(std::unique_ptr<TapIn> in) {
+  retired_ins_.push_back(std::move(in));
+  worker_.loop().Post([this] { EndRetired(); });
+}
+
+void TapSet::EndRetired() {
+  for (const std::unique_ptr<TapIn>& retired : retired_ins_) {
+    const bool renamed =
+        std::any_of(ins_.begin(), ins_.end(), [&](const auto& in) {
+          return in.second->identity() == retired->identity();
+        });
+    if (renamed) {
+      retired->Close();
+    } else {
+      retired->Finish();
+    }
+  }
+  std::erase_if(retired_ins_, [](const auto& in) { return in->finished(); });
+}
+
+void TapSet::OnOpened(const std::string& path) {
+  const auto out = outs_.find(path);
+  if (out != outs_.end()) out->second->OnOpened();
+}
+
+void TapSet::NudgeIns() {
+  for (const auto& [path, in] : ins_) in->Nudge();
+}
+
+void TapSet::Finish() {
+  for (const auto& [path, in] : ins_) in->FinishOrLeave();
+  EndRetired();
+}
+
+bool TapSet::finished() const {
+  return retired_ins_.empty() &&
+         std::all_of(ins_.begin(), ins_.end(),
+                     [](const auto& in) { return in.second->finished(); });
+}
+
+size_t TapSet::queued_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [path, out] : outs_) {
+    const EgressState state = out->egress()->state();
+    // A tap without a reader is not waited for.
+    if (!state.reader_gone) bytes += state.queued_bytes;
+  }
+  return bytes;
+}
+
+TapSet::Leftover TapSet::Close() {
+  Leftover leftover;
+  for (const auto& [path, in] : ins_) CloseIn(path, *in, leftover);
+  for (const auto& in : retired_ins_)
+    leftover.unread_bytes += in->unread_bytes();
+  for (const auto& [path, out] : outs_) CloseOut(path, *out, leftover);
+  ins_.clear();
+  retired_ins_.clear();
+  outs_.clear();
+  MutexLock lock(mutex_);
+  shown_outs_.clear();
+  return leftover;
+}
+
+void TapSet::CloseIn(const std::string& path, TapIn& in, Leftover& leftover) {
+  if (in.is_left()) {
+    LogInfo("lines wait in a tap for the next broker",
+            {{"path", TopicsPath(path)}, {"bytes", in.unread_bytes()}});
+    return;
+  }
+  leftover.unread_bytes += in.unread_bytes();
+  if (in.unclaimed_lines() == 0) return;
+  leftover.lines += in.unclaimed_lines();
+  LogWarning("lines were dropped: nobody had subscribed to them",
+             {{"path", TopicsPath(path)}, {"lines", in.unclaimed_lines()}});
+}
+
+void TapSet::CloseOut(const std::string& path, TapOut& out,
+                      Leftover& leftover) {
+  const uint64_t messages = out.TakeUnread();
+  if (messages == 0) return;
+  leftover.messages += messages;
+  LogWarning("messages were dropped: nobody read them from their tap",
+             {{"path", TopicsPath(path)}, {"messages", messages}});
+}
+
+void TapSet::AppendStats(pb::StatsReply& reply) const {
+  std::map<std::string, ShownOut> outs;
+  {
+    MutexLock lock(mutex_);
+    outs = shown_outs_;
+  }
+  for (const auto& [path, out] : outs) {
+    const EgressState state = out.egress->state();
+    pb::StatsReply::Tap& tap = *reply.add_taps();
+    tap.set_name(path);
+    *tap.mutable_queue() = QueueStats(state);
+    tap.set_uid(out.owner);
+    tap.set_reader_gone(state.reader_gone);
+  }
+}
+
+}  // namespace fifobus
