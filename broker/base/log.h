@@ -37,11 +37,12 @@ class LogValue {
   requires requires(const Text& text) { text.data() + text.size(); }
   LogValue(const Text& text) : text_(text.data(), text.size()) {}
   template <std::integral Number>
-  LogValue(Number number)
-      : text_(digits_.data(),
-              std::to_chars(digits_.data(), digits_.data() + digits_.size(),
-                            number)
-                  .ptr) {}
+  LogValue(Number number) {
+    const char* const end =
+        std::to_chars(digits_.data(), digits_.data() + digits_.size(), number)
+            .ptr;
+    text_ = {digits_.data(), static_cast<size_t>(end - digits_.data())};
+  }
   LogValue(const LogValue&) = delete;
   LogValue& operator=(const LogValue&) = delete;
 
