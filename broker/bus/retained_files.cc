@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/base/signals_blocked.h"
 #include "broker/bus/last_file.h"
@@ -51,7 +53,7 @@ RetainedFiles::RetainedFiles(const BusDirectory& bus, RetainedStore& store,
 RetainedFiles::~RetainedFiles() {
   store_.SetObserver(nullptr);
   if (!thread_.joinable()) return;
-  loop_->Post([this] { WriteChanges(); });
+  loop_->Post([this] { Finish(); });
   loop_->Stop();
   thread_.join();
 }
@@ -131,13 +133,11 @@ void RetainedFiles::Note(const std::string& topic, RetainedValue value) {
 
 void RetainedFiles::Schedule() {
   const absl::Duration rest =
-      last_written_ + options_.retained_write_interval - absl::Now();
+      last_written_ + options_.retained_write_interval - MonotonicNow();
   if (rest <= absl::ZeroDuration()) {
     WriteChanges();
   } else {
-    // Not longer than that, if somebody has set the clock back.
-    loop_->RunAfter(std::min(rest, options_.retained_write_interval),
-                    [this] { WriteChanges(); });
+    loop_->RunAfter(rest, [this] { WriteChanges(); });
   }
 }
 
@@ -147,13 +147,66 @@ void RetainedFiles::WriteChanges() {
     MutexLock lock(mutex_);
     changes.swap(changes_);
   }
-  for (const auto& [topic, value] : changes) {
-    const absl::Status status = value.chunk
-                                    ? WriteLastFile(bus_.fd(), value.frame())
-                                    : RemoveLastFile(bus_.fd(), topic);
-    if (!status.ok()) CountError(topic, status);
+  for (auto& [topic, value] : changes) {
+    const absl::Status status = Write(topic, value);
+    if (status.ok()) {
+      Forget(topic);
+      continue;
+    }
+    CountError(topic, status);
+    failed_[topic] = std::move(value);
   }
-  last_written_ = absl::Now();
+  last_written_ = MonotonicNow();
+  if (!failed_.empty()) RetryLater();
+}
+
+absl::Status RetainedFiles::Write(const std::string& topic,
+                                  const RetainedValue& value) {
+  if (!value.chunk) return RemoveLastFile(bus_.fd(), topic);
+  const absl::Status status = WriteLastFile(bus_.fd(), value.frame());
+  if (status.ok()) return status;
+  // The older value must not pass for the newest; and there may be room now.
+  const absl::Status removed = RemoveLastFile(bus_.fd(), topic);
+  if (removed.ok()) return WriteLastFile(bus_.fd(), value.frame());
+  return absl::Status(
+      status.code(),
+      fmt::format("{}; the older value stays, and the next broker will take it "
+                  "for the newest: {}",
+                  std::string(status.message()),
+                  std::string(removed.message())));
+}
+
+void RetainedFiles::RetryLater() {
+  if (retrying_) return;
+  retrying_ = true;
+  loop_->RunAfter(retry_delay_, [this] {
+    retrying_ = false;
+    Retry();
+    if (!failed_.empty()) RetryLater();
+  });
+  retry_delay_ = std::min(2 * retry_delay_, kRetryDelayMax);
+}
+
+void RetainedFiles::Retry() {
+  std::vector<std::string> topics;
+  for (const auto& [topic, value] : failed_) topics.push_back(topic);
+  for (const std::string& topic : topics) {
+    if (Write(topic, failed_.at(topic)).ok()) Forget(topic);
+  }
+}
+
+void RetainedFiles::Forget(const std::string& topic) {
+  if (failed_.erase(topic) == 0 || !failed_.empty()) return;
+  retry_delay_ = kRetryDelayMin;
+  LogInfo("all retained values are written again", {{"last_topic", topic}});
+}
+
+void RetainedFiles::Finish() {
+  WriteChanges();
+  Retry();
+  if (failed_.empty()) return;
+  LogError("retained values were not written; the next broker lacks them",
+           {{"topics", failed_.size()}, {"one", failed_.begin()->first}});
 }
 
 void RetainedFiles::CountError(const std::string& topic,
@@ -161,8 +214,8 @@ void RetainedFiles::CountError(const std::string& topic,
   counters_.retained_write_errors.Add();
   if (const auto errors = errors_.Count()) {
     LogError(
-        "retained value not written; the next broker will not have it",
-        {{"topic", topic}, {"error", status.ToString()}, {"errors", *errors}});
+        "retained value not written; it is tried again while it is newest",
+        {{"topic", topic}, {"error", status.message()}, {"errors", *errors}});
   }
 }
 

@@ -46,6 +46,11 @@ class RetainedFiles : public RetainedObserver {
   void OnForgotten(const std::string& topic) override;
 
  private:
+  // Between two attempts, doubled each time: a full disk stays so for a while.
+  // Not tuned.
+  static constexpr absl::Duration kRetryDelayMin = absl::Milliseconds(500);
+  static constexpr absl::Duration kRetryDelayMax = absl::Seconds(30);
+
   RetainedFiles(const BusDirectory& bus, RetainedStore& store,
                 const BrokerOptions& options, Counters& counters,
                 std::unique_ptr<EventLoop> loop);
@@ -59,6 +64,14 @@ class RetainedFiles : public RetainedObserver {
   // On the own thread: writes now, or when the interval is over.
   void Schedule();
   void WriteChanges();
+  // Makes the topic's file what `value` says. If that fails there is no file.
+  absl::Status Write(const std::string& topic, const RetainedValue& value);
+  void RetryLater();
+  void Retry();
+  // The topic's file is as it should be.
+  void Forget(const std::string& topic);
+  // What is to be done at the end.
+  void Finish();
   void CountError(const std::string& topic, const absl::Status& status);
 
   const BusDirectory& bus_;
@@ -69,7 +82,12 @@ class RetainedFiles : public RetainedObserver {
   std::thread thread_;
 
   // Of the own thread.
-  absl::Time last_written_ = absl::InfinitePast();
+  absl::Duration last_written_ = -absl::InfiniteDuration();
+  // What could not be written, newest values only; without a chunk where the
+  // file could not be removed.
+  std::map<std::string, RetainedValue> failed_;
+  bool retrying_ = false;
+  absl::Duration retry_delay_ = kRetryDelayMin;
   SparseLog errors_;
 
   Mutex mutex_;

@@ -232,6 +232,36 @@ TEST_F(RetainedFilesTest, WhatAKilledBrokerHasBegunIsRemoved) {
   EXPECT_TRUE(WaitUntil([&] { return Content("b.last") == "1"; }));
 }
 
+TEST_F(RetainedFilesTest, AValueThatCannotBeWrittenIsNotReplacedByAnOlderOne) {
+  Retain("a", "old");
+  EXPECT_TRUE(WaitUntil([&] { return Content("a.last") == "old"; }));
+  // Where the draft goes, nothing can be made.
+  fs::create_directories(Path(".a.last/in the way"));
+  Retain("a", "new");
+  EXPECT_TRUE(
+      WaitUntil([&] { return counters_.retained_write_errors.value() == 1; }));
+  EXPECT_TRUE(WaitUntil([&] { return !fs::exists(Path("a.last")); }));
+  // The next broker has none rather than the older one.
+  Start();
+  EXPECT_TRUE(Restored().empty());
+}
+
+TEST_F(RetainedFilesTest, WhatCouldNotBeWrittenIsTriedAgainWhileItIsNewest) {
+  fs::create_directories(Path(".a.last/in the way"));
+  fs::create_directories(Path(".b.last/in the way"));
+  Retain("a", "newest");
+  Retain("b", "older");
+  EXPECT_TRUE(
+      WaitUntil([&] { return counters_.retained_write_errors.value() == 2; }));
+  fs::remove_all(Path(".b.last"));
+  Retain("b", "newest");
+  EXPECT_TRUE(WaitUntil([&] { return Content("b.last") == "newest"; }));
+  fs::remove_all(Path(".a.last"));
+  EXPECT_TRUE(WaitUntil([&] { return Content("a.last") == "newest"; }));
+  EXPECT_EQ(Content("b.last"), "newest");
+  EXPECT_EQ(counters_.retained_write_errors.value(), 2u);
+}
+
 TEST_F(RetainedFilesTest, NothingIsWrittenThroughALink) {
   const TempDir elsewhere;
   fs::create_directory_symlink(elsewhere.path(), Path("a"));
