@@ -152,5 +152,23 @@ TEST_F(RetainedReplayTest, TheBrokersOwnMessagesGoToWhoSubscribesAndNoFurther) {
   EXPECT_EQ(router_.CountOf("$sys/x").messages, 0u);
 }
 
+TEST_F(RetainedReplayTest, OfAHistoryThatIsTooLongATapGetsTheNewest) {
+  options_.egress_queue_bytes_max = 50;
+  for (int i = 0; i < 10; ++i) {
+    const std::string frame = MessageFrame("a", "message " + std::to_string(i));
+    RetainedStore::Transaction transaction(store_);
+    ASSERT_EQ(transaction.Keep(frame, ReadMessageFrame(frame), /*history=*/10),
+              RetainedStore::Kept::kRetained);
+  }
+  const Subscriber text = Subscribe(1, "a", EgressFormat::kText);
+  EXPECT_EQ(text.sink->written,
+            "message 5\nmessage 6\nmessage 7\nmessage 8\nmessage 9\n");
+  EXPECT_EQ(counters_.messages_dropped.value(), 5u);
+  const Subscriber json = Subscribe(2, "a", EgressFormat::kJson);
+  EXPECT_EQ(json.sink->written,
+            "{\"gap\":{\"reason\":\"overflow\",\"messages\":9}}\n"
+            "{\"topic\":\"a\",\"payload\":\"message 9\",\"retained\":true}\n");
+}
+
 }  // namespace
 }  // namespace fifobus

@@ -130,6 +130,16 @@ void Egress::OfferFirst(absl::Span<const RetainedValue> values) {
   }
 }
 
+void Egress::QueueFirst(const ChunkRef& chunk, const Slice& slice) {
+  MutexLock lock(mutex_);
+  if (!sink_ || pressure_.ending()) return;
+  ++offered_;
+  queue_.Push(QueuedAsOf(format_), chunk, slice, /*written=*/0);
+  if (queue_.RecountExceeds(policy_.limits)) {
+    counters_.messages_dropped.Add(queue_.DropOldest(policy_.limits));
+  }
+}
+
 void Egress::OfferLoss(LossReason reason, std::string_view topic) {
   Afterwards afterwards;
   {

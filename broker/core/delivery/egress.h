@@ -87,6 +87,10 @@ class Egress : public SinkObserver {
   // The next live message finds the queue full, as after any burst.
   void OfferFirst(absl::Span<const RetainedValue> values);
 
+  // Queues one retained message as a tap shows it, for OnWritable to write. It is
+  // a copy, so the limits hold: the oldest make room for the newest.
+  void QueueFirst(const ChunkRef& chunk, const Slice& slice);
+
   // A message for this subscriber is lost at this point of its stream.
   void OfferLoss(LossReason reason, std::string_view topic);
 

@@ -18,7 +18,7 @@ class Replay {
 
   void Add(const RetainedValue& value) {
     if (egress_.format() != EgressFormat::kFrames) {
-      OfferRendered(value);
+      QueueRendered(value);
       return;
     }
     values_.push_back(value);
@@ -28,10 +28,11 @@ class Replay {
   void Flush() {
     if (!values_.empty()) egress_.OfferFirst(values_);
     values_.clear();
+    if (egress_.format() != EgressFormat::kFrames) egress_.OnWritable();
   }
 
  private:
-  void OfferRendered(const RetainedValue& value) {
+  void QueueRendered(const RetainedValue& value) {
     const MessageView message = ReadMessageFrame(value.frame());
     DeliveryView delivery;
     delivery.retained = true;
@@ -43,7 +44,7 @@ class Replay {
     }
     const ChunkRef chunk = Chunk::CopyOf(text);
     const Slice slice{chunk->bytes(), text.size(), value.expiry_unix_nanos};
-    egress_.Offer(chunk, {&slice, 1}, nullptr);
+    egress_.QueueFirst(chunk, slice);
   }
 
   Egress& egress_;
