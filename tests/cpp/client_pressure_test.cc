@@ -124,6 +124,24 @@ TEST(Asking, LeavesMessagesInTheirOrder) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(payloads[i], std::to_string(i));
 }
 
+TEST(Asking, AnswersAreNotMissedByOneWhoReceivesItself) {
+  const TestBus bus;
+  const Responder responder(bus, "r", "reply");
+  const auto client = bus.Subscribe("a");
+  const std::string payload(20'000, 'x');
+  for (int i = 0; i < 200; ++i) {
+    const auto confirmation =
+        client->PublishConfirmed(Fields("a", payload), kHang);
+    ASSERT_TRUE(confirmation.ok())
+        << "after " << i << ": " << confirmation.status();
+    const auto reply = client->Request("r", payload, kHang);
+    ASSERT_TRUE(reply.ok()) << "after " << i << ": " << reply.status();
+    ASSERT_EQ(client->Request("nobody", payload, kHang).status().code(),
+              absl::StatusCode::kNotFound);
+  }
+  EXPECT_EQ(ReceivePayloads(*client, 200).size(), 200u);
+}
+
 class Flood : public testing::TestWithParam<size_t> {};
 
 // Four times what queue and pipes hold together.

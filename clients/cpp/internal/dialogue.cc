@@ -99,6 +99,7 @@ absl::Status Dialogue::WaitFor(absl::FunctionRef<bool()> done,
         break;
       case Connection::ReadOutcome::kNothing:
       case Connection::ReadOutcome::kFull:
+        callers_.StayInside();
         connection_->Wait(deadline, connection_->unwritten() > 0
                                         ? Connection::Room::kWanted
                                         : Connection::Room::kUnwanted);

@@ -74,6 +74,7 @@ class Dialogue {
   // what came before it, since that belongs to the session that is over.
   Connection::ReadOutcome Read() { return Settle(connection_->Read()); }
   Connection::ReadOutcome WaitAndRead(Deadline deadline) {
+    callers_.StayInside();
     return Settle(connection_->WaitAndRead(deadline, WantedRoom()));
   }
   // Reads once, and acts on the answers in it.

@@ -7,8 +7,8 @@ namespace fifobus {
 
 // Ends the process with one clear line when a second thread calls a client
 // while a first one is in a call. Else their frames would tear each other, and
-// nobody would know why. Sees a call that waits always, and two short ones by
-// chance: it costs a load and two stores, and no atomic exchange.
+// nobody would know why. It costs loads and stores and no atomic exchange, so
+// it sees a call that waits, and two short ones by chance.
 //
 // Thread-safe.
 class OneCaller {
@@ -26,9 +26,12 @@ class OneCaller {
       is_outermost_ = true;
     }
     ~Call() {
-      if (is_outermost_) {
-        callers_.inside_.store(nullptr, std::memory_order_relaxed);
+      if (!is_outermost_) return;
+      if (callers_.inside_.load(std::memory_order_relaxed) != Me())
+          [[unlikely]] {
+        OnSecond();
       }
+      callers_.inside_.store(nullptr, std::memory_order_relaxed);
     }
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
@@ -38,6 +41,9 @@ class OneCaller {
     bool is_outermost_ = false;
   };
 
+  // Before a call waits: a second one that came at the same moment may have
+  // left again, and taken the mark along.
+  void StayInside() { inside_.store(Me(), std::memory_order_relaxed); }
   // In the child of a fork: the thread that was inside is not here.
   void Forget() { inside_.store(nullptr, std::memory_order_relaxed); }
 

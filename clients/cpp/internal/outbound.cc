@@ -83,6 +83,8 @@ PublishOutcome Outbound::Send(const MessageFields& message,
   const bool deferred = dialogue_.batching() && connection.unwritten() > 0 &&
                         connection.unwritten() < kBatchBytes;
   if (!deferred) LookForGoodbye();
+  // Not after the message: its answer is to be read by the call that waits.
+  KeepPace();
   do {
     if (connection.state() != Connection::State::kOpen) {
       outcome = AwaitSession(patience);
@@ -95,7 +97,6 @@ PublishOutcome Outbound::Send(const MessageFields& message,
         gathered ? AddToBatch(message, patience) : SendNow(message, patience);
     // The session was lost before any of it was taken: the next one gets it.
   } while (outcome == PublishOutcome::kDisconnected);
-  KeepPace();
   return outcome;
 }
 

@@ -80,6 +80,8 @@ SentRequest RequestCalls::SendUntold(const MessageFields& request,
   const PublishOutcome outcome = outbound_.Send(message, patience);
   if (outcome != PublishOutcome::kSent) return {outcome};
   requests.Add(id, reply_deadline, dialogue_.connection().sessions());
+  // The refusal may have come while the request waited to be sent.
+  if (!OpenInbox().ok()) requests.OnInboxLost();
   dialogue_.connection().WakeAt(requests.NextDeadline());
   return {outcome, id};
 }
