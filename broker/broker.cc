@@ -205,17 +205,19 @@ Broker::Leftover Broker::Stop() {
     absl::SleepFor(kStopPoll);
     leftover = Undelivered();
   }
+  // Before any end, which would let publishers that are held back go on.
+  for (const std::shared_ptr<SessionLink>& link : Links()) {
+    RunOn(link->worker(),
+          [&] { leftover.unread_bytes += link->unread_bytes(); });
+  }
+  RunOn(front, [&] { leftover.unread_bytes += taps_->unread_bytes(); });
   // Before its members, or their messages would go from one to the next.
   parts_.groups->EndAll();
   for (const std::shared_ptr<SessionLink>& link : Links()) {
-    RunOn(link->worker(), [&] {
-      leftover.unread_bytes += link->unread_bytes();
-      link->End();
-    });
+    RunOn(link->worker(), [&] { link->End(); });
   }
   RunOn(front, [&] {
     const TapSet::Leftover of_taps = taps_->Close();
-    leftover.unread_bytes += of_taps.unread_bytes;
     leftover.lines = of_taps.lines;
     leftover.messages = of_taps.messages;
     sys_stats_->Stop();

@@ -75,7 +75,8 @@ void RetainedFiles::RestoreFolder(const std::string& folder) {
     }
     if (name.ends_with(kLastSuffix)) {
       if (name.starts_with('.')) {
-        bus_.Unlink(from_bus);  // half written by a broker that was killed
+        (void)bus_.Unlink(
+            from_bus);  // half written by a broker that was killed
       } else {
         Restore(WithoutSuffix(path, kLastSuffix));
       }
@@ -100,7 +101,7 @@ void RetainedFiles::Restore(const std::string& topic) {
   const std::string_view bytes = *frame;
   const MessageView message = ReadMessageFrame(bytes);
   if (IsExpired(message.expiry_unix_nanos)) {
-    bus_.Unlink(LastPath(topic));
+    (void)bus_.Unlink(LastPath(topic));
     return;
   }
   RetainedStore::Transaction retained(store_);

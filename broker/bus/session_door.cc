@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/io/fifo.h"
 #include "fmt/format.h"
@@ -18,6 +19,9 @@ namespace {
 
 // A client makes its pair and renames it within microseconds. Not tuned.
 constexpr absl::Duration kUnfinishedAge = absl::Minutes(1);
+
+// When to try again to watch or list the folder. Not tuned.
+constexpr absl::Duration kTryAgain = absl::Milliseconds(300);
 
 // Clients that are turned away come back; each line counts those before it.
 constexpr absl::Duration kTurnedAwayLogInterval = absl::Seconds(1);
@@ -40,40 +44,87 @@ absl::Status SessionDoor::Open() {
       [this] { Rescan(); });
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
+  const absl::Status status = Watch();
+  if (status.ok()) Rescan();
+  return status;
+}
+
+absl::Status SessionDoor::Watch() {
+  absl::Status made = parts_.bus->MakeFolder(kSessionsFolder);
+  if (!made.ok()) return made;
   const auto number = watch_->Watch(Folder(), DirectoryWatch::Opens::kIgnored);
   if (!number.ok()) return number.status();
-  Rescan();
+  watch_number_ = *number;
   return absl::OkStatus();
 }
 
 void SessionDoor::Close() {
+  if (rescan_timer_) {
+    worker_.loop().Cancel(*std::exchange(rescan_timer_, std::nullopt));
+  }
   watch_.reset();
   const DescriptorReserve::Loan loan(reserve_);
   const auto names = ListDirectory(Folder());
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (!name.starts_with('.')) parts_.bus->Unlink(SessionsPath(name));
+    if (name.starts_with('.')) continue;
+    (void)parts_.bus->Unlink(SessionsPath(name));
   }
 }
 
 void SessionDoor::OnEvent(const DirectoryEvent& event) {
+  if (event.watch != watch_number_) return;
+  if (event.kind == DirectoryEvent::Kind::kMoved ||
+      event.kind == DirectoryEvent::Kind::kUnwatched) {
+    OnFolderGone();
+    return;
+  }
   if (event.kind != DirectoryEvent::Kind::kAppeared) return;
   if (event.name.starts_with('.') || !event.name.ends_with(kUpSuffix)) return;
   Admit(WithoutSuffix(event.name, kUpSuffix));
   // Clients that were killed while they made their pair leave a part of it. An
   // arrival is a good time to look, because an idle broker must not wake up.
-  if (absl::Now() - last_rescan_ > kUnfinishedAge) Rescan();
+  if (MonotonicNow() - last_rescan_ > kUnfinishedAge) Rescan();
+}
+
+void SessionDoor::OnFolderGone() {
+  LogWarning("the folder sessions was removed or renamed, and is made anew",
+             {{"bus", parts_.bus->path()}});
+  watch_->Unwatch(std::exchange(watch_number_, DirectoryWatch::kNoWatch));
+  RescanLater();
+}
+
+void SessionDoor::RescanLater() {
+  if (rescan_timer_) return;
+  rescan_timer_ = worker_.loop().RunAfter(kTryAgain, [this] {
+    rescan_timer_.reset();
+    const absl::Status status = Watch();
+    if (status.ok()) {
+      Rescan();
+      return;
+    }
+    LogSometimes("cannot watch for clients", status);
+    RescanLater();
+  });
+}
+
+void SessionDoor::LogSometimes(std::string_view event,
+                               const absl::Status& status) {
+  if (const auto errors = errors_.Count()) {
+    LogError(event, {{"error", status.message()}, {"errors", *errors}});
+  }
 }
 
 void SessionDoor::Rescan() {
-  last_rescan_ = absl::Now();
+  last_rescan_ = MonotonicNow();
   absl::StatusOr<std::vector<std::string>> names;
   {
     const DescriptorReserve::Loan loan(reserve_);
     names = ListDirectory(Folder());
   }
   if (!names.ok()) {
-    LogError("cannot look for clients", {{"error", names.status().ToString()}});
+    LogSometimes("cannot look for clients", names.status());
+    RescanLater();
     return;
   }
   for (const std::string& name : *names) {
@@ -99,7 +150,7 @@ void SessionDoor::Admit(const std::string& id) {
     return;
   }
   if (down.outcome != FifoOpenOutcome::kOpened) {
-    RemovePair(id);  // nobody reads: the client is dead
+    (void)RemovePair(id);  // nobody reads: the client is dead
     return;
   }
   FifoOpening up = OpenFifoForReading(parts_.bus->fd(), UpPath(id), trust);
@@ -117,7 +168,12 @@ void SessionDoor::Admit(const std::string& id) {
     Refuse(id, UpPath(id), "its pair belongs to two users");
     return;
   }
-  RemovePair(id);
+  const absl::Status removed = RemovePair(id);
+  if (!removed.ok()) {
+    // It would be let in once more at the next look.
+    Refuse(id, UpPath(id), std::string(removed.message()));
+    return;
+  }
   on_pair_(std::move(up.fd), std::move(down.fd));
 }
 
@@ -125,13 +181,13 @@ void SessionDoor::Refuse(const std::string& id, const std::string& name,
                          const std::string& reason) {
   parts_.counters.names_refused.Add();
   LogWarning("session refused", {{"name", name}, {"reason", reason}});
-  RemovePair(id);
+  (void)RemovePair(id);
 }
 
 void SessionDoor::TurnAway(const std::string& id) {
   parts_.counters.sessions_refused.Add();
-  if (absl::Now() - last_turned_away_log_ >= kTurnedAwayLogInterval) {
-    last_turned_away_log_ = absl::Now();
+  if (MonotonicNow() - last_turned_away_log_ >= kTurnedAwayLogInterval) {
+    last_turned_away_log_ = MonotonicNow();
     LogWarning(
         "session refused: no descriptors left; raise ulimit -n",
         {{"sessions_opened", parts_.counters.sessions_opened.value()},
@@ -151,12 +207,13 @@ void SessionDoor::TurnAway(const std::string& id) {
     const Slice slice = {bytes.data(), bytes.size()};
     (void)WriteFifo(down.fd.get(), {&slice, 1});
   }
-  RemovePair(id);
+  (void)RemovePair(id);
 }
 
-void SessionDoor::RemovePair(const std::string& id) {
-  parts_.bus->Unlink(UpPath(id));
-  parts_.bus->Unlink(DownPath(id));
+absl::Status SessionDoor::RemovePair(const std::string& id) {
+  absl::Status up = parts_.bus->Unlink(UpPath(id));
+  const absl::Status down = parts_.bus->Unlink(DownPath(id));
+  return up.ok() ? down : up;
 }
 
 void SessionDoor::RemoveIfOld(const std::string& name) {
@@ -167,7 +224,7 @@ void SessionDoor::RemoveIfOld(const std::string& name) {
     return;
   }
   const absl::Time made = absl::TimeFromTimespec(status.st_ctim);
-  if (absl::Now() - made > kUnfinishedAge) parts_.bus->Unlink(path);
+  if (absl::Now() - made > kUnfinishedAge) (void)parts_.bus->Unlink(path);
 }
 
 }  // namespace fifobus

@@ -3,14 +3,18 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "broker/base/sparse_log.h"
 #include "broker/base/unique_fd.h"
 #include "broker/bus/bus_parts.h"
 #include "broker/io/descriptor_reserve.h"
 #include "broker/io/directory_watch.h"
+#include "broker/io/event_loop.h"
 
 namespace fifobus {
 
@@ -37,13 +41,19 @@ class SessionDoor {
   // sessions/ of the bus, by its full path.
   std::string Folder() const;
   void OnEvent(const DirectoryEvent& event);
+  // Makes the folder if it is missing, and watches it.
+  absl::Status Watch();
+  // sessions/ was removed or renamed.
+  void OnFolderGone();
   void Rescan();
+  void RescanLater();
+  void LogSometimes(std::string_view event, const absl::Status& status);
   void Admit(const std::string& id);
   void Refuse(const std::string& id, const std::string& name,
               const std::string& reason);
   // No descriptors are left for the pair: the client is told so.
   void TurnAway(const std::string& id);
-  void RemovePair(const std::string& id);
+  absl::Status RemovePair(const std::string& id);
   void RemoveIfOld(const std::string& name);
 
   BusParts& parts_;
@@ -51,8 +61,11 @@ class SessionDoor {
   const OnPair on_pair_;
   DescriptorReserve reserve_;
   std::unique_ptr<DirectoryWatch> watch_;
-  absl::Time last_rescan_;
-  absl::Time last_turned_away_log_ = absl::InfinitePast();
+  absl::Duration last_rescan_;
+  absl::Duration last_turned_away_log_ = -absl::InfiniteDuration();
+  std::optional<EventLoop::TimerId> rescan_timer_;
+  int watch_number_ = DirectoryWatch::kNoWatch;
+  SparseLog errors_;
 };
 
 }  // namespace fifobus

@@ -180,11 +180,18 @@ size_t TapSet::queued_bytes() const {
   return bytes;
 }
 
+size_t TapSet::unread_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [path, in] : ins_) {
+    if (!in->is_left()) bytes += in->unread_bytes();
+  }
+  for (const auto& in : retired_ins_) bytes += in->unread_bytes();
+  return bytes;
+}
+
 TapSet::Leftover TapSet::Close() {
   Leftover leftover;
   for (const auto& [path, in] : ins_) CloseIn(path, *in, leftover);
-  for (const auto& in : retired_ins_)
-    leftover.unread_bytes += in->unread_bytes();
   for (const auto& [path, out] : outs_) CloseOut(path, *out, leftover);
   ins_.clear();
   retired_ins_.clear();
@@ -200,7 +207,6 @@ void TapSet::CloseIn(const std::string& path, TapIn& in, Leftover& leftover) {
             {{"path", TopicsPath(path)}, {"bytes", in.unread_bytes()}});
     return;
   }
-  leftover.unread_bytes += in.unread_bytes();
   if (in.unclaimed_lines() == 0) return;
   leftover.lines += in.unclaimed_lines();
   LogWarning("lines were dropped: nobody had subscribed to them",

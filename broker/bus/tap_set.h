@@ -61,11 +61,13 @@ class TapSet {
   // What taps with a reader have not been given yet.
   size_t queued_bytes() const;
 
+  // What was written to `.in`s that are held back, and not read yet.
+  size_t unread_bytes() const;
+
   // What ended with the broker and was delivered to nobody.
   struct Leftover {
-    uint64_t lines = 0;       // that had no subscriber
-    uint64_t messages = 0;    // that no reader of a `.out/` took
-    size_t unread_bytes = 0;  // that a paused `.in` was not read for
+    uint64_t lines = 0;     // that had no subscriber
+    uint64_t messages = 0;  // that no reader of a `.out/` took
   };
   // Ends all, and says in the log for each what is left in it. The files stay
   // for the next broker.

@@ -47,6 +47,7 @@ class TapTree {
   void Finish();
   bool finished() const { return taps_.finished(); }
   size_t queued_bytes() const { return taps_.queued_bytes(); }
+  size_t unread_bytes() const { return taps_.unread_bytes(); }
   TapSet::Leftover Close();
 
   // Other rules are in force: taps that are not allowed any more end, those

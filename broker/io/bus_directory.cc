@@ -69,20 +69,42 @@ absl::StatusOr<std::unique_ptr<BusDirectory>> BusDirectory::Open(
 
 FifoTrust BusDirectory::trust() const { return {geteuid()}; }
 
-void BusDirectory::Unlink(const std::string& name) const {
-  (void)unlinkat(fd_.get(), name.c_str(), 0);
+absl::Status BusDirectory::Unlink(const std::string& name) const {
+  if (unlinkat(fd_.get(), name.c_str(), 0) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(errno, fmt::format("remove {}/{}", path_, name));
+}
+
+// With its parents, as `mkdir -p` does it.
+absl::Status BusDirectory::MakeDirectory() const {
+  size_t slash = 0;
+  while (slash != std::string::npos) {
+    slash = path_.find('/', slash + 1);
+    const std::string part = path_.substr(0, slash);
+    if (mkdir(part.c_str(), 0700) == 0 || errno == EEXIST) continue;
+    const int error = errno;
+    // It may be there all the same: mkdir(2) on a read-only file system.
+    struct stat status;
+    if (stat(part.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) continue;
+    return absl::ErrnoToStatus(error, fmt::format("make directory {}", part));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status BusDirectory::OpenDirectory() {
-  if (mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) {
-    return absl::ErrnoToStatus(errno, fmt::format("mkdir {}", path_));
+  absl::Status made = MakeDirectory();
+  if (!made.ok()) return made;
+  struct stat status;
+  if (lstat(path_.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+    return absl::PermissionDeniedError(
+        fmt::format("{} is a symbolic link; name the directory itself", path_));
   }
   fd_.Reset(
       open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd_.valid()) {
     return absl::ErrnoToStatus(errno, fmt::format("open directory {}", path_));
   }
-  struct stat status;
   if (fstat(fd_.get(), &status) != 0) {
     return absl::ErrnoToStatus(errno, fmt::format("stat {}", path_));
   }
@@ -141,7 +163,8 @@ absl::Status BusDirectory::MakeFolder(std::string_view folder) const {
 // A FIFO that is not new may have a reader that waits, or a leftover writer
 // that would feign life; so it is made anew each time.
 absl::Status BusDirectory::RaiseAlive() {
-  Unlink(kAliveName);
+  absl::Status removed = Unlink(kAliveName);
+  if (!removed.ok()) return removed;
   if (mkfifoat(fd_.get(), kAliveName, 0600) != 0) {
     return absl::ErrnoToStatus(errno, fmt::format("mkfifo {}/alive", path_));
   }

@@ -37,11 +37,12 @@ class BusDirectory {
   absl::Status MakeFolder(std::string_view folder) const;
 
   // Removes a name below the directory. It may be gone already.
-  void Unlink(const std::string& name) const;
+  absl::Status Unlink(const std::string& name) const;
 
  private:
   explicit BusDirectory(std::string path) : path_(std::move(path)) {}
 
+  absl::Status MakeDirectory() const;
   absl::Status OpenDirectory();
   absl::Status Lock();
   absl::Status RaiseAlive();

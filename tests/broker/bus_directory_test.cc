@@ -46,6 +46,24 @@ TEST_F(BusDirectoryTest, MakesWhatIsMissingForThisUserAlone) {
   EXPECT_EQ(ModeOf("alive"), mode_t{S_IFIFO | 0600});
 }
 
+TEST_F(BusDirectoryTest, MakesMissingParentsForThisUserAlone) {
+  const auto bus = BusDirectory::Open(Path() + "/far/away/bus/");
+  ASSERT_TRUE(bus.ok()) << bus.status();
+  for (const char* name : {"far", "far/away", "far/away/bus"}) {
+    EXPECT_EQ(ModeOf(name), mode_t{S_IFDIR | 0700}) << name;
+  }
+}
+
+TEST_F(BusDirectoryTest, ASymbolicLinkIsRefusedByThatName) {
+  ASSERT_TRUE(BusDirectory::Open(Path()).ok());
+  const std::string link = dir_.path() + "/link";
+  ASSERT_EQ(symlink("bus", link.c_str()), 0);
+  const auto bus = BusDirectory::Open(link);
+  ASSERT_FALSE(bus.ok());
+  EXPECT_EQ(std::string(bus.status().message()),
+            link + " is a symbolic link; name the directory itself");
+}
+
 TEST_F(BusDirectoryTest, ASecondBrokerIsRefusedWithThePidOfTheFirst) {
   auto first = BusDirectory::Open(Path());
   ASSERT_TRUE(first.ok());
@@ -114,8 +132,9 @@ TEST_F(BusDirectoryTest, UnlinkMindsNoNameThatIsGone) {
   const auto bus = BusDirectory::Open(Path());
   ASSERT_TRUE(bus.ok());
   MakeFifo(Path("sessions/x"));
-  (*bus)->Unlink("sessions/x");
-  (*bus)->Unlink("sessions/x");
+  EXPECT_TRUE((*bus)->Unlink("sessions/x").ok());
+  EXPECT_TRUE((*bus)->Unlink("sessions/x").ok());
+  EXPECT_FALSE((*bus)->Unlink("sessions").ok()) << "a folder";
   EXPECT_FALSE(std::filesystem::exists(Path("sessions/x")));
 }
 

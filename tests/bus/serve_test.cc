@@ -71,6 +71,53 @@ TEST_F(ServeTest, ALogThatNobodyReadsStopsNobody) {
   EXPECT_EQ(broker->Wait(), 0);
 }
 
+TEST_F(ServeTest, ALogThatCannotBeWrittenHarmsNobody) {
+  for (const char* err : {"2>&-", "2> /dev/full"}) {
+    const auto broker = Serve(fmt::format("exec fifobus serve {}", err));
+    EXPECT_EQ(Run("fifobus pub t hello --confirm").out, "accepted 0 0\n")
+        << err;
+    broker->Signal(SIGTERM);
+    EXPECT_EQ(broker->Wait(), 0) << err;
+  }
+}
+
+TEST_F(ServeTest, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
+  const auto broker = Serve("trap '' INT HUP; exec fifobus serve");
+  for (int i = 0; i < 10; ++i) {
+    broker->Signal(SIGINT);
+    broker->Signal(SIGHUP);
+    EXPECT_EQ(Run("fifobus pub t hello --confirm").out, "accepted 0 0\n");
+  }
+  broker->Signal(SIGTERM);
+  EXPECT_EQ(broker->Wait(), 0);
+}
+
+TEST_F(ServeTest, ADirectoryThatCannotBeABusIsNamedWithTheReason) {
+  const auto refused = [&](const std::string& dir, int exit,
+                           const std::string& reason) {
+    const Outcome outcome = Run("fifobus serve --dir " + dir);
+    EXPECT_EQ(outcome.exit, exit) << outcome.err;
+    EXPECT_NE(outcome.err.find(reason), std::string::npos) << outcome.err;
+  };
+  refused("''", 2, "it is empty");
+  ASSERT_EQ(symlink(bus().c_str(), Path("link").c_str()), 0);
+  ASSERT_EQ(mkdir(bus().c_str(), 0700), 0);
+  refused(Path("link"), 1, "is a symbolic link; name the directory itself");
+  refused("/dev/null/bus", 1, "make directory /dev/null");
+}
+
+TEST_F(ServeTest, ClientsComeInAgainWhenTheirFolderWasRemoved) {
+  const auto broker = Serve();
+  for (const char* away : {"rm -r $FIFOBUS_DIR/sessions",
+                           "mv $FIFOBUS_DIR/sessions $FIFOBUS_DIR/elsewhere"}) {
+    ASSERT_EQ(Run(away).exit, 0);
+    EXPECT_TRUE(WaitUntil([&] {
+      return Run("fifobus pub t hello --confirm --timeout 1s").out ==
+             "accepted 0 0\n";
+    }));
+  }
+}
+
 TEST_F(ServeTest, AStopSaysHowManyLinesNobodyGot) {
   auto broker = Serve();
   ASSERT_EQ(Run("fifobus path a/b").exit, 0);

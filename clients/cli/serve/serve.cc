@@ -28,14 +28,18 @@ struct ServeCommand {
   bool check = false;
 };
 
-// These are taken by sigwait; to be blocked before any thread starts, so that
-// all threads inherit it.
+// These are taken by sigwait. They are blocked before any thread starts, so that
+// all threads inherit it. One that is ignored stays so: a shell without job
+// control ignores SIGINT in its background, because Ctrl-C is meant for others,
+// and nohup ignores SIGHUP. Blocked, it would come all the same: sigwait(3).
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    struct sigaction action = {};
+    (void)sigaction(number, nullptr, &action);
+    if (action.sa_handler != SIG_IGN) sigaddset(&signals, number);
+  }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }

@@ -64,10 +64,18 @@ void AddQueues(Command& serve, BrokerOptions& broker) {
 
 void AddServeOptions(Command& serve, ServeOptions& options) {
   BrokerOptions& broker = options.broker;
-  serve.AddText("--dir DIR", broker.dir,
-                "the bus directory, made if missing [$FIFOBUS_DIR, "
-                "/run/fifobus for root, $XDG_RUNTIME_DIR/fifobus, "
-                "/dev/shm/fifobus-UID]");
+  serve.AddParsed(
+      "--dir DIR",
+      [&broker](const std::string& dir) {
+        broker.dir = dir;
+        return dir.empty() ? absl::InvalidArgumentError(
+                                 "it is empty; without --dir the bus is in "
+                                 "its usual place")
+                           : absl::OkStatus();
+      },
+      "the bus directory, made if missing [$FIFOBUS_DIR, "
+      "/run/fifobus for root, $XDG_RUNTIME_DIR/fifobus, "
+      "/dev/shm/fifobus-UID]");
   serve.AddCount("--workers N", broker.workers, {1, 1024},
                  "threads [one for each core]");
   AddTimes(serve, broker);
