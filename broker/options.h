@@ -174,6 +174,35 @@ struct BrokerOptions {
   // second number staging costs more than it saves: bench/DECISIONS.md.
   size_t staged_bytes_min = size_t{4} << 10;
   size_t staged_total_bytes_min = size_t{40} << 10;
+
+  // A log begins its next segment when this one is so large. Recovery reads one
+  // segment, and retention takes whole ones away. Not tuned.
+  size_t log_segment_bytes = size_t{64} << 20;
+
+  // The bytes of a log that are not on disk yet. Above this its publishers are
+  // paused, until it is below half. 25 chunks. Not tuned.
+  size_t log_backlog_bytes_max = size_t{8} << 20;
+
+  // The publishers whose last sequence a log remembers. A new one beyond them
+  // is refused, because forgetting one would store its repeats twice. Each
+  // segment begins with the table: at most 1.1 MB. Not tuned.
+  size_t log_publishers_max = 4096;
+
+  // A segment's index has one entry for so many bytes. A reader that begins in
+  // the middle of a segment reads at most so much for nothing. Not tuned.
+  size_t log_index_bytes = size_t{64} << 10;
+
+  // An idle log writes the batch that covers its last one so late. Not tuned.
+  absl::Duration log_cover_delay = absl::Seconds(1);
+
+  // How often a log whose disk is full tries again. Not tuned.
+  absl::Duration log_full_retry = absl::Milliseconds(500);
+
+  // How often retention looks at a log. Not tuned.
+  absl::Duration log_retention_interval = absl::Seconds(10);
+
+  // The torn tails that a log keeps for people to look at. Not tuned.
+  size_t log_torn_files_max = 8;
 };
 
 // The queue of a subscriber that asks for nothing else.
