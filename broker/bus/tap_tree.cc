@@ -365,16 +365,16 @@ void TapTree::MakeIn(const std::string& topic) {
   // inotify reports it, and so it becomes a tap.
   if (mkfifoat(parts_.bus->fd(), InPath(topic).c_str(), 0600) != 0 &&
       errno != EEXIST && errno != ENOENT) {
-    Refuse(topic + std::string(kInSuffix), Passing(errno));
-    LookAgainLater(topic + std::string(kOutSuffix));
+    Refuse(topic + std::string(kInSuffix), Passing(errno),
+           topic + std::string(kOutSuffix));
   }
 }
 
 void TapTree::MakeOutFolder(const std::string& topic) {
   if (mkdirat(parts_.bus->fd(), OutPath(topic).c_str(), 0700) != 0 &&
       errno != EEXIST && errno != ENOENT) {
-    Refuse(topic + std::string(kOutSuffix), Passing(errno));
-    LookAgainLater(topic + std::string(kInSuffix));
+    Refuse(topic + std::string(kOutSuffix), Passing(errno),
+           topic + std::string(kInSuffix));
   }
 }
 
@@ -395,10 +395,13 @@ void TapTree::TakeStray(const std::string& path) {
 }
 
 void TapTree::Refuse(const std::string& path, const absl::Status& status) {
-  if (absl::IsUnavailable(status)) {
-    LookAgainLater(path.ends_with('/') ? path.substr(0, path.size() - 1)
-                                       : path);
-  }
+  Refuse(path, status,
+         path.ends_with('/') ? path.substr(0, path.size() - 1) : path);
+}
+
+void TapTree::Refuse(const std::string& path, const absl::Status& status,
+                     const std::string& look_at) {
+  if (absl::IsUnavailable(status)) LookAgainLater(look_at);
   const std::string reason(status.message());
   std::string& known = refused_[path];
   if (known == reason) return;

@@ -95,8 +95,10 @@ class TapTree {
   void TakeStray(const std::string& path);
 
   // Counts a name that cannot become a tap, and says why, once for each reason.
-  // kUnavailable may pass: it is looked at again.
+  // kUnavailable may pass: the name is looked at again, or `look_at` is.
   void Refuse(const std::string& path, const absl::Status& status);
+  void Refuse(const std::string& path, const absl::Status& status,
+              const std::string& look_at);
   void Accept(const std::string& path);
 
   std::string FullPath(const std::string& path) const;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_replace.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/support/cli_support.h"
@@ -116,6 +117,36 @@ TEST_F(ServeTest, ClientsComeInAgainWhenTheirFolderWasRemoved) {
              "accepted 0 0\n";
     }));
   }
+}
+
+TEST_F(ServeTest, AFullFileSystemIsSaidOnceAndHealsWhenThereIsRoom) {
+  const std::string disk = Path("disk");
+  ASSERT_EQ(mkdir(disk.c_str(), 0700), 0);
+  // A tmpfs of 30 files, in a mount namespace of the shell's own.
+  const std::string script = fmt::format(
+      "mount -t tmpfs -o nr_inodes=30 none {0} || exit 99; "
+      "export FIFOBUS_DIR={0}/bus; fifobus serve 2> {1} & "
+      "until [ -p {0}/bus/alive ]; do sleep 0.05; done; "
+      "until fifobus ls > /dev/null; do sleep 0.05; done; "
+      "i=0; while touch {0}/f$i; do i=$((i + 1)); done; "
+      "rm {0}/f0; mkdir {0}/bus/topics/t.out; "
+      "until grep -q refused {1}; do sleep 0.05; done; sleep 1; "
+      "rm {0}/f*; until [ -p {0}/bus/topics/t.in ]; do sleep 0.05; done; "
+      "until grep -q 'after all' {1}; do sleep 0.05; done; "
+      "fifobus pub t hello --confirm; kill $!; wait $!",
+      disk, Path("log"));
+  const Outcome outcome = Run(fmt::format(
+      "unshare -rm sh -c '{}'", absl::StrReplaceAll(script, {{"'", "'\\''"}})));
+  if (outcome.exit == 99 || outcome.err.find("unshare") != std::string::npos) {
+    GTEST_SKIP() << "nothing may be mounted here: " << outcome.err;
+  }
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "accepted 0 0\n");
+  const std::string log = ReadFile(Path("log"));
+  const std::string refused =
+      "tap refused: path=topics/t.in reason=\"No space left on device\"";
+  EXPECT_NE(log.find(refused), std::string::npos) << log;
+  EXPECT_EQ(log.find(refused), log.rfind(refused)) << log;
 }
 
 TEST_F(ServeTest, AStopSaysHowManyLinesNobodyGot) {
