@@ -63,6 +63,31 @@ class AsyncClientTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(message.payload[:8], b"%08d" % number)
         await task
 
+    async def test_messages_go_out_in_the_order_of_publish(self):
+        """Also of tasks that begin while others wait for a full pipe."""
+        subscriber = await self.subscriber("a")
+        publisher = await self.client()
+        numbers = 400
+
+        async def publish(number):
+            await publisher.publish("a", b"%08d" % number + bytes(100_000))
+
+        async def begin():
+            tasks = []
+            for number in range(numbers):
+                tasks.append(asyncio.create_task(publish(number)))
+                if number % 3 == 0:
+                    await asyncio.sleep(0)
+            await asyncio.gather(*tasks)
+
+        task = asyncio.create_task(begin())
+        got = []
+        while len(got) < numbers:
+            message = await subscriber.receive(HANG_SECONDS)
+            got.append(int(message.payload[:8]))
+        await task
+        self.assertEqual(got, list(range(numbers)))
+
     async def test_cancelled_publishes_take_all_or_nothing(self):
         seed = int.from_bytes(os.urandom(4), "big")
         dice = random.Random(seed)

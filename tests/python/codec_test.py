@@ -106,15 +106,13 @@ def parts_of_protobuf(message):
     return parts
 
 
-class Decoded:
-    """What a FrameDecoder calls back with."""
+class Fed:
+    """What comes out of a FrameDecoder. Raises BadFrame where it finds one."""
 
     def __init__(self):
         self.messages = []
         self.controls = []
-        self.decoder = FrameDecoder(
-            self.messages.append, None, "replies/", self.controls.append, None
-        )
+        self.decoder = FrameDecoder("replies/", None)
 
     def feed(self, data):
         """As from a pipe: as much at once as there is space for."""
@@ -122,7 +120,13 @@ class Decoded:
             space = self.decoder.space()
             size = min(len(space), len(data))
             space[:size] = data[:size]
-            self.decoder.filled(size)
+            self.decoder.sizes.append(size)
+            decoded = self.decoder.decode()
+            self.messages += decoded.events
+            self.controls += decoded.others
+            if decoded.fault is not None:
+                raise decoded.fault
+            self.decoder.taken()
             data = data[size:]
 
 
@@ -161,8 +165,8 @@ class VectorsTest(unittest.TestCase):
             with self.subTest(vector["name"]):
                 data = bytes.fromhex(vector["hex"])
                 with self.assertRaises(frames.BadFrame) as refused:
-                    decoded = Decoded()
-                    decoded.feed(data)
+                    fed = Fed()
+                    fed.feed(data)
                 self.assertEqual(refused.exception.fault, vector["fault"])
 
     def test_topics_and_patterns_are_judged_as_they_say(self):
@@ -264,14 +268,14 @@ class DecoderTest(unittest.TestCase):
             head = frames.frame_head(topic, metadata, len(payload))
             stream += head + payload
             sent.append((topic, payload, metadata.sequence))
-        decoded = Decoded()
+        fed = Fed()
         at = 0
         while at < len(stream):
             size = dice.choice((1, 3, 100, 5000, 70000))
-            decoded.feed(stream[at : at + size])
+            fed.feed(stream[at : at + size])
             at += size
-        self.assertEqual(decoded.decoder.wanted, 0)
-        got = [(m.topic, m.payload, m.sequence) for m in decoded.messages]
+        self.assertEqual(fed.decoder.missing, 0)
+        got = [(m.topic, m.payload, m.sequence) for m in fed.messages]
         self.assertEqual(got, sent, f"seed {seed}")
 
     def test_large_frames_come_out_alike(self):
@@ -279,7 +283,7 @@ class DecoderTest(unittest.TestCase):
         seed = int.from_bytes(os.urandom(4), "big")
         dice = random.Random(seed)
         sent = []
-        decoded = Decoded()
+        fed = Fed()
         for _ in range(200):
             size = dice.choice((64, 5000, 5000, 65536, 65536, 65536, 700_000))
             stream = b""
@@ -293,25 +297,37 @@ class DecoderTest(unittest.TestCase):
             sent.append((topic, payload, delivered))
             while stream:
                 cut = dice.choice((1, 4096, 65536, 1 << 20))
-                decoded.feed(stream[:cut])
+                fed.feed(stream[:cut])
                 stream = stream[cut:]
-        self.assertTrue(all(type(m.payload) is bytes for m in decoded.messages))
-        got = [(m.topic, m.payload, m.retained) for m in decoded.messages]
+        self.assertTrue(all(type(m.payload) is bytes for m in fed.messages))
+        got = [(m.topic, m.payload, m.retained) for m in fed.messages]
         self.assertTrue(got == sent, f"seed {seed}")  # a difference fills the screen
 
     def test_what_delivery_says_is_put_into_the_next_message_alone(self):
-        decoded = Decoded()
+        fed = Fed()
         frame = frames.frame_head("a", frames.Metadata(), 1) + b"p"
         delivery = control.frame_of(control.Delivery(True, 7, 2))
-        decoded.feed(frame + frame + delivery + frame + frame)
-        self.assertEqual([m.retained for m in decoded.messages], [0, 0, 1, 0])
-        self.assertEqual([m.ack_id for m in decoded.messages], [0, 0, 7, 0])
-        self.assertEqual(decoded.messages[2].delivery_count, 2)
+        fed.feed(frame + frame + delivery + frame + frame)
+        self.assertEqual([m.retained for m in fed.messages], [0, 0, 1, 0])
+        self.assertEqual([m.ack_id for m in fed.messages], [0, 0, 7, 0])
+        self.assertEqual(fed.messages[2].delivery_count, 2)
 
     def test_a_large_length_does_not_take_memory(self):
-        decoded = Decoded()
+        fed = Fed()
         with self.assertRaises(frames.BadFrame):
-            decoded.feed(b"\x7f\xff\xff\xff")
+            fed.feed(b"\x7f\xff\xff\xff")
+
+    def test_memory_grows_with_bytes_that_came_and_not_with_lengths(self):
+        fed = Fed()
+        fed.feed(b"\x00\xff\xff\xff")
+        self.assertLess(len(fed.decoder.space()), 1 << 18)
+        came = 4
+        while came < 1 << 20:
+            fed.feed(bytes(50_000))
+            came += 50_000
+            memory = fed.decoder.space().obj
+            self.assertLessEqual(len(memory), max(1 << 18, 3 * came))
+        self.assertEqual(fed.decoder.missing, 4 + 0xFFFFFF - came)
 
     def test_a_varint_may_have_64_bits_and_no_more(self):
         largest = wire.varint(2**64 - 1)

@@ -5,11 +5,13 @@ import os
 import select
 import subprocess
 import sys
+import time
 import unittest
 
 import fifobus
 from fifobus import tap
 from tests.support.fifobus_support import HANG_SECONDS, Bus
+from tests.support.interruption import at_instructions
 
 
 class TapTest(unittest.TestCase):
@@ -51,6 +53,46 @@ class TapTest(unittest.TestCase):
             self.assertEqual(subscriber.receive(HANG_SECONDS)["payload"], "fresh")
             self.assertEqual(subscriber.lost, 1)
 
+    def test_whatever_a_message_holds_is_no_beginning_of_another(self):
+        with tap.Subscriber("a") as subscriber, fifobus.Client() as client:
+            headers = {"topic": "orders", "gap": "{"}
+            client.publish("a", '{"topic":"b","payload":""}', headers=headers)
+            message = subscriber.receive(HANG_SECONDS)
+            self.assertEqual(message["payload"], '{"topic":"b","payload":""}')
+            self.assertEqual(message["headers"], headers)
+
+    def test_what_has_expired_in_the_fifo_is_dropped_and_counted(self):
+        with tap.Subscriber("a") as subscriber, fifobus.Client() as client:
+            client.publish("a", "stale", expiry=0.05)
+            client.publish("a", "kept", expiry=HANG_SECONDS)
+            client.publish("a", "fresh")
+            client.ping()
+            select.select([subscriber], [], [], HANG_SECONDS)
+            time.sleep(0.1)  # the expiry itself
+            self.assertEqual(subscriber.receive(HANG_SECONDS)["payload"], "kept")
+            self.assertEqual(subscriber.receive(HANG_SECONDS)["payload"], "fresh")
+            self.assertEqual(subscriber.lost, 1)
+
+    def test_an_interruption_loses_no_other_line(self):
+        sizes = [10, 3000, 20, 30]
+        with tap.Subscriber("a", "me") as subscriber, fifobus.Client() as client:
+
+            def make_call():
+                for size in sizes:
+                    client.publish("a", "x" * size)
+                client.ping()
+                select.select([subscriber], [], [], HANG_SECONDS)
+                return subscriber.receive
+
+            def check(place):
+                client.publish("a", "")
+                left = []
+                while not left or left[-1] != 0:
+                    left.append(len(subscriber.receive(HANG_SECONDS)["payload"]))
+                self.assertIn(left[:-1], (sizes, sizes[1:]), f"at {place}")
+
+            at_instructions(make_call, check)
+
     def test_a_tap_ends_with_its_fifo(self):
         with tap.Subscriber("a", "me"):
             path = f"{self.bus.directory}/topics/a.out/me.json"
@@ -86,6 +128,7 @@ class TapTest(unittest.TestCase):
             path = f"{self.bus.directory}/topics/a.out/me.json"
             with open(path, "wb", buffering=0) as dead:
                 dead.write(b'{"topic":"a","payload":"hal')
+                dead.write(b'{"topic":"a","headers":{"topic":')
             with tap.Publisher("a") as publisher:
                 publisher.publish("whole")
             self.assertEqual(subscriber.receive(HANG_SECONDS)["payload"], "whole")

@@ -8,6 +8,7 @@ from typing import AsyncIterator, Callable, Optional, Union
 
 from fifobus import errors
 from fifobus.async_session import AsyncSession
+from fifobus.batch import AsyncBatch
 from fifobus.call_options import (
     LAST_FLUSH,
     REQUEST_TIMEOUT,
@@ -34,7 +35,6 @@ from fifobus.protocol.message import (
     Will,
 )
 from fifobus.transport.connection import Connection
-from fifobus.transport.session_pipes import Buffer
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
 _PAUSE = 0.02
@@ -111,13 +111,16 @@ class AsyncClient(AsyncSession):
     async def close(self) -> None:
         """Waits up to a second for what is not in the pipe yet, and says goodbye.
         Tasks that wait get Closed, async iteration ends."""
-        if self._dialogue.state is State.CLOSED:
+        if self._connection.closed:
             return
+        if self._loop is not None:
+            self._check_loop()
         try:
             self._dialogue.say_goodbye()
             if self._loop is not None and not self._connection.flush():
                 deadline = time.monotonic() + LAST_FLUSH
                 await self._until(lambda: not self._dialogue.out, deadline, "room")
+            self._connection.read()  # a refusal that is there is logged
         except errors.FifobusError:
             pass
         finally:
@@ -135,6 +138,11 @@ class AsyncClient(AsyncSession):
     def publish_losses(self) -> int:
         """Sessions that ended before the broker had read all that was published."""
         return self._dialogue.publish_losses
+
+    @property
+    def messages_expired(self) -> int:
+        """Messages that were dropped because they had expired when they were taken."""
+        return self._dialogue.messages_expired
 
     # Publishing
 
@@ -173,32 +181,32 @@ class AsyncClient(AsyncSession):
         extra = headers or reply_topic or content_type or expiry is not None
         if extra or retain or sequence or publish_time_unix_nanos:
             await self._send(
-                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
             )
         else:
             await self._send(
-                lambda: self._dialogue.head_of(topic, len(body)), body, deadline
+                lambda: self._dialogue.heads.head_of(topic, len(body)), body, deadline
             )
         return None
 
     async def _publish_confirmed(
-        self, topic: str, body: Buffer, metadata: Metadata, timeout: float
+        self, topic: str, body: bytes, metadata: Metadata, timeout: float
     ) -> Confirmation:
         deadline = time.monotonic() + timeout
         await self._await_session(deadline)
-        metadata.confirm_id, request = self._dialogue.expect_confirm()
+        metadata.confirm_id, request = self._dialogue.requests.expect_confirm()
         try:
             await self._send(
-                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
             )
             await self._flush_batch(deadline)
             return await self._answer(request, deadline, "the broker's confirmation")
         finally:
-            self._dialogue.forget(metadata.confirm_id)
+            self._dialogue.requests.forget(metadata.confirm_id)
 
     async def flush(self, timeout: Optional[float] = None) -> None:
         """Returns when all that was published is in the pipe. Raises TimedOut and
@@ -207,7 +215,11 @@ class AsyncClient(AsyncSession):
 
     def batch(self) -> "AsyncBatch":
         """As Client.batch, used with `async with`."""
-        return AsyncBatch(self)
+        return AsyncBatch(self._open_batches, self._end_batch)
+
+    async def _end_batch(self) -> None:
+        if not self.closed:
+            await self.flush()
 
     # Requests
 
@@ -222,18 +234,16 @@ class AsyncClient(AsyncSession):
     ) -> None:
         """As Client.subscribe."""
         options = subscribe_options(group, acks, skip_retained)
+        self._check_loop()
         request = self._dialogue.subscribe(pattern, options)
-        try:
-            deadline = time.monotonic() + timeout
-            await self._answer(request, deadline, "the answer to Subscribe")
-        except errors.Refused:
-            self._dialogue.forget_refused(pattern, group)
-            raise
+        deadline = time.monotonic() + timeout
+        await self._answer(request, deadline, "the answer to Subscribe")
 
     async def unsubscribe(
         self, pattern: str, *, group: str = "", timeout: float = REQUEST_TIMEOUT
     ) -> None:
         """As Client.unsubscribe."""
+        self._check_loop()
         request = self._dialogue.unsubscribe(pattern, group)
         deadline = time.monotonic() + timeout
         await self._answer(request, deadline, "the answer to Unsubscribe")
@@ -276,11 +286,11 @@ class AsyncClient(AsyncSession):
         subscribed = self._dialogue.subscribe_to_replies()
         await self._answer(subscribed, deadline, "the answer to Subscribe")
         metadata = metadata_of(headers, "", content_type, timeout, False, 0, 0)
-        metadata.reply_topic, reply = self._dialogue.expect_reply()
-        metadata.confirm_id, confirm = self._dialogue.expect_confirm()
+        metadata.reply_topic, reply = self._dialogue.requests.expect_reply()
+        metadata.confirm_id, confirm = self._dialogue.requests.expect_confirm()
         try:
             await self._send(
-                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
             )
@@ -292,7 +302,7 @@ class AsyncClient(AsyncSession):
                 raise errors.NoResponders(f'nobody is subscribed to "{topic}"')
             return reply.answer()
         finally:
-            self._dialogue.forget(metadata.confirm_id, metadata.reply_topic)
+            self._dialogue.requests.forget(metadata.confirm_id, metadata.reply_topic)
 
     async def reply(
         self,
@@ -326,6 +336,7 @@ class AsyncClient(AsyncSession):
 
     def receive_nowait(self) -> Message:
         """The next message, if it was read already. Raises WouldBlock."""
+        self._check_loop()
         while self._events:
             event = self._take()
             if type(event) is Message:
@@ -352,24 +363,10 @@ class AsyncClient(AsyncSession):
             yield event
 
     async def _next(self, timeout: Optional[float]) -> Event:
+        self._check_loop()
         if not self._events:
             deadline = deadline_of(timeout)
+            # What was gathered does not wait for a message that may answer it.
+            await self._flush_batch(deadline)
             await self._until(lambda: bool(self._events), deadline, "a message")
         return self._take()
-
-
-class AsyncBatch:
-    """What AsyncClient.batch() returns."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def __aenter__(self) -> "AsyncBatch":
-        self._client._open_batches += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        client = self._client
-        client._open_batches -= 1
-        if client._open_batches == 0 and not client.closed:
-            await client.flush()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Callable, List, Optional, Sequence, TypeVar
+from typing import Callable, List, Optional, Sequence, Set, TypeVar
 
 from fifobus import errors
 from fifobus.call_options import BATCH_BYTES, UNCOPIED_BYTES, has_passed
 from fifobus.protocol.dialogue import Dialogue, Event, State
 from fifobus.protocol.request import Request
-from fifobus.transport.connection import Connection, without_front
-from fifobus.transport.session_pipes import Buffer
+from fifobus.transport.connection import Connection
 
 Answer = TypeVar("Answer")
 
@@ -28,7 +27,7 @@ class AsyncSession:
     """The session behind an AsyncClient: Dialogue, Connection, and the waiting tasks.
 
     The loop calls _on_ready when there is something to do, and each waiting task looks
-    anew after it has run. Loop-affine.
+    anew after it has run. Loop-affine: a call from elsewhere raises Misuse.
     """
 
     def __init__(
@@ -37,44 +36,77 @@ class AsyncSession:
         self._dialogue = dialogue
         self._connection = connection
         self._events = dialogue.events
+        dialogue.send_answer = self._send_answer
         self._receive_bytes_max = receive_bytes_max
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._waiting: List["asyncio.Future[None]"] = []
         self._sending: Optional[asyncio.Lock] = None
+        self._senders = 0  # tasks that send, or wait for their turn to
         self._writers = 0  # tasks that wait for room
-        self._ahead_bytes = 0
         self._turn_bytes = 0
-        self._open_batches = 0
+        self._read_on_at = 0  # so many events left
+        self._open_batches: Set[int] = set()  # by identity
+
+    def _check_loop(self) -> None:
+        """Raises Misuse if it is not this client's loop that runs the call, and
+        Disconnected if there is none yet."""
+        if self._loop is None:
+            raise errors.Disconnected("call connect(), or use `async with`")
+        if isinstance(self._dialogue.failure, errors.Misuse):
+            raise self._dialogue.failure
+        if asyncio._get_running_loop() is not self._loop:
+            raise errors.Misuse(
+                "the client belongs to another event loop; each thread and each loop "
+                "needs one of its own"
+            )
 
     def _on_ready(self) -> None:
         """fileno() is readable."""
-        connection, dialogue = self._connection, self._dialogue
-        self._connection.nudge(False)
-        connection.advance()
-        if dialogue.out and not self._open_batches:
-            connection.flush()
-        self._read()
-        connection.watch_room(bool(dialogue.out) or self._writers > 0)
-        self._wake()
+        connection = self._connection
+        if self._dialogue.state is State.CLOSED:
+            return
+        try:
+            connection.nudge(False)
+            connection.advance()
+            if not self._open_batches:
+                connection.flush()
+            self._read()
+            self._watch_room()
+        finally:
+            self._wake()
 
     def _read(self) -> None:
         if self._is_full():
-            # Level-triggered: the loop would spin. _take reads on.
+            # Level-triggered: the loop would spin. _take has it read on.
             self._connection.watch_down(False)
+            self._read_on_at = len(self._events) // 2
             return
-        self._ahead_bytes += self._connection.read()
+        self._connection.read()
 
     def _is_full(self) -> bool:
-        waits = self._writers > 0 or self._dialogue.is_asked
+        waits = self._writers > 0 or bool(self._dialogue.requests)
         limit = self._receive_bytes_max if waits else _READ_AHEAD_BYTES
-        return bool(self._events) and self._ahead_bytes >= limit
+        return bool(self._events) and self._dialogue.has_unread(limit)
+
+    def _watch_room(self) -> None:
+        """What a batch gathers waits for its end and not for room."""
+        rest = bool(self._dialogue.out) and not self._open_batches
+        self._connection.watch_room(rest or self._writers > 0)
 
     def _take(self) -> Event:
         event = self._events.popleft()
-        if not self._events:
-            self._ahead_bytes = 0
-            self._connection.watch_down(True)
-        return event
+        try:
+            return self._dialogue.shown(event)
+        finally:
+            if len(self._events) <= self._read_on_at:
+                self._connection.watch_down(True)
+
+    def _send_answer(self, frame: bytes) -> None:
+        """To a message of a group. Does not wait."""
+        self._check_loop()
+        self._dialogue.out.append(frame)
+        self._connection.flush()
+        self._watch_room()
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -84,8 +116,8 @@ class AsyncSession:
 
     async def _change(self, deadline: Optional[float]) -> None:
         """Waits until _on_ready has done something, or until the deadline."""
-        if self._loop is None:
-            raise errors.Disconnected("call connect(), or use `async with`")
+        self._check_loop()
+        assert self._loop is not None
         future: "asyncio.Future[None]" = self._loop.create_future()
         self._waiting.append(future)
         timer = None
@@ -107,11 +139,20 @@ class AsyncSession:
             if self._dialogue.state in (State.FAILED, State.CLOSED):
                 raise self._dialogue.failure
             if has_passed(deadline):
-                raise errors.TimedOut(f"{what} did not come: {self._dialogue.failure}")
+                raise errors.TimedOut(f"{what} did not come in time{self._why_not()}")
             self._connection.watch_down(not self._is_full())
             await self._change(deadline)
 
-    async def _await_session(self, deadline: float) -> None:
+    def _why_not(self) -> str:
+        if self._is_full():
+            return (
+                f": more than receive_bytes_max={self._receive_bytes_max} bytes of "
+                "messages wait to be received, and nothing behind them is read"
+            )
+        return self._dialogue.trouble
+
+    async def _await_session(self, deadline: Optional[float]) -> None:
+        self._check_loop()
         self._connection.advance()
         await self._until(
             lambda: self._dialogue.state is State.OPEN, deadline, "a session"
@@ -120,21 +161,26 @@ class AsyncSession:
     # Sending
 
     async def _send(
-        self, make_head: Callable[[], bytes], body: Buffer, deadline: Optional[float]
+        self, make_head: Callable[[], bytes], body: bytes, deadline: Optional[float]
     ) -> None:
-        lock = self._sending
-        if lock is None:
-            raise errors.Disconnected("call connect(), or use `async with`")
-        if lock.locked() or not self._send_now(make_head, body):
-            async with lock:  # first come, first served
-                while not self._send_now(make_head, body):
-                    await self._await_room(deadline)
+        self._check_loop()
+        assert self._sending is not None
+        if self._senders or not self._send_now(make_head, body):
+            # Each waits behind all that came before it, also in the moment between the
+            # end of one's turn and the beginning of the next one's.
+            self._senders += 1
+            try:
+                async with self._sending:  # first come, first served
+                    while not self._send_now(make_head, body):
+                        await self._await_room(deadline)
+            finally:
+                self._senders -= 1
         self._turn_bytes += len(body)
         if self._turn_bytes >= _TURN_BYTES:
             self._turn_bytes = 0
             await asyncio.sleep(0)
 
-    def _send_now(self, make_head: Callable[[], bytes], body: Buffer) -> bool:
+    def _send_now(self, make_head: Callable[[], bytes], body: bytes) -> bool:
         """False: nothing was taken."""
         dialogue, connection = self._dialogue, self._connection
         connection.advance()
@@ -144,24 +190,24 @@ class AsyncSession:
             return False
         head = make_head()
         small = len(body) < UNCOPIED_BYTES
-        if self._open_batches and small and len(dialogue.out) < BATCH_BYTES:
-            dialogue.out += head
-            dialogue.out += body
+        if self._open_batches and small and dialogue.out.waiting_bytes < BATCH_BYTES:
+            dialogue.out.append(head + body)
             return True
-        if dialogue.out and not connection.flush():
+        if not connection.flush() or dialogue.state is not State.OPEN:
             return False
-        parts: Sequence[Buffer] = [head + body] if small else [head, body]
-        written = connection.write(parts)
-        if written == 0:
-            return False
-        for rest in without_front(parts, written):
-            dialogue.out += rest
-        connection.watch_room(bool(dialogue.out))
-        return True
+        frame: Sequence[bytes] = (head + body,) if small else (head, body)
+        taken = connection.offer(frame)
+        self._watch_room()
+        return taken
 
     async def _await_room(self, deadline: Optional[float]) -> None:
         if has_passed(deadline):
-            raise errors.TimedOut(f"the pipe is full, or: {self._dialogue.failure}")
+            trouble = self._dialogue.trouble
+            raise errors.TimedOut(
+                f"there is no session{trouble}"
+                if trouble
+                else "the pipe is full: the broker waits for its readers"
+            )
         self._writers += 1
         try:
             self._connection.watch_room(True)
@@ -171,10 +217,11 @@ class AsyncSession:
             self._writers -= 1
 
     async def _flush(self, deadline: Optional[float]) -> None:
+        self._check_loop()
         while not self._connection.flush() and self._dialogue.state is State.OPEN:
             await self._await_room(deadline)
 
-    async def _flush_batch(self, deadline: float) -> None:
+    async def _flush_batch(self, deadline: Optional[float]) -> None:
         if self._open_batches:
             await self._flush(deadline)
 
@@ -190,8 +237,13 @@ class AsyncSession:
     async def _answer(
         self, request: Request[Answer], deadline: float, what: str
     ) -> Answer:
+        self._check_loop()
         self._connection.watch_room(not self._connection.flush())
-        await self._until(lambda: request.done, deadline, what)
+        request.awaited += 1
+        try:
+            await self._until(lambda: request.done, deadline, what)
+        finally:
+            request.awaited -= 1
         return request.answer()
 
 

@@ -83,3 +83,10 @@ def deadline_of(timeout: Optional[float]) -> Optional[float]:
 
 def has_passed(deadline: Optional[float]) -> bool:
     return deadline is not None and time.monotonic() >= deadline
+
+
+def seconds_to(deadline: Optional[float]) -> float:
+    """For one request of a call that may wait for ever."""
+    if deadline is None:
+        return REQUEST_TIMEOUT
+    return max(0.0, deadline - time.monotonic())

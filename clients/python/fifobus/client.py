@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Iterator, Optional, Union
+from _thread import get_ident
+from typing import Any, Callable, Iterator, Optional, Union
 
 from fifobus import errors
+from fifobus.batch import Batch
 from fifobus.call_options import (
     BATCH_BYTES,
     LAST_FLUSH,
@@ -16,10 +18,11 @@ from fifobus.call_options import (
     log_gap,
     metadata_of,
     nobody_takes,
+    seconds_to,
     subscribe_options,
     subscribers_of,
 )
-from fifobus.client_session import ClientSession, Mode
+from fifobus.client_session import ClientSession, Mode, one_at_a_time
 from fifobus.protocol import control
 from fifobus.protocol.control import Overflow
 from fifobus.protocol.dialogue import Dialogue, Event, State
@@ -35,7 +38,6 @@ from fifobus.protocol.message import (
     Will,
 )
 from fifobus.transport.connection import Connection
-from fifobus.transport.session_pipes import Buffer
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
 _FIRST_PAUSE = 0.005
@@ -61,8 +63,17 @@ class Client(ClientSession):
     before the message that follows; it logs a warning unless you give another one.
     `events()` yields gaps in line instead.
 
-    Times are seconds. Thread-compatible: one thread at a time. Not to be used in the
-    child of a fork.
+    A message that has expired when it is taken is dropped, and told as a gap. Where a
+    subscription cannot be made anew because the next broker refuses it, receive()
+    raises Refused.
+
+    An exception from a signal handler may end any call, and the client goes on working:
+    no message is torn or doubled by it. One that receive() was about to return may be
+    gone with it.
+
+    Times are seconds. Thread-compatible: one call at a time. A call while another
+    thread is in one, or from a signal handler within one, raises Misuse; so does each
+    call in the child of a fork, which inherits nothing but the object.
     """
 
     def __init__(
@@ -109,37 +120,21 @@ class Client(ClientSession):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @one_at_a_time
     def close(self) -> None:
         """Writes the rest, for up to a second, and says goodbye, so that no will is
         published. Closing twice does nothing."""
-        if self._dialogue.state == State.CLOSED:
+        if self._connection.closed:
             return
         try:
             self._dialogue.say_goodbye()
             self._flush_out(time.monotonic() + LAST_FLUSH)
+            self._connection.read()  # a refusal that is there is logged
         except errors.FifobusError:
             pass
         finally:
             self._dialogue.close()
             self._connection.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._dialogue.state == State.CLOSED
-
-    def fileno(self) -> int:
-        """A descriptor for select, selectors and any event loop, valid until close().
-
-        It is readable when bytes have come, when there is room for a rest, and when it
-        is time to reconnect. Call receive_nowait() then until it raises
-        BlockingIOError."""
-        self._check_open()
-        return self._connection.fileno()
-
-    @property
-    def publish_losses(self) -> int:
-        """Sessions that ended before the broker had read all that was published."""
-        return self._dialogue.publish_losses
 
     # Publishing
 
@@ -170,7 +165,8 @@ class Client(ClientSession):
         Raises InvalidName, MessageTooLarge, WouldBlock (not blocking: the pipe is full
         or there is no broker now) and TimedOut, all without having taken anything;
         with `confirm` TimedOut and Disconnected say that it is not known. Raises
-        Disconnected if there is no session and none will be made.
+        Disconnected if there is no session and none will be made. As SessionRefused
+        that may be about an earlier message, which this client may not publish.
         """
         body = payload_bytes(payload)
         extra = (
@@ -182,48 +178,66 @@ class Client(ClientSession):
             or sequence
             or publish_time_unix_nanos
         )
-        if not extra and not confirm:
-            dialogue = self._dialogue
-            if self._open_batches and dialogue.state is State.OPEN:
-                if 0 < len(dialogue.out) < BATCH_BYTES and len(body) < UNCOPIED_BYTES:
-                    dialogue.out += dialogue.head_of(topic, len(body))
-                    dialogue.out += body
-                    return None
-            self._send(lambda: dialogue.head_of(topic, len(body)), body, timeout)
+        metadata = None
+        if extra or confirm:
+            metadata = metadata_of(
+                headers,
+                reply_topic,
+                content_type,
+                expiry,
+                retain,
+                sequence,
+                publish_time_unix_nanos,
+            )
+        token = [get_ident()]
+        if self._use.setdefault(0, token) is not token:
+            self._take_use(token)
+        try:
+            if metadata is not None and confirm:
+                return self._publish_confirmed(topic, body, metadata, timeout)
+            self._publish(topic, body, metadata, timeout)
             return None
-        metadata = metadata_of(
-            headers,
-            reply_topic,
-            content_type,
-            expiry,
-            retain,
-            sequence,
-            publish_time_unix_nanos,
-        )
-        if confirm:
-            return self._publish_confirmed(topic, body, metadata, timeout)
-        self._send(
-            lambda: self._dialogue.head_with(topic, metadata, len(body)), body, timeout
-        )
-        return None
+        finally:
+            self._use.clear()
+
+    def _publish(
+        self,
+        topic: str,
+        body: bytes,
+        metadata: Optional[Metadata],
+        timeout: Optional[float],
+    ) -> None:
+        dialogue = self._dialogue
+        heads = dialogue.heads
+        if metadata is not None:
+            extra = metadata
+            self._send(lambda: heads.head_with(topic, extra, len(body)), body, timeout)
+            return
+        if self._open_batches and dialogue.state is State.OPEN:
+            gathered = dialogue.out.waiting_bytes
+            if 0 < gathered < BATCH_BYTES and len(body) < UNCOPIED_BYTES:
+                dialogue.out.append(heads.head_of(topic, len(body)) + body)
+                return
+        self._send(lambda: heads.head_of(topic, len(body)), body, timeout)
 
     def _publish_confirmed(
-        self, topic: str, body: Buffer, metadata: Metadata, timeout: Optional[float]
+        self, topic: str, body: bytes, metadata: Metadata, timeout: Optional[float]
     ) -> Confirmation:
-        deadline = time.monotonic() + _or_default(timeout)
+        deadline = time.monotonic() + (REQUEST_TIMEOUT if timeout is None else timeout)
         self._await_session(deadline, wait=True)
-        metadata.confirm_id, request = self._dialogue.expect_confirm()
+        metadata.confirm_id, request = self._dialogue.requests.expect_confirm()
         try:
             self._send_until(
-                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
                 wait=True,
             )
             return self._answer(request, deadline, "the broker's confirmation")
         finally:
-            self._dialogue.forget(metadata.confirm_id)
+            self._dialogue.requests.forget(metadata.confirm_id)
 
+    @one_at_a_time
     def flush(self, timeout: Optional[float] = None) -> None:
         """Writes what a batch or a partial write has left.
 
@@ -240,12 +254,21 @@ class Client(ClientSession):
                 for line in lines:
                     client.publish("log", line)
 
-        They go out at 64 KiB, at flush(), and at the end, which flushes.
+        They go out at 64 KiB, at flush(), when a call waits for something else, and at
+        the end.
         """
-        return Batch(self)
+        return Batch(self._open_batches, self._end_batch)
+
+    def _end_batch(self) -> None:
+        if not self.closed:
+            try:
+                self.flush()
+            except errors.WouldBlock:
+                pass  # the rest goes out with later calls
 
     # Requests. They wait whatever the mode.
 
+    @one_at_a_time
     def subscribe(
         self,
         pattern: str,
@@ -266,17 +289,13 @@ class Client(ClientSession):
         no answer yet, but the subscription stands and is made as soon as there is a
         broker.
         """
+        options = subscribe_options(group, acks, skip_retained)
         self._check_open()
         self._connection.advance()
-        request = self._dialogue.subscribe(
-            pattern, subscribe_options(group, acks, skip_retained)
-        )
-        try:
-            self._answer(request, time.monotonic() + timeout, "the answer to Subscribe")
-        except errors.Refused:
-            self._dialogue.forget_refused(pattern, group)
-            raise
+        request = self._dialogue.subscribe(pattern, options)
+        self._answer(request, time.monotonic() + timeout, "the answer to Subscribe")
 
+    @one_at_a_time
     def unsubscribe(
         self, pattern: str, *, group: str = "", timeout: float = REQUEST_TIMEOUT
     ) -> None:
@@ -286,7 +305,8 @@ class Client(ClientSession):
         """
         self._check_open()
         request = self._dialogue.unsubscribe(pattern, group)
-        self._answer(request, time.monotonic() + timeout, "the answer to Unsubscribe")
+        deadline = time.monotonic() + timeout
+        self._answer(request, deadline, "the answer to Unsubscribe")
 
     def ping(self, timeout: float = REQUEST_TIMEOUT) -> None:
         """Returns when the broker has dealt with everything published before.
@@ -309,12 +329,13 @@ class Client(ClientSession):
         `topic` now. Raises TimedOut, Disconnected and InvalidName."""
         deadline = deadline_of(timeout)
         pause = _FIRST_PAUSE
-        while subscribers_of(self.stats(topic, _left(deadline)), topic) < count:
+        while subscribers_of(self.stats(topic, seconds_to(deadline)), topic) < count:
             if has_passed(deadline):
                 raise errors.TimedOut(f'"{topic}" has fewer than {count} subscribers')
-            time.sleep(min(pause, _left(deadline)))
+            time.sleep(min(pause, seconds_to(deadline)))
             pause = min(2 * pause, _LAST_PAUSE)
 
+    @one_at_a_time
     def request(
         self,
         topic: str,
@@ -330,17 +351,18 @@ class Client(ClientSession):
         Raises NoResponders at once if nobody is subscribed to `topic`, TimedOut,
         Disconnected, and what publish raises.
         """
-        deadline = time.monotonic() + timeout
         body = payload_bytes(payload)
+        deadline = time.monotonic() + timeout
+        dialogue = self._dialogue
         self._await_session(deadline, wait=True)
-        subscribed = self._dialogue.subscribe_to_replies()
+        subscribed = dialogue.subscribe_to_replies()
         self._answer(subscribed, deadline, "the answer to Subscribe")
         metadata = metadata_of(headers, "", content_type, timeout, False, 0, 0)
-        metadata.reply_topic, reply = self._dialogue.expect_reply()
-        metadata.confirm_id, confirm = self._dialogue.expect_confirm()
+        metadata.reply_topic, reply = dialogue.requests.expect_reply()
+        metadata.confirm_id, confirm = dialogue.requests.expect_confirm()
         try:
             self._send_until(
-                lambda: self._dialogue.head_with(topic, metadata, len(body)),
+                lambda: dialogue.heads.head_with(topic, metadata, len(body)),
                 body,
                 deadline,
                 wait=True,
@@ -352,7 +374,7 @@ class Client(ClientSession):
                 raise errors.NoResponders(f'nobody is subscribed to "{topic}"')
             return reply.answer()
         finally:
-            self._dialogue.forget(metadata.confirm_id, metadata.reply_topic)
+            dialogue.requests.forget(metadata.confirm_id, metadata.reply_topic)
 
     def reply(
         self,
@@ -380,70 +402,39 @@ class Client(ClientSession):
     def receive(self, timeout: Optional[float] = None) -> Message:
         """The next message. `timeout` counts in the modes BLOCKING and BUSY_POLL.
 
-        Raises TimedOut, WouldBlock (not blocking), Disconnected: there is no session
-        and none will be made.
+        Raises TimedOut, WouldBlock (not blocking), Disconnected (there is no session
+        and none will be made), Refused (of a subscription, by the next broker).
         """
-        deadline = deadline_of(timeout)
-        events = self._events
-        while True:
-            while events:
-                event = events.popleft()
-                if type(event) is Message:
-                    return event
-                self._on_gap(event)  # type: ignore[arg-type]
-            self._fill(deadline, self.mode)
+        return self._receive(deadline_of(timeout), self.mode)
 
     def receive_nowait(self) -> Message:
         """The next message, if there is one already. Raises WouldBlock, which is a
         BlockingIOError, and Disconnected."""
+        return self._receive(None, Mode.NON_BLOCKING)
+
+    def _receive(self, deadline: Optional[float], mode: Mode) -> Message:
         events = self._events
         while True:
-            while events:
-                event = events.popleft()
-                if type(event) is Message:
-                    return event
-                self._on_gap(event)  # type: ignore[arg-type]
-            self._fill(None, Mode.NON_BLOCKING)
+            if not events:
+                self._fill(deadline, mode)
+                continue
+            event: Any = events.popleft()
+            if type(event) is Message and not event._metadata.expiry_unix_nanos:
+                return event
+            event = self._dialogue.shown(event)
+            if type(event) is Message:
+                return event
+            self._on_gap(event)
 
     def __iter__(self) -> Iterator[Message]:
         """All messages to come, until the client is closed."""
-        while self._dialogue.state is not State.CLOSED:
+        while not self._is_over():
             yield self.receive()
 
     def events(self) -> Iterator[Event]:
         """As iterating, with each Gap in its place instead of at `on_gap`."""
-        while self._dialogue.state is not State.CLOSED:
+        while not self._is_over():
             if self._events:
-                yield self._events.popleft()
+                yield self._dialogue.shown(self._events.popleft())
             else:
                 self._fill(None, self.mode)
-
-
-class Batch:
-    """What Client.batch() returns: gathers messages between `with` and its end."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __enter__(self) -> "Batch":
-        self._client._open_batches += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        client = self._client
-        client._open_batches -= 1
-        if client._open_batches == 0 and not client.closed:
-            try:
-                client.flush()
-            except errors.WouldBlock:
-                pass  # the rest goes out with later calls
-
-
-def _left(deadline: Optional[float]) -> float:
-    if deadline is None:
-        return REQUEST_TIMEOUT
-    return max(0.0, deadline - time.monotonic())
-
-
-def _or_default(timeout: Optional[float]) -> float:
-    return REQUEST_TIMEOUT if timeout is None else timeout

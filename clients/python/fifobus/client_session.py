@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import enum
 import errno
+import functools
+import sys
 import time
-from typing import Callable, Optional, Sequence, TypeVar
+from _thread import get_ident
+from types import FrameType
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, TypeVar, cast
 
 from fifobus import errors
 from fifobus.call_options import BATCH_BYTES, UNCOPIED_BYTES, deadline_of, has_passed
 from fifobus.protocol.dialogue import Dialogue, State
 from fifobus.protocol.request import Request
-from fifobus.transport.connection import Connection, without_front
-from fifobus.transport.session_pipes import Buffer
+from fifobus.transport.connection import Connection
 
 Answer = TypeVar("Answer")
 
@@ -28,10 +31,31 @@ class Mode(enum.Enum):
     BUSY_POLL = "busy-poll"  # receive spins, for the lowest latency; publish as above
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def one_at_a_time(method: Method) -> Method:
+    """A call of ClientSession that may wait or change the session."""
+
+    @functools.wraps(method)
+    def call(self: ClientSession, *arguments: Any, **named: Any) -> Any:
+        token = [get_ident()]
+        if self._use.setdefault(0, token) is not token:
+            self._take_use(token)
+        try:
+            return method(self, *arguments, **named)
+        finally:
+            self._use.clear()
+
+    return cast(Method, call)
+
+
 class ClientSession:
     """The session behind a Client: Dialogue and Connection, driven by waiting calls.
 
-    Knows frames and deadlines, not what the calls mean. Thread-compatible.
+    Knows frames and deadlines, not what the calls mean. Thread-compatible: each call of
+    Client that does more than to look stands in `_use` meanwhile, and a second one
+    raises Misuse.
     """
 
     def __init__(
@@ -45,10 +69,53 @@ class ClientSession:
         self._dialogue = dialogue
         self._connection = connection
         self._events = dialogue.events
+        dialogue.send_answer = self._send_answer
         self._receive_bytes_max = receive_bytes_max
-        self._ahead_bytes = 0  # read while a call waited that is not receive
-        self._open_batches = 0
+        self._open_batches: Set[int] = set()  # by identity
         self._last_look = 0.0
+        # The token of the call that is under way: its thread, in a list that is its
+        # alone. A call that was interrupted may have left it there.
+        self._use: Dict[int, List[int]] = {}
+
+    @property
+    def closed(self) -> bool:
+        return self._dialogue.state is State.CLOSED
+
+    def fileno(self) -> int:
+        """A descriptor for select, selectors and any event loop, valid until close().
+
+        It is readable when bytes have come, when there is room for a rest, and when it
+        is time to reconnect. Call receive_nowait() then until it raises
+        BlockingIOError."""
+        self._check_open()
+        return self._connection.fileno()
+
+    @property
+    def publish_losses(self) -> int:
+        """Sessions that ended before the broker had read all that was published."""
+        return self._dialogue.publish_losses
+
+    @property
+    def messages_expired(self) -> int:
+        """Messages that were dropped because they had expired when they were taken."""
+        return self._dialogue.messages_expired
+
+    def _take_use(self, token: List[int]) -> None:
+        """Another call's token is there. Raises Misuse if that call is under way."""
+        while True:
+            other = self._use.setdefault(0, token)
+            if other is token:
+                return
+            # Only a call of this thread can be known not to be under way any more. For
+            # others there is sys._current_frames(), which can deadlock: cpython#106883.
+            here = other[0] == token[0]
+            if not here or _is_under_way(other, sys._getframe()):
+                where = "this thread" if here else "another thread"
+                raise errors.Misuse(
+                    f"the client is in a call of {where}; a client serves one call at "
+                    "a time, and each thread needs one of its own"
+                )
+            self._use.clear()
 
     def _connect(self, deadline: float) -> None:
         while self._dialogue.state != State.OPEN:
@@ -68,9 +135,21 @@ class ClientSession:
             if not wait:
                 raise self._given_up(wait)
             if has_passed(deadline):
-                raise errors.TimedOut(f"there is no session: {dialogue.failure}")
+                raise errors.TimedOut(f"there is no session{dialogue.trouble}")
             if not self._read_ahead():
                 self._connection.wait(deadline)
+
+    def _is_over(self) -> bool:
+        """Whether iteration has come to its end. Raises Misuse."""
+        if isinstance(self._dialogue.failure, errors.Misuse):
+            raise self._dialogue.failure
+        return self._dialogue.state is State.CLOSED
+
+    @one_at_a_time
+    def _send_answer(self, frame: bytes) -> None:
+        """To a message of a group. Does not wait."""
+        self._dialogue.out.append(frame)
+        self._connection.flush()
 
     def _check_open(self) -> None:
         if self._dialogue.state is State.CLOSED:
@@ -79,7 +158,7 @@ class ClientSession:
     # Sending
 
     def _send(
-        self, make_head: Callable[[], bytes], body: Buffer, timeout: Optional[float]
+        self, make_head: Callable[[], bytes], body: bytes, timeout: Optional[float]
     ) -> None:
         wait = self.mode is Mode.BLOCKING
         self._send_until(make_head, body, deadline_of(timeout), wait)
@@ -87,7 +166,7 @@ class ClientSession:
     def _send_until(
         self,
         make_head: Callable[[], bytes],
-        body: Buffer,
+        body: bytes,
         deadline: Optional[float],
         wait: bool,
     ) -> None:
@@ -102,48 +181,38 @@ class ClientSession:
                 continue
             head = make_head()
             small = len(body) < UNCOPIED_BYTES
-            if self._open_batches and small and len(dialogue.out) < BATCH_BYTES:
-                dialogue.out += head
-                dialogue.out += body
-                return
+            if self._open_batches and small:
+                if dialogue.out.waiting_bytes < BATCH_BYTES:
+                    dialogue.out.append(head + body)
+                    return
             # What is left of earlier messages goes first, so that afterwards it is
             # known whether any byte of this one was written.
             if dialogue.out:
                 self._flush_out(deadline, wait)
                 continue
-            parts = [head + body] if small else [head, body]
-            if dialogue.state is State.OPEN and self._write_all(parts, deadline, wait):
+            parts = (head + body,) if small else (head, body)
+            if self._write_all(parts, deadline, wait):
                 return
 
     def _write_all(
-        self, parts: Sequence[Buffer], deadline: Optional[float], wait: bool
+        self, frame: Sequence[bytes], deadline: Optional[float], wait: bool
     ) -> bool:
         """False: the session was lost. Raises WouldBlock and TimedOut if nothing was
         taken; what was begun is finished by later calls."""
         session = self._dialogue.sessions
-        rest = parts
-        begun = False
-        try:
-            while True:
-                written = self._connection.write(rest)
-                begun = begun or written > 0
-                rest = without_front(rest, written) if written else rest
-                if not rest:
-                    return True
-                if not self._is_session(session):
-                    return False
-                if has_passed(deadline) or not wait:
-                    if begun:
-                        return True
-                    raise self._given_up(wait)
-                self._await_room(deadline)
-        finally:
-            # Also when a signal's exception ends the wait: a frame that was begun must
-            # be finished.
-            if begun and rest and self._is_session(session):
-                for part in rest:
-                    self._dialogue.out += part
+        cuts = self._dialogue.out.cuts
+        while not self._connection.offer(frame):
+            if not self._is_session(session):
+                return False
+            if has_passed(deadline) or not wait:
+                raise self._given_up(wait)
+            self._await_room(deadline)
+        while not self._connection.flush():
+            if has_passed(deadline) or not wait:
                 self._connection.watch_room(True)
+                return True
+            self._await_room(deadline)
+        return self._dialogue.out.cuts == cuts
 
     def _is_session(self, number: int) -> bool:
         return self._dialogue.state is State.OPEN and self._dialogue.sessions == number
@@ -151,8 +220,6 @@ class ClientSession:
     def _flush_out(self, deadline: Optional[float], wait: bool = True) -> None:
         """Returns when nothing is left, also because the session was lost."""
         while not self._connection.flush():
-            if self._dialogue.state is not State.OPEN:
-                return
             if has_passed(deadline) or not wait:
                 self._connection.watch_room(True)
                 raise self._given_up(wait)
@@ -160,9 +227,11 @@ class ClientSession:
         self._connection.watch_room(False)
 
     def _given_up(self, wait: bool) -> errors.FifobusError:
-        if wait:
-            return errors.TimedOut("the pipe is full: the broker waits for its readers")
-        return errors.WouldBlock(errno.EAGAIN, "the pipe is full, or no broker runs")
+        trouble = self._dialogue.trouble
+        text = "the pipe is full: the broker waits for its readers"
+        if trouble:
+            text = f"there is no session{trouble}"
+        return errors.TimedOut(text) if wait else errors.WouldBlock(errno.EAGAIN, text)
 
     def _await_room(self, deadline: Optional[float]) -> None:
         if not self._read_ahead():
@@ -170,6 +239,7 @@ class ClientSession:
 
     # Asking
 
+    @one_at_a_time
     def _ask(
         self, ask: Callable[[], Request[Answer]], timeout: float, what: str
     ) -> Answer:
@@ -179,7 +249,11 @@ class ClientSession:
         return self._answer(ask(), deadline, what)
 
     def _answer(self, request: Request[Answer], deadline: float, what: str) -> Answer:
-        self._wait_until(lambda: request.done, deadline, what)
+        request.awaited += 1
+        try:
+            self._wait_until(lambda: request.done, deadline, what)
+        finally:
+            request.awaited -= 1
         return request.answer()
 
     def _wait_until(self, done: Callable[[], bool], deadline: float, what: str) -> None:
@@ -191,20 +265,36 @@ class ClientSession:
             if self._dialogue.state in (State.FAILED, State.CLOSED):
                 raise self._dialogue.failure
             if has_passed(deadline):
-                raise errors.TimedOut(f"{what} did not come: {self._dialogue.failure}")
+                raise errors.TimedOut(f"{what} did not come in time{self._why_not()}")
             self._connection.wait(deadline, down=not self._is_full())
+
+    def _why_not(self) -> str:
+        if self._is_full():
+            return (
+                f": more than receive_bytes_max={self._receive_bytes_max} bytes of "
+                "messages wait to be received, and nothing behind them is read"
+            )
+        return self._dialogue.trouble
 
     # Reading
 
     def _fill(self, deadline: Optional[float], mode: Mode) -> None:
         """Returns when something may be in `_events`. REQUIRES: nothing is."""
+        token = [get_ident()]
+        if self._use.setdefault(0, token) is not token:
+            self._take_use(token)
+        try:
+            connection = self._connection
+            connection.advance()
+            if not self._open_batches and self._dialogue.out:
+                connection.watch_room(not connection.flush())
+            if not connection.read() and not self._events:
+                self._await_event(deadline, mode)
+        finally:
+            self._use.clear()
+
+    def _await_event(self, deadline: Optional[float], mode: Mode) -> None:
         connection = self._connection
-        self._ahead_bytes = 0
-        connection.advance()
-        if self._dialogue.out and not self._open_batches:
-            connection.watch_room(not connection.flush())
-        if connection.read() or self._events:
-            return
         if self._dialogue.state in (State.FAILED, State.CLOSED):
             raise self._dialogue.failure
         if mode is Mode.NON_BLOCKING:
@@ -212,18 +302,20 @@ class ClientSession:
             raise errors.WouldBlock(errno.EAGAIN, "no message is there now")
         if has_passed(deadline):
             raise errors.TimedOut("no message came in time")
+        if self._open_batches:
+            # What was gathered does not wait for a message that may answer it.
+            connection.flush()
         if mode is Mode.BLOCKING:
             connection.wait(deadline)
 
     def _is_full(self) -> bool:
-        return self._ahead_bytes >= self._receive_bytes_max
+        return self._dialogue.has_unread(self._receive_bytes_max)
 
     def _read_ahead(self) -> bool:
         """Reads while a call waits that is not receive; False: nothing was read."""
         if self._is_full():
             return False
         read = self._connection.read()
-        self._ahead_bytes += read
         if read:
             self._connection.nudge(bool(self._events))
         return read > 0
@@ -234,3 +326,13 @@ class ClientSession:
         if now - self._last_look >= _LOOK_INTERVAL:
             self._last_look = now
             self._read_ahead()
+
+
+def _is_under_way(token: List[int], frame: Optional[FrameType]) -> bool:
+    """Whether the call of that token is among those that led to `frame`."""
+    while frame is not None:
+        # _take_use knows the token by another name.
+        if frame.f_locals.get("token") is token:
+            return True
+        frame = frame.f_back
+    return False

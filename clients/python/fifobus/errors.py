@@ -58,5 +58,10 @@ class NoResponders(FifobusError):
     """A request's topic has no subscriber, so no reply will come."""
 
 
+class Misuse(FifobusError, RuntimeError):
+    """The client is not this caller's to use: another thread is in one of its calls, a
+    signal handler has interrupted one, or it is the client of a parent process."""
+
+
 class Closed(FifobusError, ValueError):
     """The client was closed, as with the standard library's files."""

@@ -18,26 +18,36 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import select
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, Optional, Union
+from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple, Union
 
-from fifobus.errors import InvalidName, MessageTooLarge, NoBroker, TimedOut, WouldBlock
+from fifobus.errors import (
+    InvalidName,
+    MessageTooLarge,
+    Misuse,
+    NoBroker,
+    TimedOut,
+    WouldBlock,
+)
+from fifobus.protocol.message import time_text
 from fifobus.protocol.topics import check_publishable
+from fifobus.transport import noted
 from fifobus.transport.bus_locator import bus_candidates, find_bus
-from fifobus.transport.connection import milliseconds_to
-from fifobus.transport.session_pipes import write_without_signal
+from fifobus.transport.forks import forget_in_child
+from fifobus.transport.timer import milliseconds_to
 
 # PIPE_BUF: longer writes of several writers mix.
 LINE_BYTES_MAX = 4096
 
-# The beginning of each message in a .json tap. It occurs nowhere else, since quotes
-# within text are escaped.
-_BEGIN = b'{"topic":'
-# The same of a line that announces a loss.
-_GAP = b'{"gap":'
+# How a line of a .json tap begins: a message, or word of a loss.
+_BEGIN = re.compile(rb'\{"(?:topic|gap)":')
+
+# What is read at once: what a default pipe holds.
+_READ_BYTES = 64 << 10
 
 # How long, in seconds, between two looks for a broker that is not there.
 _PAUSE = 0.02
@@ -121,7 +131,7 @@ class Publisher:
         try:
             if self._fd < 0:
                 self._fd = self._open()
-            write_without_signal(self._fd, [line])
+            noted.write([], self._fd, [line])
             return True
         except BlockingIOError:
             return False
@@ -156,7 +166,9 @@ class Subscriber:
     prints: "topic", "payload" (or "payload_base64"), and what else it has.
 
     `lost` counts the messages that were announced as lost so far: this tap was too slow
-    for them, or they have expired."""
+    for them, or they have expired. What has expired when it is taken is dropped and
+    counted as well. Thread-compatible, and not to be used in the child of a fork.
+    """
 
     def __init__(
         self,
@@ -175,8 +187,8 @@ class Subscriber:
             raise InvalidName(f'"{name}" is no name for a tap')
         folder = topic_path(topic, directory, timeout) + ".out"
         self._path = f"{folder}/{name}.json"
-        self._messages: Deque[TapMessage] = deque()
-        self._rest = b""
+        # The rest of a line, what was read behind it, and the messages before both.
+        self._stage: Tuple[bytes, List[bytes], Deque[TapMessage]] = (b"", [], deque())
         self.lost = 0
         try:
             os.mkfifo(self._path, 0o600)
@@ -184,6 +196,8 @@ class Subscriber:
             pass
         # For reading and writing, so that the end of a broker is no end-of-file.
         self._fd = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pid = os.getpid()
+        forget_in_child(self)
 
     def __enter__(self) -> "Subscriber":
         return self
@@ -205,56 +219,79 @@ class Subscriber:
         """Readable when receive_nowait() has something to read."""
         return self._fd
 
+    def forget(self) -> None:
+        """In the child of a fork: the FIFO stays its parent's."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def receive(self, timeout: Optional[float] = None) -> TapMessage:
         """The next message. Raises TimedOut."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        while not self._fill():
+        while True:
+            message = self._next()
+            if message is not None:
+                return message
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimedOut("no message came in time")
+            poll = select.poll()
+            poll.register(self._fd, select.POLLIN)
             poll.poll(milliseconds_to(deadline))
-        return self._take()
 
     def receive_nowait(self) -> TapMessage:
         """The next message, if it is there. Raises WouldBlock, a BlockingIOError."""
-        if not self._fill():
+        message = self._next()
+        if message is None:
             raise WouldBlock("no message is there now")
-        return self._take()
+        return message
 
     def __iter__(self) -> Iterator[TapMessage]:
         """All messages to come, until it is closed."""
-        while self._fd >= 0:
+        while self._fd >= 0 or self._pid != os.getpid():
             yield self.receive()
 
-    def _take(self) -> TapMessage:
-        message = self._messages.popleft()
-        self._count_lost()
-        return message
+    def _next(self) -> Optional[TapMessage]:
+        """The next message; None: none is there."""
+        if self._pid != os.getpid():
+            raise Misuse(
+                f"this tap is that of process {self._pid}; a child of a fork needs one "
+                "of its own"
+            )
+        while True:
+            rest, reads, messages = self._stage
+            while messages:
+                message = messages.popleft()
+                if "gap" in message:
+                    self.lost += message["gap"]["messages"]
+                elif _is_expired(message):
+                    self.lost += 1
+                else:
+                    return message
+            if not reads:
+                try:
+                    noted.read_bytes(reads, self._fd, _READ_BYTES)
+                except BlockingIOError:
+                    return None
+            *lines, rest = (rest + b"".join(reads)).split(b"\n")
+            self._stage = (rest, [], deque(filter(None, map(_read_line, lines))))
 
-    def _fill(self) -> bool:
-        """Whether a message is there."""
-        while not self._messages:
-            try:
-                data = os.read(self._fd, 64 << 10)
-            except BlockingIOError:
-                return False
-            lines = (self._rest + data).split(b"\n")
-            self._rest = lines.pop()
-            for line in lines:
-                # What a killed broker left of a line stands before the next one's.
-                begin = line.rfind(_BEGIN)
-                gap = line.rfind(_GAP)
-                if begin >= 0:
-                    self._messages.append(json.loads(line[begin:]))
-                elif gap >= 0:
-                    self._messages.append(json.loads(line[gap:]))
-            self._count_lost()
-        return True
 
-    def _count_lost(self) -> None:
-        while self._messages and "gap" in self._messages[0]:
-            self.lost += self._messages.popleft()["gap"]["messages"]
+def _read_line(line: bytes) -> Optional[TapMessage]:
+    """The object of a line. What a killed broker left of one stands before the next
+    one's, and both together are no JSON."""
+    for begin in _BEGIN.finditer(line):
+        try:
+            message: TapMessage = json.loads(line[begin.start() :])
+            return message
+        except ValueError:
+            pass
+    return None
+
+
+def _is_expired(message: TapMessage) -> bool:
+    # Times of that form, in UTC and with nanoseconds, are in the order of their text.
+    expiry = message.get("expiry")
+    return expiry is not None and str(expiry) <= time_text(time.time_ns())
 
 
 def _line_of(payload: Union[str, bytes]) -> bytes:

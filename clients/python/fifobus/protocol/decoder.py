@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, Dict, Optional
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
 from fifobus.protocol import control, frames
 from fifobus.protocol.control import (
@@ -11,8 +12,10 @@ from fifobus.protocol.control import (
     FRAME_PREFIX_BYTES,
     MESSAGE,
 )
-from fifobus.protocol.message import Message, Metadata
+from fifobus.protocol.message import Gap, Message, Metadata, gap_of
 from fifobus.protocol.wire import Buffer
+
+Event = Union[Message, Gap]
 
 _PREFIX = struct.Struct(">I")
 _NEVER = 1 << 62  # bytes that no read ever has
@@ -23,8 +26,8 @@ _TOPICS_MAX = 4096
 # a grown pipe in one go sleeps more often, and malloc maps and unmaps pages for larger
 # pieces (bench/DECISIONS.md).
 _READ_BYTES = 64 << 10
-# A read behind the rest of a frame. A larger frame gets memory of its size, for as long
-# as such frames come.
+# A read behind the rest of a frame. For a larger frame the memory doubles as its bytes
+# come, and is kept for as long as such frames come.
 _MEMORY_BYTES = 2 * _READ_BYTES
 # From this much on a payload is copied alone, and once. Not tuned.
 _LARGE_FRAME_BYTES = 4 << 10
@@ -33,12 +36,43 @@ _TOPIC_TAG = 0x0A
 _PAYLOAD_TAG = 0x7A
 
 
+class Decoded:
+    """What one decode() has found, to be taken out piece by piece."""
+
+    __slots__ = ("events", "event_bytes", "others", "fault")
+
+    def __init__(self) -> None:
+        self.events: Deque[Event] = deque()  # messages, and gaps at their places
+        self.event_bytes = 0  # of their frames
+        self.others: Deque[Any] = deque()  # replies, and all other frames
+        # Why no more can be read: what comes behind all of these is no frame.
+        self.fault: Optional[frames.BadFrame] = None
+
+
+# What was read and not taken out, replaced as a whole so that it is always one state:
+# - the memory that is read to, and another one to move a rest to;
+# - where in it the bytes begin and end that are not decoded;
+# - the sizes of reads behind that end, noted by the reads themselves;
+# - the Delivery that belongs to the next message;
+# - what was decoded and is not taken out yet.
+_Stage = Tuple[
+    memoryview,
+    memoryview,
+    int,
+    int,
+    List[int],
+    Optional[control.Delivery],
+    Optional[Decoded],
+]
+
+
 class FrameDecoder:
     """The frames of one session, out of reads of any size into its own memory.
 
-    Calls `on_message` for each message, with what its Delivery said put into it,
-    `on_reply` for those below `reply_prefix`, and `on_control` for each other frame, in
-    their order.
+    Its owner reads into space(), lets the read append its size to sizes, takes all out
+    of what decode() returns, and calls taken(). An exception from a signal handler may
+    come anywhere in between: the next decode() goes on with what is left.
+    Thread-compatible.
 
     A frame that begins with the same bytes as the message before it has the same
     topic, the same size and no other field, so that it is not walked again: in a
@@ -46,81 +80,121 @@ class FrameDecoder:
     """
 
     def __init__(
-        self,
-        on_message: Callable[[Message], None],
-        on_reply: Callable[[Message], None],
-        reply_prefix: str,
-        on_control: Callable[[Any], None],
-        answer: Callable[[int, control.Verdict], None],
+        self, reply_prefix: str, answer: Callable[[int, control.Verdict], None]
     ) -> None:
-        self._on_message = on_message
-        self._on_reply = on_reply
         self._reply_prefix = reply_prefix
-        self._on_control = on_control
         self._answer = answer
-        self._memory = memoryview(bytearray(_MEMORY_BYTES))
-        self._rest_bytes = 0  # at the front of the memory
-        self._delivery: Optional[control.Delivery] = None
+        self._stage: _Stage = (_memory(), _memory(), 0, 0, [], None, None)
         self._topics: Dict[bytes, str] = {}
-        # The last plain message: its frame's bytes up to the payload, and its sizes.
-        self._head = b""
-        self._frame_bytes = _NEVER
-        self._topic = ""
+        # The last plain message: its frame's bytes up to the payload, the frame's size,
+        # and the topic.
+        self._like: Tuple[bytes, int, str] = (b"", _NEVER, "")
+        # Of one run of decode().
+        self._decoded = Decoded()
+        self._other_bytes = 0
+        self._delivery: Optional[control.Delivery] = None
 
     def space(self) -> memoryview:
-        """Where to read to next; never empty. Valid until filled()."""
-        missing = self.wanted
-        if self._rest_bytes + missing > len(self._memory):
-            self._change_memory(self._rest_bytes + missing)
-        elif not self._rest_bytes and len(self._memory) > _MEMORY_BYTES:
-            if self._frame_bytes < _MEMORY_BYTES or self._frame_bytes == _NEVER:
-                self._change_memory(_MEMORY_BYTES)
-        at = self._rest_bytes
-        size = max(missing, _READ_BYTES)
-        # In a stream of equal large frames reads end where frames do, so that no rest
-        # is to be moved.
-        if self._is_large(self._frame_bytes):
-            if missing > _READ_BYTES // 2:
-                size = missing
-            elif at == 0:
-                size = (_READ_BYTES // self._frame_bytes + 1) * self._frame_bytes
-        return self._memory[at : at + size]
-
-    def filled(self, size: int) -> None:
-        """Takes what was read to space(). After a BadFrame it is useless."""
-        memory, end = self._memory, self._rest_bytes + size
-        at = 0
-        while True:
-            if self._is_large(self._frame_bytes):
-                at = self._take_equal(at, end)
-            stop = self._frame_end(memory, at, end)
-            if stop == 0:
-                break
-            # Slices of bytes are cheaper than those of a view, so small frames are
-            # copied many at once.
-            if not self._is_large(stop - at):
-                stop = min(end, at + _READ_BYTES)
-            at += self._take_all(bytes(memory[at:stop]))
-        if at and at < end:
-            memory[: end - at] = memory[at:end]
-        self._rest_bytes = end - at
+        """Where to read to next; never empty. Valid until decode(). REQUIRES: what was
+        decoded was taken."""
+        memory, spare, begin, end, sizes, delivery, _ = self._stage
+        rest = end - begin
+        size = self._read_bytes(rest)
+        length = max(rest + min(size, max(_READ_BYTES, rest)), _MEMORY_BYTES)
+        if rest == 0 and self._is_too_large(memory):
+            memory, spare, end = _memory(), _memory(), 0
+        elif length > len(memory):
+            larger = _memory(length)
+            larger[:rest] = memory[begin:end]
+            memory, end = larger, rest
+        elif rest == 0:
+            end = 0
+        elif begin > 0:
+            # Not within one memory: what is moved might not be whole when an exception
+            # comes.
+            target = spare if len(spare) >= len(memory) else _memory(len(memory))
+            target[:rest] = memory[begin:end]
+            memory, spare, end = target, memory, rest
+        self._stage = (memory, spare, end - rest, end, sizes, delivery, None)
+        return memory[end : end + size]
 
     @property
-    def wanted(self) -> int:
+    def sizes(self) -> List[int]:
+        """Of the reads to space() that are not decoded."""
+        return self._stage[4]
+
+    def decode(self) -> Optional[Decoded]:
+        """What was read and is not taken yet; None: nothing. After a fault nothing more
+        is ever found."""
+        memory, spare, at, end, sizes, delivery, decoded = self._stage
+        if decoded is not None:
+            return decoded
+        if not sizes:
+            return None
+        decoded = self._decoded
+        decoded.events.clear()  # of a run that was interrupted
+        decoded.others.clear()
+        self._other_bytes = 0
+        self._delivery = delivery
+        begin, end = at, end + sum(sizes)
+        try:
+            at = self._decode(memory, begin, end)
+        except frames.BadFrame as fault:
+            decoded.fault = fault
+            at = end
+        decoded.event_bytes = at - begin - self._other_bytes
+        self._stage = (memory, spare, at, end, [], self._delivery, decoded)
+        return decoded
+
+    def taken(self) -> None:
+        """All that decode() returned was taken out."""
+        self._stage = (*self._stage[:6], None)
+
+    @property
+    def missing(self) -> int:
         """How many bytes are missing to the end of a frame that has begun; or 0."""
-        if self._rest_bytes < FRAME_PREFIX_BYTES:
-            return FRAME_PREFIX_BYTES - self._rest_bytes if self._rest_bytes else 0
-        size = int(_PREFIX.unpack_from(self._memory)[0])
-        return FRAME_PREFIX_BYTES + size - self._rest_bytes
+        memory, _, begin, end, *_ = self._stage
+        rest = end - begin
+        if rest < FRAME_PREFIX_BYTES:
+            return FRAME_PREFIX_BYTES - rest if rest else 0
+        return FRAME_PREFIX_BYTES + int(_PREFIX.unpack_from(memory, begin)[0]) - rest
+
+    def _read_bytes(self, rest: int) -> int:
+        """How much to read at once."""
+        missing = self.missing
+        like_bytes = self._like[1]
+        # In a stream of equal large frames reads end where frames do, so that no rest
+        # is to be moved.
+        if self._is_large(like_bytes):
+            if missing > _READ_BYTES // 2:
+                return missing
+            if rest == 0:
+                return (_READ_BYTES // like_bytes + 1) * like_bytes
+        return max(missing, _READ_BYTES)
+
+    def _is_too_large(self, memory: memoryview) -> bool:
+        """Whether frames of that size do not come any more."""
+        like_bytes = self._like[1]
+        few = like_bytes < _MEMORY_BYTES or like_bytes == _NEVER
+        return few and len(memory) > _MEMORY_BYTES
 
     @staticmethod
     def _is_large(frame_bytes: int) -> bool:
         return _LARGE_FRAME_BYTES <= frame_bytes < _NEVER
 
-    def _change_memory(self, size: int) -> None:
-        changed = memoryview(bytearray(size))
-        changed[: self._rest_bytes] = self._memory[: self._rest_bytes]
-        self._memory = changed
+    def _decode(self, memory: memoryview, at: int, end: int) -> int:
+        """Takes all whole frames; returns where the rest begins. Raises BadFrame."""
+        while True:
+            if self._is_large(self._like[1]):
+                at = self._take_equal(memory, at, end)
+            stop = self._frame_end(memory, at, end)
+            if stop == 0:
+                return at
+            # Slices of bytes are cheaper than those of a view, so small frames are
+            # copied many at once.
+            if not self._is_large(stop - at):
+                stop = min(end, at + _READ_BYTES)
+            at += self._take_all(bytes(memory[at:stop]))
 
     @staticmethod
     def _frame_end(data: Buffer, at: int, end: int) -> int:
@@ -133,9 +207,9 @@ class FrameDecoder:
         stop = at + FRAME_PREFIX_BYTES + size
         return stop if stop <= end else 0
 
-    def _take_equal(self, at: int, end: int) -> int:
+    def _take_equal(self, memory: memoryview, at: int, end: int) -> int:
         """Takes frames that are like the last one, their payloads copied once."""
-        memory, head, size = self._memory, self._head, self._frame_bytes
+        head, size, topic = self._like
         skip = len(head)
         while (
             self._delivery is None
@@ -143,16 +217,16 @@ class FrameDecoder:
             and memory[at : at + skip] == head
         ):
             payload = bytes(memory[at + skip : at + size])
-            self._on_message(Message(self._topic, payload))
+            self._decoded.events.append(Message(topic, payload))
             at += size
         return at
 
     def _take_all(self, data: bytes) -> int:
         """Takes all whole frames; returns where the rest begins."""
-        on_message = self._on_message
+        on_message = self._decoded.events.append
         at, end = 0, len(data)
         while True:
-            head, frame_bytes, topic = self._head, self._frame_bytes, self._topic
+            head, frame_bytes, topic = self._like
             payload_at = len(head)
             while data.startswith(head, at) and at + frame_bytes <= end:
                 if self._delivery is not None:
@@ -163,7 +237,7 @@ class FrameDecoder:
             if stop == 0:
                 return at
             if self._delivery is not None or not self._take_plain(data, at, stop):
-                self._take(memoryview(data)[at + FRAME_PREFIX_BYTES : stop])
+                self._take(memoryview(data)[at:stop])
             at = stop
 
     def _take_plain(self, data: bytes, at: int, stop: int) -> bool:
@@ -173,7 +247,7 @@ class FrameDecoder:
             return False
         # The member fills the frame. Its length is read only to check that.
         where = tag + 2
-        while data[where - 1] >= 0x80:
+        while where < stop and data[where - 1] >= 0x80:
             where += 1
         member_bytes = 0
         for byte in data[where - 1 : tag : -1]:
@@ -194,33 +268,39 @@ class FrameDecoder:
         topic = self._topics.get(data[where + 2 : payload_tag])
         if payload_bytes != stop - payload or topic is None:
             return False
-        self._head = data[at:payload]
-        self._frame_bytes = stop - at
-        self._topic = topic
-        self._on_message(Message(topic, data[payload:stop]))
+        self._like = (data[at:payload], stop - at, topic)
+        self._decoded.events.append(Message(topic, data[payload:stop]))
         return True
 
-    def _take(self, body: memoryview) -> None:
-        number, member = frames.read_frame(body)
+    def _take(self, frame: memoryview) -> None:
+        number, member = frames.read_frame(frame[FRAME_PREFIX_BYTES:])
         if number == MESSAGE:
-            self._take_message(self._delivered(frames.read_message(member)))
-            return
-        if self._delivery is not None:
+            message = frames.read_message(member)
+            if self._take_message(self._delivered(message)):
+                return
+        elif self._delivery is not None:
             raise frames.BadFrame("malformed", "a Delivery without its Message")
-        frame = frames.read_control(number, member)
-        if isinstance(frame, control.Delivery):
-            self._delivery = frame
         else:
-            self._on_control(frame)
+            found = frames.read_control(number, member)
+            if isinstance(found, control.GapFrame):
+                self._decoded.events.append(gap_of(found))
+                return
+            if isinstance(found, control.Delivery):
+                self._delivery = found
+            else:
+                self._decoded.others.append(found)
+        self._other_bytes += len(frame)
 
-    def _take_message(self, message: Message) -> None:
+    def _take_message(self, message: Message) -> bool:
+        """False: it is a reply."""
         if message.topic.startswith(self._reply_prefix):
-            self._on_reply(message)
-            return
+            self._decoded.others.append(message)
+            return False
         if len(self._topics) >= _TOPICS_MAX:
             self._topics.clear()
         self._topics[message.topic.encode()] = message.topic
-        self._on_message(message)
+        self._decoded.events.append(message)
+        return True
 
     def _delivered(self, message: Message) -> Message:
         delivery, self._delivery = self._delivery, None
@@ -231,3 +311,7 @@ class FrameDecoder:
             metadata.delivery_count = delivery.delivery_count
             metadata.answer = self._answer
         return message
+
+
+def _memory(size: int = _MEMORY_BYTES) -> memoryview:
+    return memoryview(bytearray(size))

@@ -1,6 +1,6 @@
 """A client's side of the protocol: its questions, and what follows from the answers.
 
-Client and AsyncClient share it. Bytes go in at `filled`, bytes to be written gather in
+Client and AsyncClient share it. Bytes go in at `take`, bytes to be written gather in
 `out`, and received messages and gaps wait in `events`. It outlives sessions:
 subscriptions are made anew, unanswered requests fail, and losses become gaps.
 """
@@ -11,47 +11,51 @@ import enum
 import functools
 import logging
 import os
+import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
 from fifobus import errors
 from fifobus.protocol import control, frames, topics
-from fifobus.protocol.control import GapReason, Level, Overflow, Verdict
+from fifobus.protocol.control import GapReason, Overflow, Verdict
 from fifobus.protocol.decoder import FrameDecoder
-from fifobus.protocol.message import (
-    Confirmation,
-    Gap,
-    Message,
-    Metadata,
-    Will,
-    header_pairs_of,
+from fifobus.protocol.message import Gap, Message, Metadata, Will, header_pairs_of
+from fifobus.protocol.message_heads import MessageHeads
+from fifobus.protocol.request import (
+    Request,
+    Requests,
+    SubscribeOptions,
+    Subscription,
 )
-from fifobus.protocol.request import Request, SubscribeOptions, Subscription
+from fifobus.transport.noted import move_all
+from fifobus.transport.outbox import Outbox
 
 log = logging.getLogger("fifobus")
 
-# Heads of frames that are kept so that they need not be made again: a publisher's
-# topics times its payload sizes. Above it all are forgotten. Not tuned.
-_HEADS_MAX = 4096
+# What a message in `events` takes beside its topic and payload: about that of its frame.
+_FRAME_OVERHEAD_BYTES = 16
 
 
 class State(enum.Enum):
     WAITING = "waiting"  # for a broker, or for the time to look for one again
     GREETING = "greeting"  # Hello is said, Welcome is to come
     OPEN = "open"
-    LEAVING = "leaving"  # the broker stops: nothing more is written, the rest is read
+    LEAVING = "leaving"  # nothing more is written, what came before the end is read
     FAILED = "failed"  # for good: refused, or lost and not to be made again
     CLOSED = "closed"  # by this side
 
 
 Event = Union[Message, Gap]
+# In `events` a subscription that the broker refuses anew has its place, too.
+Incoming = Union[Message, Gap, errors.Refused]
 SubscriptionKey = Tuple[str, str]  # pattern, group
 
 
 class Dialogue:
     """The protocol's state of one client. Does no I/O. Thread-compatible.
 
-    Invariant: `out` holds whole frames behind what is left of one that was begun.
+    Invariant: what stands in `events` comes from one session after the other, each with
+    its end behind all that was read in it.
     """
 
     def __init__(
@@ -72,52 +76,49 @@ class Dialogue:
         )
         self.state = State.WAITING
         self.failure: errors.FifobusError = errors.NoBroker("not connected yet")
-        self.events: Deque[Event] = deque()
-        self.out = bytearray()
-        self.welcome = control.Welcome(frame_bytes_max=control.FRAME_BYTES_MAX_DEFAULT)
-        # The Connection's: writes of `out` what the pipe takes. An answer to a group
-        # does not wait for the next call.
-        self.flush: Callable[[], object] = lambda: None
+        self.events: Deque[Incoming] = deque()
+        self.out = Outbox()
+        self.heads = MessageHeads()
+        # The client's: writes an answer to a group, which does not wait for its next
+        # call.
+        self.send_answer: Callable[[bytes], None] = self.out.append
         # Three counts: sessions that were opened; sessions that ended with bytes,
         # written or batched, that no broker has read; sessions in which messages may
         # have been missed.
         self.sessions = 0
         self.publish_losses = 0
         self.receive_losses = 0
+        # Messages that were dropped because they were taken after they had expired.
+        self.messages_expired = 0
         # Whether a limit turned it away, so that it is worth another try.
         self.turned_away = False
-        # The broker stops: the Connection is to write what it can, and to call leave().
+        # The broker's last words. The Connection is to draw the consequences.
         self.goodbye_received = False
-        self._last_id = 0
+        self.verdict: Optional[errors.FifobusError] = None
+        self._unread_bytes = 0  # of `events`, or more
+        self._counted = (0, 0)  # these bytes, exactly, and how many events they are
+        self._told_of_disconnection = False
         self._subscriptions: Dict[SubscriptionKey, Subscription] = {}
-        self._requests: Dict[int, Request[Any]] = {}
-        self._confirms: Dict[int, Request[Confirmation]] = {}
-        self._replies: Dict[str, Request[Message]] = {}
         self._inbox = f"_inbox/{os.urandom(16).hex()}"
-        self._heads: Dict[Tuple[str, int], bytes] = {}
-        self._decoder = self._new_decoder()
+        self.requests = Requests(self._inbox)
+        self.decoder = self._new_decoder()
 
     # Sessions
 
     def hello(self) -> bytes:
         """Begins a session: what is to be written first."""
-        self._decoder = self._new_decoder()
+        self.decoder = self._new_decoder()
         self.out.clear()
         self.goodbye_received = False
-        self.state = State.GREETING
+        self.verdict = None
+        self._told_of_disconnection = False
         self._hello.pid = os.getpid()
+        self.state = State.GREETING
         return control.frame_of(self._hello)
 
-    def space(self) -> memoryview:
-        """Where the Connection is to read to. Valid until filled()."""
-        return self._decoder.space()
-
-    def filled(self, size: int) -> None:
-        """Takes what was read. Bytes that are no frames end the session for good."""
-        try:
-            self._decoder.filled(size)
-        except frames.BadFrame as error:
-            self.fail(errors.ProtocolError(f"the broker sent a bad frame: {error}"))
+    def _new_decoder(self) -> FrameDecoder:
+        number = self.sessions + 1  # its own, once it is welcome
+        return FrameDecoder(self._inbox, functools.partial(self._answer, number))
 
     def lose(
         self,
@@ -129,20 +130,25 @@ class Dialogue:
         that is told if messages may have been missed."""
         was_open = self.state == State.OPEN
         if was_open:
-            self.publish_losses += 1
-            log.warning("what was published last may be lost: %s", error)
+            self._count_publish_loss(error)
         if was_open or self.state == State.LEAVING:
             self.receive_losses += 1
-            if self._subscriptions:
+            # Without a next session there is nothing that could be missing before it.
+            untold = again or reason is GapReason.DISCONNECTED
+            if untold and self._misses_messages() and not self._told_of_disconnection:
                 self.events.append(Gap(reason))
         self.out.clear()
         self.failure = error
-        self.state = State.WAITING if again else State.FAILED
         self._fail_requests(error, all_of_them=not again)
+        self.state = State.WAITING if again else State.FAILED
 
-    def fail(self, error: errors.FifobusError) -> None:
-        """The session is over, and no other is to be made."""
-        self.lose(error, again=False)
+    def _count_publish_loss(self, error: errors.FifobusError) -> None:
+        self.publish_losses += 1
+        log.warning("what was published last may be lost: %s", error)
+
+    def _misses_messages(self) -> bool:
+        """Whether something is subscribed to beside the replies to this client."""
+        return any(not key[0].startswith(self._inbox) for key in self._subscriptions)
 
     @property
     def is_ended_for_being_slow(self) -> bool:
@@ -159,13 +165,13 @@ class Dialogue:
         error = errors.SessionRefused(text, control.ErrorCode.OVERFLOW)
         self.lose(error, again=False, reason=GapReason.DISCONNECTED)
 
-    def leave(self, lost: bool) -> None:
-        """The broker said Goodbye; what is not written by now never will be."""
+    def leave(self, error: errors.FifobusError, lost: bool) -> None:
+        """Nothing more is written; `lost`: something that was written is not read."""
         if lost:
-            self.publish_losses += 1
+            self._count_publish_loss(error)
         self.out.clear()
+        self.failure = error
         self.state = State.LEAVING
-        self.failure = errors.Disconnected("the broker is stopping")
 
     def close(self) -> None:
         self.state = State.CLOSED
@@ -173,81 +179,29 @@ class Dialogue:
         self._fail_requests(self.failure, all_of_them=True)
         self.events.clear()
 
+    def forget(self, error: errors.FifobusError) -> None:
+        """Closed, since it is another process's. Says nothing to anybody."""
+        self.state = State.CLOSED
+        self.failure = error
+        self.out.clear()
+        self.events.clear()
+
     def _fail_requests(self, error: errors.FifobusError, all_of_them: bool) -> None:
         """What was asked of a session that is over. Subscriptions stand."""
+        if all_of_them:
+            self.requests.fail_all(error)
+            for entry in self._subscriptions.values():
+                if not entry.request.done:
+                    entry.request.fail(error)
+            return
         standing = {id(entry.request) for entry in self._subscriptions.values()}
-        lost = error
-        if not all_of_them:
-            lost = errors.Disconnected(f"the session ended without an answer: {error}")
-        asked: List[Request[Any]] = [*self._confirms.values(), *self._replies.values()]
-        for request in [*self._requests.values(), *asked]:
-            if all_of_them or id(request) not in standing:
-                request.fail(lost)
-        self._requests.clear()
-        self._confirms.clear()
-        self._replies.clear()
-
-    def _new_decoder(self) -> FrameDecoder:
-        number = self.sessions + 1  # its own, once it is welcome
-        answer = functools.partial(self._answer, number)
-        return FrameDecoder(
-            self.events.append, self._on_reply, self._inbox, self._on_control, answer
-        )
+        lost = errors.Disconnected(f"the session ended without an answer: {error}")
+        self.requests.fail_all(lost, standing)
 
     @property
-    def is_asked(self) -> bool:
-        """Whether an answer is to come."""
-        return bool(self._requests or self._confirms or self._replies)
-
-    # Publishing
-
-    def head_of(self, topic: str, payload_bytes: int) -> bytes:
-        """The frame of a message without metadata, up to its payload.
-
-        Raises InvalidName and MessageTooLarge.
-        """
-        head = self._heads.get((topic, payload_bytes))
-        if head is None:
-            head = self.head_with(topic, Metadata(), payload_bytes)
-            if len(self._heads) >= _HEADS_MAX:
-                self._heads.clear()
-            self._heads[(topic, payload_bytes)] = head
-        return head
-
-    def head_with(self, topic: str, metadata: Metadata, payload_bytes: int) -> bytes:
-        """As head_of, with metadata."""
-        topics.check_publishable(topic)
-        if metadata.reply_topic:
-            topics.check_publishable(metadata.reply_topic)
-        head = frames.frame_head(topic, metadata, payload_bytes)
-        body = len(head) + payload_bytes - control.FRAME_PREFIX_BYTES
-        if body > self.welcome.frame_bytes_max:
-            raise errors.MessageTooLarge(
-                f"the message makes a frame of {body} bytes and this bus takes "
-                f"{self.welcome.frame_bytes_max}; put it into a file and publish the "
-                "file's name"
-            )
-        return head
-
-    def expect_confirm(self) -> Tuple[int, Request[Confirmation]]:
-        """The id that a message is to carry, and its Confirm to come."""
-        self._last_id += 1
-        request: Request[Confirmation] = Request()
-        self._confirms[self._last_id] = request
-        return self._last_id, request
-
-    def expect_reply(self) -> Tuple[str, Request[Message]]:
-        """The reply topic that a request is to carry, and its reply to come."""
-        self._last_id += 1
-        topic = f"{self._inbox}/{self._last_id}"
-        request: Request[Message] = Request()
-        self._replies[topic] = request
-        return topic, request
-
-    def forget(self, confirm_id: int, reply_topic: str = "") -> None:
-        """Nobody waits for these any more."""
-        self._confirms.pop(confirm_id, None)
-        self._replies.pop(reply_topic, None)
+    def trouble(self) -> str:
+        """Why there is no session now, as the end of a sentence; empty: there is."""
+        return "" if self.state is State.OPEN else f": {self.failure}"
 
     # Requests. Each stands in `out` when it returns, if there is a session.
 
@@ -261,26 +215,26 @@ class Dialogue:
         entry = self._subscriptions.get(key)
         if entry is None:
             entry = self._subscriptions[key] = Subscription(pattern, options)
-            self._send_subscribe(entry)
+        self._send_subscribe(entry)
         return entry.request
 
     def subscribe_to_replies(self) -> Request[None]:
         """The one subscription that all replies to this client come by."""
         return self.subscribe(f"{self._inbox}/*", SubscribeOptions(skip_retained=True))
 
-    def forget_refused(self, pattern: str, group: str) -> None:
-        """A subscription that the broker refused is not to be made anew."""
-        self._subscriptions.pop((pattern, group), None)
-
     def unsubscribe(self, pattern: str, group: str = "") -> Request[None]:
         """Raises InvalidName if it is not subscribed to."""
-        if self._subscriptions.pop((pattern, group), None) is None:
+        entry = self._subscriptions.get((pattern, group))
+        if entry is None:
             raise errors.InvalidName(f'not subscribed to "{pattern}"')
-        if self.state != State.OPEN:  # the next session will not have it
-            request: Request[None] = Request()
+        entry.asked_in = 0
+        if self.state == State.OPEN:
+            request = self._ask(lambda i: control.Unsubscribe(i, pattern, group))
+        else:  # the next session will not have it
+            request = Request()
             request.succeed(None)
-            return request
-        return self._ask(lambda i: control.Unsubscribe(i, pattern, group))
+        self._subscriptions.pop((pattern, group), None)
+        return request
 
     def ping(self) -> Request[control.Pong]:
         return self._ask(control.Ping)
@@ -290,53 +244,99 @@ class Dialogue:
 
     def say_goodbye(self) -> None:
         if self.state == State.OPEN:
-            self.out += control.frame_of(control.Goodbye("the client leaves"))
+            self.out.append(control.frame_of(control.Goodbye("the client leaves")))
 
     def _ask(self, frame_of_id: Callable[[int], Any]) -> Request[Any]:
         request: Request[Any] = Request()
         if self.state != State.OPEN:
             request.fail(errors.Disconnected(str(self.failure)))
-            return request
-        self._last_id += 1
-        self._requests[self._last_id] = request
-        self.out += control.frame_of(frame_of_id(self._last_id))
+        else:
+            request_id = self.requests.ask(request)
+            self.out.append(control.frame_of(frame_of_id(request_id)))
         return request
 
     def _send_subscribe(self, entry: Subscription) -> None:
         if self.state == State.FAILED:
             entry.request.fail(self.failure)
-        elif self.state == State.OPEN:
-            self._last_id += 1
-            self._requests[self._last_id] = entry.request
-            frame = entry.options.frame(entry.pattern, self._last_id)
-            self.out += control.frame_of(frame)
+        elif self.state == State.OPEN and entry.asked_in != self.sessions:
+            if entry.request.done:
+                entry.request = Request()
+            request_id = self.requests.ask(entry.request)
+            frame = entry.options.frame(entry.pattern, request_id)
+            self.out.append(control.frame_of(frame))
+            entry.asked_in = self.sessions
 
     def _answer(self, session: int, ack_id: int, verdict: Verdict) -> None:
         # After the end of its session the message belongs to another delivery.
         if self.state == State.OPEN and session == self.sessions:
-            self.out += control.frame_of(control.Ack([ack_id], int(verdict)))
-            self.flush()
+            self.send_answer(control.frame_of(control.Ack([ack_id], int(verdict))))
 
     # What the broker says
 
-    def _on_reply(self, message: Message) -> None:
-        request = self._replies.pop(message.topic, None)
-        if request is not None:  # somebody still waits for it
-            request.succeed(message)
+    def take(self) -> bool:
+        """Takes what was read, also if an earlier call was interrupted before that;
+        False: nothing was. The Connection is to look at the last words and the state.
+        """
+        decoded = self.decoder.decode()
+        if decoded is None:
+            return False
+        if decoded.events:
+            if self.state is State.GREETING and not decoded.others:
+                self.verdict = errors.ProtocolError("the broker did not say Welcome")
+            last = decoded.events[-1]
+            if isinstance(last, Gap) and last.reason is GapReason.DISCONNECTED:
+                self._told_of_disconnection = True
+            move_all(decoded.events, self.events)
+            self._unread_bytes += decoded.event_bytes
+        while decoded.others:
+            self._on_other(decoded.others[0])
+            decoded.others.popleft()
+        if decoded.fault is not None and self.verdict is None:
+            text = f"the broker sent a bad frame: {decoded.fault}"
+            self.verdict = errors.ProtocolError(text)
+        self.decoder.taken()
+        return True
 
-    def _on_control(self, frame: Any) -> None:
+    def has_unread(self, bytes_max: int) -> bool:
+        """Whether so many bytes, or more, wait in `events`."""
+        if self._unread_bytes >= bytes_max:
+            # Nobody has counted what was taken since.
+            if self._counted != (self._unread_bytes, len(self.events)):
+                self._unread_bytes = sum(map(_bytes_of, self.events))
+                self._counted = (self._unread_bytes, len(self.events))
+        return self._unread_bytes >= bytes_max
+
+    def shown(self, event: Incoming) -> Event:
+        """What the program gets for the event that it has taken from `events`: a gap
+        for a message that has expired, and for those behind it that have. Raises
+        Refused."""
+        if isinstance(event, errors.Refused):
+            raise event
+        if not _is_expired(event):
+            return event
+        losses: Dict[str, int] = {}
+        while True:
+            assert isinstance(event, Message)
+            losses[event.topic] = losses.get(event.topic, 0) + 1
+            self.messages_expired += 1
+            event.ack()  # nobody is to work on it any more
+            if not self.events or not _is_expired(self.events[0]):
+                return Gap(GapReason.EXPIRED, sum(losses.values()), losses)
+            event = self.events.popleft()
+
+    def _on_other(self, frame: Any) -> None:
         if self.state == State.GREETING:
             self._on_first_frame(frame)
+        elif isinstance(frame, Message):
+            self._on_reply(frame)
         elif isinstance(frame, (control.Subscribed, control.Unsubscribed)):
-            self._succeed(frame.request_id, None)
-        elif isinstance(frame, control.GapFrame):
-            self.events.append(_gap_of(frame))
+            self.requests.succeed(frame.request_id, None)
         elif isinstance(frame, control.Confirm):
-            self._on_confirm(frame)
+            self.requests.on_confirm(frame)
         elif isinstance(frame, control.Pong):
-            self._succeed(frame.token, frame)
+            self.requests.succeed(frame.token, frame)
         elif isinstance(frame, control.StatsReply):
-            self._succeed(frame.request_id, frame)
+            self.requests.succeed(frame.request_id, frame)
         elif isinstance(frame, control.Error):
             self._on_error(frame)
         elif isinstance(frame, control.Goodbye):
@@ -344,11 +344,10 @@ class Dialogue:
 
     def _on_first_frame(self, frame: Any) -> None:
         if isinstance(frame, control.Welcome):
-            self.welcome = frame
+            self.heads.limit(frame.frame_bytes_max)
             self.sessions += 1
             self.state = State.OPEN
             self.turned_away = False
-            self._heads.clear()  # the next broker may take less
             for entry in self._subscriptions.values():
                 self._send_subscribe(entry)
         elif isinstance(frame, control.Error):
@@ -359,44 +358,47 @@ class Dialogue:
             self.turned_away = frame.code == control.ErrorCode.LIMIT
             self.lose(error, again=self.turned_away)
         else:
-            self.fail(errors.ProtocolError("the broker did not answer with Welcome"))
+            self.verdict = errors.ProtocolError("the broker did not say Welcome")
 
-    def _on_confirm(self, frame: control.Confirm) -> None:
-        request = self._confirms.pop(frame.confirm_id, None)
-        if request is not None:
-            level = Level(frame.level) if frame.level in _LEVELS else Level.UNSPECIFIED
-            request.succeed(
-                Confirmation(level, frame.sessions, frame.taps, frame.retained)
-            )
+    def _on_reply(self, message: Message) -> None:
+        if _is_expired(message):
+            self.messages_expired += 1
+        else:
+            self.requests.on_reply(message)
 
     def _on_error(self, frame: control.Error) -> None:
         text = f"the broker refused: {frame.text}"
         if frame.request_id == 0:
-            self.fail(errors.SessionRefused(text, frame.code))
-            return
-        request = self._requests.pop(frame.request_id, None)
-        if request is None:
-            return
-        if request.done:  # a subscription that was there with the last broker
-            log.warning("it is not subscribed to any more: %s", text)
-        request.fail(errors.Refused(text, frame.code))
+            self.verdict = errors.SessionRefused(text, frame.code)
+        else:
+            error = errors.Refused(text, frame.code)
+            self.requests.refuse(
+                frame.request_id, lambda request: self._refuse(request, error)
+            )
 
-    def _succeed(self, request_id: int, answer: Any) -> None:
-        request = self._requests.pop(request_id, None)
-        if request is not None:
-            request.succeed(answer)
+    def _refuse(self, request: Request[Any], error: errors.Refused) -> None:
+        """A refused subscription is not made anew, and if no call waits for it, because
+        it was made in an earlier session, the program is told where it receives."""
+        for key, entry in self._subscriptions.items():
+            if entry.request is request:
+                if not request.awaited:
+                    text = f'not subscribed to "{entry.pattern}" any more: {error}'
+                    self.events.append(errors.Refused(text, error.code))
+                del self._subscriptions[key]
+                break
+        request.fail(error)
 
 
-_LEVELS = {int(level) for level in Level}
-_REASONS = {int(reason) for reason in GapReason}
+def _is_expired(event: Incoming) -> bool:
+    if not isinstance(event, Message):
+        return False
+    return 0 < event.expiry_unix_nanos <= time.time_ns()
 
 
-def _gap_of(frame: control.GapFrame) -> Gap:
-    known = frame.reason in _REASONS
-    reason = GapReason(frame.reason) if known else GapReason.UNSPECIFIED
-    return Gap(
-        reason, frame.messages, {loss.topic: loss.messages for loss in frame.losses}
-    )
+def _bytes_of(event: Incoming) -> int:
+    if isinstance(event, Message):
+        return len(event.payload) + len(event.topic) + _FRAME_OVERHEAD_BYTES
+    return _FRAME_OVERHEAD_BYTES
 
 
 def will_member(will: Will) -> bytes:

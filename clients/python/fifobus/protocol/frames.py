@@ -5,7 +5,7 @@ The rules are those of proto/FRAMING.md; proto/vectors/frames.json has examples.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Set, Tuple, Union
+from typing import Any, Dict, List, Set, Tuple
 
 from fifobus.errors import InvalidName
 from fifobus.protocol import control, wire
@@ -35,13 +35,14 @@ class BadFrame(ValueError):
         self.fault = fault
 
 
-def payload_bytes(payload: Payload) -> Union[bytes, bytearray, memoryview]:
-    """The payload as bytes, without a copy unless it is text."""
+def payload_bytes(payload: Payload) -> bytes:
+    """The payload as bytes, which nobody can change until they are written: a copy of
+    what is not bytes already."""
+    if isinstance(payload, bytes):
+        return payload
     if isinstance(payload, str):
         return payload.encode()
-    if isinstance(payload, memoryview):
-        return payload.cast("B") if payload.nbytes else b""
-    return payload
+    return bytes(memoryview(payload))
 
 
 def _is_printable(text: bytes) -> bool:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from fifobus.protocol.control import GapReason, Level, Verdict
+from fifobus.protocol.control import GapFrame, GapReason, Level, Verdict
 
 Payload = Union[bytes, bytearray, memoryview, str]
 HeaderValue = Union[bytes, str]
@@ -172,6 +172,18 @@ class Gap:
         return f"{missing} ({self.reason.name}): {topics}"
 
 
+_REASONS = {int(reason) for reason in GapReason}
+
+
+def gap_of(frame: GapFrame) -> Gap:
+    """The gap that the broker announces."""
+    known = frame.reason in _REASONS
+    reason = GapReason(frame.reason) if known else GapReason.UNSPECIFIED
+    return Gap(
+        reason, frame.messages, {loss.topic: loss.messages for loss in frame.losses}
+    )
+
+
 @dataclass(frozen=True)
 class Confirmation:
     """What the broker says about a message that was published with confirm=True."""
@@ -209,7 +221,8 @@ def _json_value(value: bytes) -> Any:
         return {"base64": base64.b64encode(value).decode()}
 
 
-def _json_time(unix_nanos: int) -> str:
+def time_text(unix_nanos: int) -> str:
+    """In UTC, as JSON has it."""
     seconds, nanos = divmod(unix_nanos, 1_000_000_000)
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{nanos:09d}Z"
@@ -235,7 +248,7 @@ def json_line(message: Message) -> bytes:
     ]
     for name, value in optional:
         if value and name in ("time", "expiry"):
-            line[name] = _json_time(value)
+            line[name] = time_text(value)
         elif value and name == "headers":
             line[name] = {key: _json_value(text) for key, text in value}
         elif value:

@@ -7,6 +7,7 @@ import stat
 from typing import List, Optional
 
 from fifobus.errors import NoBroker
+from fifobus.transport import noted
 
 
 def bus_candidates(directory: Optional[str] = None) -> List[str]:
@@ -29,39 +30,37 @@ def bus_candidates(directory: Optional[str] = None) -> List[str]:
 
 def bus_fault(directory: str) -> str:
     """Why `directory` is no bus with a live broker, in one clause; "" if it is one."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fds: List[int] = []
     try:
-        fd = os.open(directory, flags)
+        fd = noted.open_path(fds, directory, os.O_RDONLY | os.O_DIRECTORY)
+        owner = os.fstat(fd).st_uid
+        if owner not in (os.geteuid(), 0):
+            return f"{directory}: belongs to user {owner}, neither to you nor to root"
+        return "" if _is_alive(fd) else f"{directory}: no broker runs there"
     except FileNotFoundError:
         return f"{directory}: no such directory"
     except OSError as error:
         if os.path.islink(directory):
             return f"{directory}: is a symbolic link; name the directory itself"
         return f"{directory}: {error.strerror}"
-    try:
-        owner = os.fstat(fd).st_uid
-        if owner not in (os.geteuid(), 0):
-            return f"{directory}: belongs to user {owner}, neither to you nor to root"
-        return "" if _is_alive(fd) else f"{directory}: no broker runs there"
     finally:
-        os.close(fd)
+        noted.close_all(fds)
 
 
 def _is_alive(bus_fd: int) -> bool:
     """The broker is the only writer of `alive`: without it a read finds the end."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    fds: List[int] = []
     try:
-        alive = os.open("alive", flags, dir_fd=bus_fd)
-    except OSError:
-        return False
-    try:
+        alive = noted.open_path(fds, "alive", os.O_RDONLY, bus_fd)
         if stat.S_ISFIFO(os.fstat(alive).st_mode):
             os.read(alive, 1)
         return False
     except BlockingIOError:
         return True
+    except OSError:
+        return False
     finally:
-        os.close(alive)
+        noted.close_all(fds)
 
 
 def find_bus(directory: Optional[str] = None) -> str:

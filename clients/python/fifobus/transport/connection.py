@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 from fifobus import errors
 from fifobus.protocol.dialogue import Dialogue, State
+from fifobus.transport import noted
 from fifobus.transport.bus_locator import bus_fault, find_bus
-from fifobus.transport.session_pipes import Buffer, SessionPipes, write_without_signal
-from fifobus.transport.timer import TimerFd
+from fifobus.transport.forks import forget_in_child
+from fifobus.transport.session_pipes import SessionPipes
+from fifobus.transport.timer import TimerFd, milliseconds_to
 
 # Between two tries, in seconds. A broker that restarts is found within a few
 # milliseconds, one that is not there costs a handful of system calls a second.
@@ -26,9 +28,16 @@ _LAST_DELAY = 0.2
 # broker that was just killed may have taken it.
 _GREETING_PATIENCE = 1.0
 
+_NOTHING_THERE = -1
+
 
 class Connection:
-    """All I/O of both clients. Thread-compatible."""
+    """All I/O of both clients. Thread-compatible.
+
+    An exception from a signal handler may end any of its methods anywhere. Bytes are
+    neither lost nor doubled by that, see Outbox and FrameDecoder. If it ends a change
+    of the session itself, that session is given up and another one made.
+    """
 
     def __init__(
         self, dialogue: Dialogue, directory: Optional[str], reconnect: bool
@@ -36,18 +45,21 @@ class Connection:
         self._dialogue = dialogue
         self._directory = directory
         self._reconnect = reconnect
+        self._pid = os.getpid()
         self._pipes: Optional[SessionPipes] = None
         self._bus = ""
         self._next_try = 0.0
         self._delay = _FIRST_DELAY
         self._greeting_since = 0.0
         self._writer_seen = False
+        # A change of the session has begun and is not finished.
+        self._is_changing = False
         self._watching_room = False
         self._watching_down = False
         self._timer = TimerFd()
         self._epoll = select.epoll()
         self._epoll.register(self._timer.fileno(), select.EPOLLIN)
-        dialogue.flush = self.flush
+        forget_in_child(self)
 
     def fileno(self) -> int:
         """Readable when there is something to do. Valid until close()."""
@@ -57,10 +69,16 @@ class Connection:
 
     def advance(self) -> None:
         """Does what can be done now about connecting, without waiting."""
-        if self._dialogue.state == State.WAITING and self._is_time():
-            self._try()
-        if self._dialogue.state == State.GREETING:
-            self._greet()
+        dialogue = self._dialogue
+        if self._is_changing:
+            self._give_up()
+        if dialogue.state in (State.WAITING, State.GREETING):
+            self._is_changing = True
+            if dialogue.state is State.WAITING and self._is_time():
+                self._try()
+            if dialogue.state is State.GREETING:
+                self._greet()
+            self._is_changing = False
 
     def _is_time(self) -> bool:
         return time.monotonic() >= self._next_try
@@ -69,13 +87,15 @@ class Connection:
         dialogue = self._dialogue
         try:
             self._bus = find_bus(self._directory)
-            self._pipes = SessionPipes(self._bus, dialogue.hello())
+            self._pipes = SessionPipes(self._bus)
+            self._pipes.offer(dialogue.hello())
         except OSError as error:  # NoBroker is one too
+            self._close_pipes()
             dialogue.state = State.WAITING
             dialogue.failure = errors.NoBroker(str(error))
             self._schedule()
             return
-        self._watch_down(True)
+        self.watch_down(True)
         self._writer_seen = False
         self._greeting_since = time.monotonic()
         # A broker that is full keeps its last word and its growing delay.
@@ -89,23 +109,24 @@ class Connection:
     def _greet(self) -> None:
         """Reads until the broker's first frame is there."""
         assert self._pipes is not None
-        while self._dialogue.state == State.GREETING:
-            try:
-                size = os.readv(self._pipes.down, [self._dialogue.space()])
-            except BlockingIOError:
+        dialogue = self._dialogue
+        while dialogue.state is State.GREETING and dialogue.verdict is None:
+            size = self._read_down()
+            if size == _NOTHING_THERE:
                 self._writer_seen = True
-                self._check_greeting(no_writer=False)
+            if size <= 0:
+                self._check_greeting(no_writer=size == 0)
                 return
-            if size == 0:
-                self._check_greeting(no_writer=True)
-                return
-            self._dialogue.filled(size)
-        self._after_feed()
-        if self._dialogue.state == State.OPEN:
-            self._pipes.on_welcome()
-            self._delay = _FIRST_DELAY
-            self._timer.clear()
-            self.flush()
+        if dialogue.verdict is not None:
+            dialogue.lose(dialogue.verdict, again=False)
+        if dialogue.state is not State.OPEN:
+            self._after_loss()
+            return
+        self._pipes.on_welcome()
+        self._delay = _FIRST_DELAY
+        self._timer.clear()
+        self._flush()
+        self._heed_last_words()
 
     def _check_greeting(self, no_writer: bool) -> None:
         """No answer has come yet, and perhaps never will.
@@ -139,36 +160,66 @@ class Connection:
 
     def _after_loss(self) -> None:
         self._close_pipes()
-        if self._dialogue.state == State.WAITING:
+        if self._dialogue.state is State.WAITING:
             self._schedule()
+
+    def _give_up(self) -> None:
+        """An exception came in the midst of a change: what the session is now, nobody
+        knows."""
+        dialogue = self._dialogue
+        if dialogue.state in (State.OPEN, State.LEAVING, State.GREETING):
+            dialogue.take()
+            self._lose("a call was interrupted when the session began or ended")
+        elif dialogue.state is State.WAITING:
+            self._after_loss()
+        else:
+            self._close_pipes()
+        self._is_changing = False
 
     def _close_pipes(self) -> None:
         # Closing a descriptor that nobody else has takes it out of epoll: epoll(7).
         # A fork may have it, so it is taken out first.
-        self._watch_down(False)
+        self.watch_down(False)
         self.watch_room(False)
         if self._pipes is not None:
             self._pipes.close()
             self._pipes = None
+        self._watching_down = self._watching_room = False
 
     # Reading
 
     def read(self) -> int:
         """Reads once and feeds the Dialogue; how many bytes, 0: there were none."""
+        if self._is_changing:
+            self._give_up()
         if self._pipes is None or self._dialogue.state not in (
             State.OPEN,
             State.LEAVING,
         ):
             return 0
-        try:
-            size = os.readv(self._pipes.down, [self._dialogue.space()])
-        except BlockingIOError:
-            return 0
+        # What an interrupted call has read and not taken comes first.
+        left = self._dialogue.take()
+        size = self._read_down()
         if size == 0:
+            self._is_changing = True
             self._on_down_ended()
-            return 0
-        self._dialogue.filled(size)
-        self._after_feed()
+            self._is_changing = False
+        else:
+            self._heed_last_words()
+        return max(size, int(left))
+
+    def _read_down(self) -> int:
+        """How many bytes came and were taken; 0: the end, or _NOTHING_THERE."""
+        assert self._pipes is not None
+        decoder = self._dialogue.decoder
+        space = decoder.space()
+        sizes = decoder.sizes
+        try:
+            noted.read(sizes, self._pipes.down, space)
+        except BlockingIOError:
+            return _NOTHING_THERE
+        size = sizes[-1]
+        self._dialogue.take()
         return size
 
     def _on_down_ended(self) -> None:
@@ -181,19 +232,27 @@ class Connection:
         else:
             self._lose("the broker is gone")
 
-    def _after_feed(self) -> None:
-        if self._dialogue.state in (State.WAITING, State.FAILED):
+    def _heed_last_words(self) -> None:
+        """Ends the session, or what is written in it, if the broker said so."""
+        dialogue = self._dialogue
+        if dialogue.verdict is not None:
+            self._is_changing = True
+            dialogue.lose(dialogue.verdict, again=False)
             self._after_loss()
-        elif self._dialogue.goodbye_received and self._dialogue.state == State.OPEN:
+            self._is_changing = False
+        elif dialogue.goodbye_received and dialogue.state is State.OPEN:
+            self._is_changing = True
             self._leave()
+            self._is_changing = False
 
     def _leave(self) -> None:
         assert self._pipes is not None
         # What is not in the pipe by now would make the broker wait.
-        flushed = self.flush()
-        if self._pipes is None:
+        flushed = self._flush()
+        if self._pipes is None or self._dialogue.state is not State.OPEN:
             return
-        self._dialogue.leave(lost=not flushed or self._pipes.up_is_abandoned())
+        error = errors.Disconnected("the broker is stopping")
+        self._dialogue.leave(error, not flushed or self._pipes.up_is_abandoned())
         self.watch_room(False)
         self._pipes.close_up()
 
@@ -201,25 +260,43 @@ class Connection:
 
     def flush(self) -> bool:
         """Writes of the Dialogue's `out` what the pipe takes; True: all of it."""
-        out = self._dialogue.out
-        while out:
-            written = self.write([out])
-            if written == 0:
-                return not out  # a lost session has emptied it
-            del out[:written]
-        return True
+        if self._is_changing:
+            self._give_up()
+        return self._flush()
 
-    def write(self, parts: Sequence[Buffer]) -> int:
-        """How many bytes of `parts` the pipe took; 0: none, or the session is lost."""
-        if self._pipes is None or self._dialogue.state != State.OPEN:
-            return 0
+    def _flush(self) -> bool:
+        if self._pipes is None or self._dialogue.state is not State.OPEN:
+            return not self._dialogue.out
         try:
-            return write_without_signal(self._pipes.up, parts)
-        except BlockingIOError:
-            return 0
+            return self._dialogue.out.flush(self._pipes.up)
         except BrokenPipeError:
-            self._lose("the broker is gone")
-            return 0
+            self._on_up_broken()
+            return True  # nothing is left: what there was is lost
+
+    def offer(self, frame: Sequence[bytes]) -> bool:
+        """Whether the pipe has taken a byte of `frame`; then the rest of it is in the
+        Dialogue's `out`. False also if the session is lost. REQUIRES: `out` is empty.
+        """
+        if self._is_changing:
+            self._give_up()
+        if self._pipes is None or self._dialogue.state is not State.OPEN:
+            return False
+        try:
+            return self._dialogue.out.offer(self._pipes.up, frame)
+        except BrokenPipeError:
+            self._on_up_broken()
+            return False
+
+    def _on_up_broken(self) -> None:
+        """Nobody reads `up` any more. What the broker said before that is in `down`."""
+        assert self._pipes is not None
+        self._is_changing = True
+        self.watch_room(False)
+        self._dialogue.leave(errors.Disconnected("the broker is gone"), lost=True)
+        self._pipes.close_up()
+        self._is_changing = False
+        while self.read() > 0:
+            pass
 
     # Waiting
 
@@ -243,25 +320,24 @@ class Connection:
         """Whether fileno() is readable when `up` has room."""
         if watch == self._watching_room or self._pipes is None or self._pipes.up < 0:
             return
+        self._watch(self._pipes.up, select.EPOLLOUT if watch else 0)
         self._watching_room = watch
-        if watch:
-            self._epoll.register(self._pipes.up, select.EPOLLOUT)
-        else:
-            self._epoll.unregister(self._pipes.up)
 
     def watch_down(self, watch: bool) -> None:
         """Whether fileno() is readable when `down` has bytes."""
-        if self._pipes is not None:
-            self._watch_down(watch)
-
-    def _watch_down(self, watch: bool) -> None:
-        if watch == self._watching_down or self._pipes is None:
+        if watch == self._watching_down or self._pipes is None or self._pipes.down < 0:
             return
+        self._watch(self._pipes.down, select.EPOLLIN if watch else 0)
         self._watching_down = watch
-        if watch:
-            self._epoll.register(self._pipes.down, select.EPOLLIN)
-        else:
-            self._epoll.unregister(self._pipes.down)
+
+    def _watch(self, fd: int, events: int) -> None:
+        try:
+            if events:
+                self._epoll.register(fd, events)
+            else:
+                self._epoll.unregister(fd)
+        except (FileExistsError, FileNotFoundError):
+            pass  # an interrupted call has done it
 
     def nudge(self, on: bool) -> None:
         """Whether fileno() is readable because something was read ahead."""
@@ -272,27 +348,30 @@ class Connection:
         else:
             self._timer.clear()
 
+    @property
+    def closed(self) -> bool:
+        return self._epoll.closed
+
     def close(self) -> None:
-        """Ends the session; nothing is valid afterwards."""
+        """Ends the session; nothing is valid afterwards. May be called again."""
         self._close_pipes()
         self._timer.close()
         self._epoll.close()
 
-
-def milliseconds_to(deadline: Optional[float]) -> Optional[float]:
-    """For poll: rounded up, so that it does not spin through the last millisecond."""
-    if deadline is None:
-        return None
-    return max(0.0, min(deadline - time.monotonic(), 3600.0)) * 1000 + 0.999
-
-
-def without_front(parts: Sequence[Buffer], written: int) -> List[Buffer]:
-    """What is left of `parts` behind their first `written` bytes."""
-    rest: List[Buffer] = []
-    for part in parts:
-        if written >= len(part):
-            written -= len(part)
-        else:
-            rest.append(memoryview(part)[written:])
-            written = 0
-    return rest
+    def forget(self) -> None:
+        """In the child of a fork: closes what it has inherited of the session, which
+        goes on with the parent. That shares the epoll and the timer, so that these are
+        closed as they are."""
+        if self.closed:
+            return
+        self._dialogue.forget(
+            errors.Misuse(
+                f"this client is that of process {self._pid}; a child of a fork needs "
+                "one of its own"
+            )
+        )
+        if self._pipes is not None:
+            self._pipes.forget()
+            self._pipes = None
+        self._timer.close()
+        self._epoll.close()

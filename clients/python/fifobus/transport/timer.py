@@ -1,9 +1,14 @@
-"""A timer that is a file descriptor, so that one epoll descriptor serves all."""
+"""Waiting for a time: a timer that is a file descriptor, so that one epoll descriptor
+serves all, and what poll(2) takes."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import time
+from typing import Optional
+
+from fifobus.transport.noted import close_all
 
 _CLOCK_MONOTONIC = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -19,7 +24,8 @@ class _Itimerspec(ctypes.Structure):
 
 
 class TimerFd:
-    """A timerfd_create(2) descriptor; Python itself has it from 3.13 on."""
+    """A timerfd_create(2) descriptor; Python itself has it from 3.13 on.
+    Thread-compatible."""
 
     def __init__(self) -> None:
         self._fd: int = _libc.timerfd_create(
@@ -28,6 +34,7 @@ class TimerFd:
         if self._fd < 0:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error), "timerfd_create")
+        self._fds = [self._fd]  # as long as it is open
         self._set = False
 
     def fileno(self) -> int:
@@ -51,6 +58,12 @@ class TimerFd:
         _libc.timerfd_settime(self._fd, 0, ctypes.byref(after), None)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._fd = -1
+        close_all(self._fds)
+
+
+def milliseconds_to(deadline: Optional[float]) -> Optional[float]:
+    """For poll: rounded up, so that it does not spin through the last millisecond."""
+    if deadline is None:
+        return None
+    return max(0.0, min(deadline - time.monotonic(), 3600.0)) * 1000 + 0.999
