@@ -95,6 +95,23 @@ class DeliveryTest(unittest.TestCase):
         publisher.ping()
         self.assertEqual([self.drain(member) for member in members], [[], []])
 
+    def test_what_a_member_takes_along_is_counted(self):
+        member = self.client()
+        member.subscribe("jobs", group="workers")
+        publisher = self.client()
+        for number in range(20):
+            publisher.publish("jobs", str(number))
+        publisher.ping()
+        for _ in range(5):
+            member.receive(HANG_SECONDS)
+        member.close()
+
+        def taken_along():
+            counters = publisher.stats().counters
+            return sum(c.value for c in counters if c.name == "messages_taken_along")
+
+        await_condition(lambda: taken_along() == 15, "the count")
+
     def test_what_is_to_be_retried_or_was_not_answered_comes_again(self):
         first, second = self.client(), self.client()
         options = fifobus.AckOptions(timeout=HANG_SECONDS)

@@ -222,7 +222,7 @@ class ExpiryTest(unittest.TestCase):
         self.assertEqual(events[1].reason, GapReason.EXPIRED)
         self.assertEqual(events[1].losses, {"a": 2, "b": 1})
         self.assertEqual((events[3].messages, events[3].losses), (1, {"b": 1}))
-        self.assertEqual(client.messages_expired, 4)
+        self.assertEqual(client.expired_messages, 4)
 
     def test_as_events(self):
         client = self.enterContext(fifobus.Client())
@@ -277,7 +277,7 @@ class ExpiryTest(unittest.TestCase):
         self.broker._on_message = reply
         client = self.enterContext(fifobus.Client())
         self.assertEqual(client.request("a", timeout=HANG_SECONDS).payload, b"reply")
-        self.assertEqual(client.messages_expired, 1)
+        self.assertEqual(client.expired_messages, 1)
 
 
 class ReadAheadTest(unittest.TestCase):

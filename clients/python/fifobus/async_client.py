@@ -115,10 +115,12 @@ class AsyncClient(AsyncSession):
             return
         if self._loop is not None:
             self._check_loop()
+        deadline = time.monotonic() + LAST_FLUSH
         try:
+            if self._loop is not None:
+                await self._leave_groups(deadline)
             self._dialogue.say_goodbye()
             if self._loop is not None and not self._connection.flush():
-                deadline = time.monotonic() + LAST_FLUSH
                 await self._until(lambda: not self._dialogue.out, deadline, "room")
             self._connection.read()  # a refusal that is there is logged
         except errors.FifobusError:
@@ -140,9 +142,9 @@ class AsyncClient(AsyncSession):
         return self._dialogue.publish_losses
 
     @property
-    def messages_expired(self) -> int:
+    def expired_messages(self) -> int:
         """Messages that were dropped because they had expired when they were taken."""
-        return self._dialogue.messages_expired
+        return self._dialogue.expired_messages
 
     # Publishing
 

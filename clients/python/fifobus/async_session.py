@@ -246,6 +246,13 @@ class AsyncSession:
             request.awaited -= 1
         return request.answer()
 
+    async def _leave_groups(self, deadline: float) -> None:
+        try:
+            for left in self._dialogue.leave_groups():
+                await self._answer(left, deadline, "the answer to Unsubscribe")
+        except errors.FifobusError:
+            pass  # the session ends all the same
+
 
 def _finish(future: "asyncio.Future[None]") -> None:
     if not future.done():

@@ -123,12 +123,18 @@ class Client(ClientSession):
     @one_at_a_time
     def close(self) -> None:
         """Writes the rest, for up to a second, and says goodbye, so that no will is
-        published. Closing twice does nothing."""
+        published. Closing twice does nothing.
+
+        What groups without acks have sent to this client and receive() has not returned
+        is lost, and the broker counts it. To lose nothing, unsubscribe first, and
+        receive what is there."""
         if self._connection.closed:
             return
+        deadline = time.monotonic() + LAST_FLUSH
         try:
+            self._leave_groups(deadline)
             self._dialogue.say_goodbye()
-            self._flush_out(time.monotonic() + LAST_FLUSH)
+            self._flush_out(deadline)
             self._connection.read()  # a refusal that is there is logged
         except errors.FifobusError:
             pass

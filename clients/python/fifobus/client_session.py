@@ -96,9 +96,9 @@ class ClientSession:
         return self._dialogue.publish_losses
 
     @property
-    def messages_expired(self) -> int:
+    def expired_messages(self) -> int:
         """Messages that were dropped because they had expired when they were taken."""
-        return self._dialogue.messages_expired
+        return self._dialogue.expired_messages
 
     def _take_use(self, token: List[int]) -> None:
         """Another call's token is there. Raises Misuse if that call is under way."""
@@ -275,6 +275,13 @@ class ClientSession:
                 "messages wait to be received, and nothing behind them is read"
             )
         return self._dialogue.trouble
+
+    def _leave_groups(self, deadline: float) -> None:
+        try:
+            for left in self._dialogue.leave_groups():
+                self._answer(left, deadline, "the answer to Unsubscribe")
+        except errors.FifobusError:
+            pass  # the session ends all the same
 
     # Reading
 

@@ -266,6 +266,7 @@ class Error:
 @dataclass
 class Goodbye:
     reason: str = wire.text(1)
+    taken_along: int = wire.uint(2)
 
 
 # The members of Frame by their numbers; Message is MESSAGE.

@@ -89,7 +89,7 @@ class Dialogue:
         self.publish_losses = 0
         self.receive_losses = 0
         # Messages that were dropped because they were taken after they had expired.
-        self.messages_expired = 0
+        self.expired_messages = 0
         # Whether a limit turned it away, so that it is worth another try.
         self.turned_away = False
         # The broker's last words. The Connection is to draw the consequences.
@@ -99,6 +99,7 @@ class Dialogue:
         self._counted = (0, 0)  # these bytes, exactly, and how many events they are
         self._told_of_disconnection = False
         self._subscriptions: Dict[SubscriptionKey, Subscription] = {}
+        self._left_patterns: List[str] = []  # at the end, of groups without acks
         self._inbox = f"_inbox/{os.urandom(16).hex()}"
         self.requests = Requests(self._inbox)
         self.decoder = self._new_decoder()
@@ -242,9 +243,25 @@ class Dialogue:
     def stats(self, topic: str = "") -> Request[control.StatsReply]:
         return self._ask(lambda request_id: control.Stats(request_id, topic))
 
+    def leave_groups(self) -> List[Request[None]]:
+        """Ends its part in groups without acks, which then deal nothing more to it."""
+        keys = [key for key, entry in self._subscriptions.items() if _is_shared(entry)]
+        self._left_patterns = [pattern for pattern, _ in keys]
+        return [self.unsubscribe(*key) for key in keys]
+
     def say_goodbye(self) -> None:
+        """What the groups that it has left have sent it, and the program did not take,
+        nobody else gets."""
+        own = [entry.pattern for entry in self._subscriptions.values()]
+        taken_along = sum(
+            isinstance(event, Message)
+            and _matches_any(self._left_patterns, event.topic)
+            and not _matches_any(own, event.topic)
+            for event in (self.events if self._left_patterns else ())
+        )
         if self.state == State.OPEN:
-            self.out.append(control.frame_of(control.Goodbye("the client leaves")))
+            goodbye = control.Goodbye("the client leaves", taken_along)
+            self.out.append(control.frame_of(goodbye))
 
     def _ask(self, frame_of_id: Callable[[int], Any]) -> Request[Any]:
         request: Request[Any] = Request()
@@ -318,7 +335,7 @@ class Dialogue:
         while True:
             assert isinstance(event, Message)
             losses[event.topic] = losses.get(event.topic, 0) + 1
-            self.messages_expired += 1
+            self.expired_messages += 1
             event.ack()  # nobody is to work on it any more
             if not self.events or not _is_expired(self.events[0]):
                 return Gap(GapReason.EXPIRED, sum(losses.values()), losses)
@@ -362,7 +379,7 @@ class Dialogue:
 
     def _on_reply(self, message: Message) -> None:
         if _is_expired(message):
-            self.messages_expired += 1
+            self.expired_messages += 1
         else:
             self.requests.on_reply(message)
 
@@ -387,6 +404,15 @@ class Dialogue:
                 del self._subscriptions[key]
                 break
         request.fail(error)
+
+
+def _is_shared(entry: Subscription) -> bool:
+    """Whether a message is lost that its member does not work on."""
+    return bool(entry.options.group) and entry.options.acks is None
+
+
+def _matches_any(patterns: List[str], topic: str) -> bool:
+    return any(topics.matches(pattern, topic) for pattern in patterns)
 
 
 def _is_expired(event: Incoming) -> bool:
