@@ -151,6 +151,7 @@ class SessionTest(unittest.TestCase):
 
     def test_end_and_beginning_anew(self):
         self.connected()
+        self.client.ping(HANG_SECONDS)
         with self.broker.lock:
             descriptors = len(os.listdir("/proc/self/fd"))
 
@@ -179,12 +180,14 @@ class SessionTest(unittest.TestCase):
             self.assertEqual(self.got, sorted(set(self.got)), where)
             self.assertGreaterEqual(len(self.got) + len(self.gaps), 3, where)
             self.assertLessEqual(len(self.gaps), 2, where)
+            await_condition(
+                lambda: sum(s.up >= 0 for s in self.broker.sessions) == 1, "the end"
+            )
             with self.broker.lock:
                 open_now = len(os.listdir("/proc/self/fd"))
-            # One may leak where a broker is looked for.
-            self.assertLessEqual(open_now, descriptors + 3, where)
+            self.assertLessEqual(open_now, descriptors, where)
 
-        at_instructions(make_call, check, step=37)
+        at_instructions(make_call, check, step=97)
 
     def receive_one(self):
         try:

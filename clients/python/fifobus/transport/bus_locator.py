@@ -28,15 +28,19 @@ def bus_candidates(directory: Optional[str] = None) -> List[str]:
     return candidates + [f"/dev/shm/fifobus-{os.getuid()}"]
 
 
-def bus_fault(directory: str) -> str:
-    """Why `directory` is no bus with a live broker, in one clause; "" if it is one."""
-    fds: List[int] = []
+def bus_fault(directory: str, fds: Optional[List[int]] = None) -> str:
+    """Why `directory` is no bus with a live broker, in one clause; "" if it is one.
+
+    `fds` has what is open meanwhile: for a caller that closes it even if an exception
+    from a signal handler comes in the way.
+    """
+    fds = [] if fds is None else fds
     try:
         fd = noted.open_path(fds, directory, os.O_RDONLY | os.O_DIRECTORY)
         owner = os.fstat(fd).st_uid
         if owner not in (os.geteuid(), 0):
             return f"{directory}: belongs to user {owner}, neither to you nor to root"
-        return "" if _is_alive(fd) else f"{directory}: no broker runs there"
+        return "" if _is_alive(fd, fds) else f"{directory}: no broker runs there"
     except FileNotFoundError:
         return f"{directory}: no such directory"
     except OSError as error:
@@ -47,9 +51,8 @@ def bus_fault(directory: str) -> str:
         noted.close_all(fds)
 
 
-def _is_alive(bus_fd: int) -> bool:
+def _is_alive(bus_fd: int, fds: List[int]) -> bool:
     """The broker is the only writer of `alive`: without it a read finds the end."""
-    fds: List[int] = []
     try:
         alive = noted.open_path(fds, "alive", os.O_RDONLY, bus_fd)
         if stat.S_ISFIFO(os.fstat(alive).st_mode):
@@ -59,18 +62,16 @@ def _is_alive(bus_fd: int) -> bool:
         return True
     except OSError:
         return False
-    finally:
-        noted.close_all(fds)
 
 
-def find_bus(directory: Optional[str] = None) -> str:
-    """The first candidate with a live broker.
+def find_bus(directory: Optional[str] = None, fds: Optional[List[int]] = None) -> str:
+    """The first candidate with a live broker. `fds`: see bus_fault.
 
     Raises NoBroker, which names every place that was tried and what is wrong there.
     """
     faults = []
     for candidate in bus_candidates(directory):
-        fault = bus_fault(candidate)
+        fault = bus_fault(candidate, fds)
         if not fault:
             return candidate
         faults.append(fault)

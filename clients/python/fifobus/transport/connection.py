@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 from fifobus import errors
 from fifobus.protocol.dialogue import Dialogue, State
@@ -48,6 +48,7 @@ class Connection:
         self._pid = os.getpid()
         self._pipes: Optional[SessionPipes] = None
         self._bus = ""
+        self._looking_fds: List[int] = []  # open as long as a broker is looked for
         self._next_try = 0.0
         self._delay = _FIRST_DELAY
         self._greeting_since = 0.0
@@ -86,7 +87,7 @@ class Connection:
     def _try(self) -> None:
         dialogue = self._dialogue
         try:
-            self._bus = find_bus(self._directory)
+            self._bus = find_bus(self._directory, self._looking_fds)
             self._pipes = SessionPipes(self._bus)
             self._pipes.offer(dialogue.hello())
         except OSError as error:  # NoBroker is one too
@@ -141,7 +142,7 @@ class Connection:
         if not self._is_time():
             return
         patient = time.monotonic() - self._greeting_since < _GREETING_PATIENCE
-        fault = bus_fault(self._bus)
+        fault = bus_fault(self._bus, self._looking_fds)
         if fault:
             self._lose(fault)
         elif no_writer and not patient and not self._pipes.names_exist():
@@ -185,6 +186,7 @@ class Connection:
             self._pipes.close()
             self._pipes = None
         self._watching_down = self._watching_room = False
+        noted.close_all(self._looking_fds)
 
     # Reading
 
@@ -226,7 +228,9 @@ class Connection:
         """A subscriber that is ended for being slow may have been too slow to be told
         so: its pipe was full until the broker closed it. A broker that was killed and
         replaced before this client looked is taken for the same."""
-        if self._dialogue.is_ended_for_being_slow and not bus_fault(self._bus):
+        if self._dialogue.is_ended_for_being_slow and not bus_fault(
+            self._bus, self._looking_fds
+        ):
             self._dialogue.end_for_being_slow()
             self._after_loss()
         else:
