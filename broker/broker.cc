@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <future>
 #include <map>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -33,17 +32,18 @@ absl::Status CheckTopicRules(const std::vector<TopicRule>& rules) {
   return absl::OkStatus();
 }
 
-void AddTopic(const std::string& name, const Router::TopicCount& count,
+void SetSum(const TopicSum& sum, pb::StatsReply::Topic& topic) {
+  topic.set_messages(sum.messages);
+  topic.set_bytes(sum.bytes);
+  topic.set_no_subscriber(sum.no_subscriber);
+  for (const uint64_t number : sum.publishers) topic.add_publishers(number);
+}
+
+void AddTopic(const std::string& name, const TopicSum& sum,
               const SubscriptionSnapshot& snapshot, pb::StatsReply& reply) {
   pb::StatsReply::Topic& topic = *reply.add_topics();
   topic.set_name(name);
-  topic.set_messages(count.messages);
-  topic.set_bytes(count.bytes);
-  topic.set_no_subscriber(count.no_subscriber);
-  for (const uint64_t number :
-       std::set<uint64_t>(count.publishers.begin(), count.publishers.end())) {
-    topic.add_publishers(number);
-  }
+  SetSum(sum, topic);
   topic.set_subscribers(static_cast<uint32_t>(snapshot.Match(name).size()));
 }
 
@@ -95,9 +95,9 @@ absl::Status Broker::StartWorkers() {
         Worker::Start(i, parts_.options, i < spinning ? spin : AdaptiveSpin(),
                       &parts_.pipe_growth);
     if (!worker.ok()) return worker.status();
-    parts_.routers.push_back(
-        std::make_unique<Router>(parts_.options, parts_.table, parts_.counters,
-                                 &(*worker)->staging(), &parts_.retained));
+    parts_.routers.push_back(std::make_unique<Router>(
+        parts_.options, parts_.table, parts_.counters, parts_.topic_stats,
+        &(*worker)->staging(), &parts_.retained));
     parts_.workers.push_back(*std::move(worker));
   }
   MakeGroups();
@@ -265,28 +265,23 @@ void Broker::LogStop(const Leftover& leftover) const {
 }
 
 pb::StatsReply Broker::CollectTopic(const std::string& topic) const {
-  Router::TopicCount sum;
-  for (const std::unique_ptr<Router>& router : parts_.routers) {
-    sum.Add(router->CountOf(topic));
-  }
   pb::StatsReply reply;
-  AddTopic(topic, sum, *parts_.table.snapshot(), reply);
+  AddTopic(topic, parts_.topic_stats.SumOf(topic), *parts_.table.snapshot(),
+           reply);
   return reply;
 }
 
 pb::StatsReply Broker::CollectStats() const {
   pb::StatsReply reply;
-  std::map<std::string, Router::TopicCount> topics;
-  for (const std::unique_ptr<Router>& router : parts_.routers) {
-    router->CollectTopics(
-        [&](const std::string& topic, const Router::TopicCount& count) {
-          topics[topic].Add(count);
-        });
-  }
+  std::map<std::string, TopicSum> topics;  // in the order of names
+  parts_.topic_stats.Collect(
+      [&](const std::string& topic, const TopicSum& sum) {
+        topics.emplace(topic, sum);
+      });
   const auto snapshot = parts_.table.snapshot();
-  for (const auto& [name, count] : topics) {
-    AddTopic(name, count, *snapshot, reply);
-  }
+  for (const auto& [name, sum] : topics) AddTopic(name, sum, *snapshot, reply);
+  SetSum(parts_.topic_stats.replies(), *reply.mutable_reply_topics());
+  SetSum(parts_.topic_stats.forgotten(), *reply.mutable_forgotten_topics());
   for (const std::shared_ptr<SessionLink>& link : Links()) {
     link->AppendStats(reply);
   }

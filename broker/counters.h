@@ -33,7 +33,8 @@ struct Counters {
   Counter messages_redelivered;
   Counter messages_dead_lettered;
   Counter messages_abandoned;
-  // Of queue groups without acks: lost with a member that left.
+  // Of queue groups without acks: lost with a member that left or died, as far
+  // as is known.
   Counter messages_taken_along;
   Counter frames_refused;
   Counter frames_torn;

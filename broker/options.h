@@ -88,6 +88,14 @@ struct BrokerOptions {
   // worker.
   size_t routes_max = 16384;
 
+  // Subscribers in these routes, all together: 16 MiB a worker.
+  size_t route_targets_max = size_t{1} << 20;
+
+  // Topics that statistics are kept of; above it those that were idle for
+  // longest are forgotten. A listing of so many fits a frame of the largest
+  // size.
+  size_t topic_stats_max = 32768;
+
   // Patterns of one session. Not tuned.
   size_t session_patterns_max = 65536;
 

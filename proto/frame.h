@@ -145,7 +145,7 @@ struct HeaderView {
   std::string_view value;
 };
 
-// Yields the headers of a checked Message in their order:
+// Yields the headers of a checked Message in their order. Thread-compatible.
 //   HeaderReader headers(message);
 //   while (std::optional<HeaderView> header = headers.Next()) ...
 //

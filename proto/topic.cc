@@ -87,6 +87,10 @@ TopicFault CheckPattern(std::string_view pattern) {
 
 bool IsReserved(std::string_view topic) { return topic.starts_with('$'); }
 
+bool IsReplyTopic(std::string_view topic) {
+  return topic.starts_with("_inbox/");
+}
+
 TopicLevels SplitLevels(std::string_view name) {
   TopicLevels levels;
   while (true) {

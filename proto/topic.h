@@ -51,6 +51,10 @@ std::string_view TopicFaultText(TopicFault fault);
 // True for the broker's own topics: the first level begins with '$'.
 bool IsReserved(std::string_view topic);
 
+// True for the topics of replies: the first level is "_inbox". Each request has
+// one of its own.
+bool IsReplyTopic(std::string_view topic);
+
 // The levels of a name, in order; the views point into `name`.
 using TopicLevels = absl::InlinedVector<std::string_view, kTopicLevelsMax>;
 TopicLevels SplitLevels(std::string_view name);

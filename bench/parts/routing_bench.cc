@@ -45,7 +45,8 @@ class Bus {
   SubscriptionTable table_;
   uint32_t next_id_ = 0;
   std::shared_ptr<NullSink> sink_ = std::make_shared<NullSink>();
-  Router router_{options_, table_, counters_};
+  TopicStats topic_stats_{options_.topic_stats_max};
+  Router router_{options_, table_, counters_, topic_stats_};
 };
 
 void BM_MatchNewTopic(benchmark::State& state) {

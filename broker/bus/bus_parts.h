@@ -13,6 +13,7 @@
 #include "broker/core/retained/retained_store.h"
 #include "broker/core/routing/router.h"
 #include "broker/core/routing/subscription_table.h"
+#include "broker/core/routing/topic_stats.h"
 #include "broker/core/sessions/session.h"
 #include "broker/counters.h"
 #include "broker/io/bus_directory.h"
@@ -31,6 +32,7 @@ namespace fifobus {
 struct BusParts {
   explicit BusParts(const BrokerOptions& broker_options)
       : options(broker_options),
+        topic_stats(options.topic_stats_max),
         retained(options, counters),
         half_received(options.half_received_bytes_max),
         pipe_growth(options, PipeAllowance(ReadPipeLimits(),
@@ -39,6 +41,7 @@ struct BusParts {
   const BrokerOptions options;
   Counters counters;
   SubscriptionTable table;
+  TopicStats topic_stats;
   RetainedStore retained;
   IdPool egress_ids;
   HalfReceived half_received;

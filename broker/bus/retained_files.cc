@@ -22,6 +22,14 @@
 #include "proto/topic.h"
 
 namespace fifobus {
+namespace {
+
+// The longest wait for a value to expire, by a clock that does not know of
+// changes of the wall clock: so much later a change is noticed.
+constexpr absl::Duration kExpiryWaitMax = absl::Seconds(10);
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
     const BusDirectory& bus, RetainedStore& store, const BrokerOptions& options,
     Counters& counters) {
@@ -38,6 +46,7 @@ absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
   files->thread_ = std::thread([raw = files->loop_.get()] { raw->Run(); });
   pthread_setname_np(files->thread_.native_handle(), "fifobus-files");
   store.SetObserver(files.get());
+  files->loop_->Post([raw = files.get()] { raw->ForgetExpired(); });
   return files;
 }
 
@@ -123,13 +132,60 @@ void RetainedFiles::OnRetained(const std::string& topic,
 void RetainedFiles::OnForgotten(const std::string& topic) { Note(topic, {}); }
 
 void RetainedFiles::Note(const std::string& topic, RetainedValue value) {
+  const uint64_t expiry = value.expiry_unix_nanos;
   bool first = false;
+  bool expires_first = false;
   {
     MutexLock lock(mutex_);
     first = changes_.empty();
     changes_[topic] = std::move(value);
+    expires_first = expiry != 0 && expiry < next_expiry_;
+    if (expires_first) next_expiry_ = expiry;
   }
   if (first) loop_->Post([this] { Schedule(); });
+  if (expires_first) loop_->Post([this] { ScheduleExpiry(); });
+}
+
+void RetainedFiles::ScheduleExpiry() {
+  if (expiry_timer_) loop_->Cancel(*std::exchange(expiry_timer_, {}));
+  uint64_t expiry = 0;
+  {
+    MutexLock lock(mutex_);
+    expiry = next_expiry_;
+  }
+  const absl::Duration rest =
+      absl::FromUnixNanos(static_cast<int64_t>(expiry)) - absl::Now();
+  // Not at once: others may expire with it. Not too late either, since the wall
+  // clock may be set meanwhile.
+  const absl::Duration delay =
+      std::clamp(rest, options_.retained_write_interval,
+                 std::max(options_.retained_write_interval, kExpiryWaitMax));
+  expiry_timer_ = loop_->RunAfter(delay, [this] {
+    expiry_timer_.reset();
+    ForgetExpired();
+  });
+}
+
+void RetainedFiles::ForgetExpired() {
+  {
+    MutexLock lock(mutex_);
+    next_expiry_ = UINT64_MAX;
+  }
+  uint64_t next = 0;
+  {
+    RetainedStore::Transaction retained(store_);
+    next = retained.ForgetExpired();
+  }
+  if (next == 0) return;
+  {
+    MutexLock lock(mutex_);
+    next_expiry_ = std::min(next_expiry_, next);
+  }
+  if (IsExpired(next)) {
+    loop_->Post([this] { ForgetExpired(); });  // there are more
+  } else {
+    ScheduleExpiry();
+  }
 }
 
 void RetainedFiles::Schedule() {

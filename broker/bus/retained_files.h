@@ -1,8 +1,10 @@
 #ifndef FIFOBUS_BROKER_BUS_RETAINED_FILES_H_
 #define FIFOBUS_BROKER_BUS_RETAINED_FILES_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -22,7 +24,9 @@ namespace fifobus {
 // into the store at the start, and writes them behind it on a thread of its
 // own, so that no worker waits for a file system. The first change of a topic
 // is written at once, and further ones every retained_write_interval, with the
-// newest value. Without changes the thread sleeps and has no timer.
+// newest value. The same thread has the store forget values when they expire,
+// with one timer for the first of them. Without changes, and without values
+// that can expire, the thread sleeps and has no timer.
 //
 // A killed broker loses at most what it had not written yet; an orderly end
 // writes everything.
@@ -72,6 +76,9 @@ class RetainedFiles : public RetainedObserver {
   void Forget(const std::string& topic);
   // What is to be done at the end.
   void Finish();
+  // On the own thread: forgets what has expired, and comes back for the rest.
+  void ForgetExpired();
+  void ScheduleExpiry();
   void CountError(const std::string& topic, const absl::Status& status);
 
   const BusDirectory& bus_;
@@ -89,12 +96,15 @@ class RetainedFiles : public RetainedObserver {
   bool retrying_ = false;
   absl::Duration retry_delay_ = kRetryDelayMin;
   SparseLog errors_;
+  std::optional<EventLoop::TimerId> expiry_timer_;
 
   Mutex mutex_;
   // The newest values since they were last written, without a chunk where the
   // topic was forgotten. While it is not empty a turn of the thread is asked
   // for.
   std::map<std::string, RetainedValue> changes_ ABSL_GUARDED_BY(mutex_);
+  // What ForgetExpired is to be called for; UINT64_MAX: nothing.
+  uint64_t next_expiry_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;
 };
 
 }  // namespace fifobus

@@ -44,7 +44,8 @@ class Chunk {
   size_t capacity_;
 };
 
-// One reference to a Chunk, or none.
+// One reference to a Chunk, or none. Thread-compatible: each has an owner, and
+// those of one chunk may be used at once.
 class ChunkRef {
  public:
   ChunkRef() = default;

@@ -48,7 +48,8 @@ struct [[nodiscard]] SinkResult {
   size_t bytes_taken = 0;
 };
 
-// Told of a sink's events, on the thread of the worker that owns the sink.
+// Told of a sink's events. Worker-affine: on the thread of the worker that owns
+// the sink.
 class SinkObserver {
  public:
   virtual ~SinkObserver() = default;
@@ -75,9 +76,9 @@ class Staging {
 
 // One subscriber's way out: a pipe, or a fake in tests.
 //
-// Thread word: Write is called by any worker, but by one at a time: under the
-// lock of the sink's only caller, an Egress. Nothing here calls back into the
-// Egress before it returns.
+// Thread-compatible: any worker calls Write, but one at a time, under the lock
+// of the sink's only caller, an Egress. Nothing here calls back into the Egress
+// before it returns.
 class Sink {
  public:
   virtual ~Sink() = default;

@@ -51,7 +51,8 @@ class Simulation {
     options_.egress_queue_bytes_max = kQueueBytesMax;
     options_.copied_rest_bytes_max = 64;
     options_.routes_max = 8;
-    router_ = std::make_unique<Router>(options_, table_, counters_);
+    router_ =
+        std::make_unique<Router>(options_, table_, counters_, topic_stats_);
   }
 
   void Step() {
@@ -133,7 +134,7 @@ class Simulation {
   void Unsubscribe(Subscriber& subscriber) {
     const std::string pattern = DrawPattern();
     std::erase(subscriber.patterns, pattern);
-    table_.Remove(pattern, subscriber.id);
+    subscriber.egress->NoteUnsubscribed(table_.Remove(pattern, subscriber.id));
   }
 
   // One chunk of some messages.
@@ -151,7 +152,7 @@ class Simulation {
       subscriber->queued_before = subscriber->egress->state().queued_bytes;
     }
     const ChunkRef chunk = Chunk::CopyOf(bytes);
-    router_->Begin(chunk, feeder_, PublisherId());
+    router_->Begin(chunk, ingress_valve_, PublisherId());
     size_t offset = 0;
     for (const auto& [topic, frame] : messages) {
       const std::string_view in_chunk(chunk->bytes() + offset, frame.size());
@@ -207,7 +208,7 @@ class Simulation {
     subscriber.egress->OnWritable();
     Check(subscriber);
     for (const std::string& pattern : subscriber.patterns) {
-      table_.Remove(pattern, subscriber.id);
+      (void)table_.Remove(pattern, subscriber.id);
     }
     subscriber.egress->Close();
     subscribers_.erase(subscribers_.begin() + static_cast<long>(index));
@@ -258,9 +259,10 @@ class Simulation {
   BrokerOptions options_;
   Counters counters_;
   SubscriptionTable table_;
+  TopicStats topic_stats_{100};
   std::unique_ptr<Router> router_;
   const std::shared_ptr<FakeValve> valve_ = std::make_shared<FakeValve>();
-  const std::shared_ptr<Valve> feeder_ = valve_;
+  const std::shared_ptr<Valve> ingress_valve_ = valve_;
   std::vector<std::unique_ptr<Subscriber>> subscribers_;
   uint32_t next_id_ = 0;
   uint64_t published_ = 0;

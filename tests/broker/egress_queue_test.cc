@@ -1,37 +1,15 @@
 #include "broker/core/delivery/egress_queue.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/core_fakes.h"
+#include "tests/support/egress_queue_support.h"
 
 namespace fifobus {
 namespace {
-
-void Push(EgressQueue& queue, QueuedAs as, const std::string& bytes,
-          size_t written = 0, uint64_t expiry_unix_nanos = 0) {
-  const ChunkRef chunk = Chunk::CopyOf(bytes);
-  Slice slice = {chunk->bytes(), bytes.size(), expiry_unix_nanos};
-  if (as == QueuedAs::kFrames) {
-    const size_t frames = Split(bytes).frames.size();
-    slice.messages = static_cast<uint32_t>(std::max<size_t>(1, frames));
-  }
-  queue.Push(as, chunk, slice, written);
-}
-
-std::string ExpiringFrame(std::string_view topic, std::string_view payload,
-                          uint64_t expiry_unix_nanos) {
-  MessageFields fields;
-  fields.topic = topic;
-  fields.payload = payload;
-  fields.expiry_unix_nanos = expiry_unix_nanos;
-  std::string frame;
-  AppendMessageFrame(fields, frame);
-  return frame;
-}
 
 // A retained message as it stands in a stream.
 std::string Pair(std::string_view topic, std::string_view payload) {
@@ -42,42 +20,7 @@ std::string Pair(std::string_view topic, std::string_view payload) {
   return pair + MessageFrame(topic, payload);
 }
 
-// What a subscriber sees: "topic=payload", or "-REASON messages".
-std::vector<std::string> Events(std::string_view stream) {
-  std::vector<std::string> events;
-  const SplitFrames split = Split(stream);
-  EXPECT_EQ(split.rest, "");
-  for (const std::string& frame : split.frames) {
-    const pb::Frame parsed = Parse(frame);
-    if (parsed.has_message()) {
-      events.push_back(parsed.message().topic() + "=" +
-                       parsed.message().payload());
-    } else if (parsed.has_gap()) {
-      events.push_back("-" + pb::Gap::Reason_Name(parsed.gap().reason()) + " " +
-                       std::to_string(parsed.gap().messages()));
-    }
-  }
-  return events;
-}
-
 using testing::ElementsAre;
-
-// Takes up to `limit` bytes out of the queue, as a pipe would.
-std::string Take(EgressQueue& queue, size_t limit = SIZE_MAX) {
-  std::string taken;
-  while (!queue.empty() && taken.size() < limit) {
-    std::array<Slice, 3> slices;
-    const size_t count = queue.Peek(absl::MakeSpan(slices));
-    size_t step = 0;
-    for (size_t i = 0; i < count && taken.size() < limit; ++i) {
-      const size_t part = std::min(slices[i].size, limit - taken.size());
-      taken.append(slices[i].bytes, part);
-      step += part;
-    }
-    queue.Consume(step);
-  }
-  return taken;
-}
 
 TEST(EgressQueue, GivesBackWhatWasPushedInItsOrder) {
   EgressQueue queue(EgressQueue::Gaps::kFrames);
@@ -322,6 +265,27 @@ TEST(EgressQueue, AGapNamesAtMost64Topics) {
   const pb::Gap gap = Parse(split.frames.at(0)).gap();
   EXPECT_EQ(gap.messages(), 100u);
   EXPECT_EQ(gap.losses_size(), 64);
+}
+
+TEST(EgressQueue, GapFramesKeepTheLimitOfFrames) {
+  constexpr size_t kFrameBytesMax = 1024;
+  EgressQueue queue(EgressQueue::Gaps::kFrames, kFrameBytesMax);
+  std::string frames;
+  for (int i = 0; i < 100; ++i) {
+    frames += MessageFrame(std::string(190, 'a') + std::to_string(i), "");
+  }
+  Push(queue, QueuedAs::kFrames, frames + MessageFrame("last", ""));
+  queue.DropOldest({0});
+  uint64_t announced = 0;
+  int topics = 0;
+  for (const std::string& frame : Split(Take(queue)).frames) {
+    EXPECT_LE(frame.size() - kFramePrefixBytes, kFrameBytesMax);
+    const pb::Gap gap = Parse(frame).gap();
+    announced += gap.messages();
+    topics += gap.losses_size();
+  }
+  EXPECT_EQ(announced, 100u);
+  EXPECT_EQ(topics, 64);
 }
 
 }  // namespace

@@ -238,5 +238,95 @@ TEST(Group, TheOrderOfOneMembersMessagesIsTheOrderOfPublishing) {
   EXPECT_EQ(of_a.size() + of_b.size(), 800u);
 }
 
+TEST(Group, DeliveredOfAMemberCountsMessagesAndNoGaps) {
+  FakeCore core;
+  core.options.egress_queue_bytes_max = 10 * FrameBytes("1");
+  FakeMember a(core, "g");
+  a.SetRoom(30 * FrameBytes("10") + 5);
+  core.Publish(Numbered(10, 49));
+  EXPECT_EQ(a.egress().state().delivered, 30u);
+  a.MakeRoom(SIZE_MAX);
+  EXPECT_EQ(a.egress().state().delivered, 40u);
+  a.SetRoom(0);
+  core.Publish(Numbered(50, 99));  // of which most are dropped
+  a.egress().OnWritable();
+  core.host.Advance(absl::Seconds(3));
+  const uint64_t dropped = core.Stats().groups(0).queue().dropped();
+  ASSERT_GT(dropped, 0u);
+  a.MakeRoom(SIZE_MAX);
+  EXPECT_EQ(a.egress().state().delivered, 90 - dropped);
+}
+
+TEST(Group, WhatAMemberHadNotReadIsLostWithItAndCounted) {
+  FakeCore core;
+  FakeMember stays(core, "g");
+  FakeMember leaves(core, "g");
+  core.Publish(Numbered(100, 119));
+  ASSERT_EQ(leaves.TakePayloads().size(), 10u);
+  // Of its ten messages three and a half are in its pipe.
+  leaves.sink().unread_bytes = 3 * FrameBytes("100") + FrameBytes("100") / 2;
+  leaves.Die();
+  EXPECT_EQ(core.counters.messages_taken_along.value(), 4u);
+  EXPECT_EQ(core.Stats().groups(0).taken_along(), 4u);
+  stays.sink().unread_bytes = 0;
+  stays.Die();
+  EXPECT_EQ(core.counters.messages_taken_along.value(), 4u);
+}
+
+TEST(Group, WhatAMemberHadReadAndNotHandledIsTheGroupsIfItSaysSo) {
+  FakeCore core;
+  FakeMember stays(core, "g");
+  const auto egress = std::make_shared<Egress>(
+      core.ids.Acquire(), EgressFormat::kFrames, core.options,
+      std::make_shared<FakeSink>(), core.counters);
+  const auto memberships = std::make_shared<Memberships>(core.groups, egress);
+  ASSERT_NE(memberships->Join({"t", "acked"}, AckRule()), nullptr);
+  ASSERT_NE(memberships->Join({"t", "g"}, std::nullopt), nullptr);
+  memberships->End(/*taken_along=*/7);
+  uint64_t counted = 0;
+  const pb::StatsReply stats = core.Stats();
+  for (const auto& group : stats.groups()) {
+    if (group.name() == "g") counted = group.taken_along();
+  }
+  EXPECT_EQ(counted, 7u);
+  egress->Close();
+}
+
+TEST(Group, WhatIsUnreadWhenTheBrokerStopsIsNotLost) {
+  FakeCore core;
+  FakeMember member(core, "g");
+  core.Publish({"1"});
+  member.sink().unread_bytes = FrameBytes("1");
+  core.groups.EndAll();
+  member.Die();
+  EXPECT_EQ(core.counters.messages_taken_along.value(), 0u);
+}
+
+TEST(Group, AMemberThatLeftIsStillAskedWhatItHadNotRead) {
+  FakeCore core;
+  FakeMember stays(core, "g");
+  FakeMember leaves(core, "g");
+  core.Publish(Numbered(1, 2));
+  leaves.sink().unread_bytes = FrameBytes("2");
+  leaves.Leave("g");
+  EXPECT_EQ(core.counters.messages_taken_along.value(), 0u);
+  leaves.Die();
+  EXPECT_EQ(core.counters.messages_taken_along.value(), 1u);
+}
+
+TEST(DealtRuns, TellsHowManyMessagesLieBehindAPosition) {
+  DealtRuns dealt;
+  dealt.Add(/*end=*/100, /*size=*/10, /*messages=*/10);
+  dealt.Add(120, 10, 2);  // joined with those
+  dealt.Add(180, 30, 1);  // behind 30 bytes that are not the group's
+  EXPECT_EQ(dealt.CountBehind(0), 13u);
+  EXPECT_EQ(dealt.CountBehind(100), 3u);
+  EXPECT_EQ(dealt.CountBehind(101), 3u);
+  EXPECT_EQ(dealt.CountBehind(110), 2u);
+  EXPECT_EQ(dealt.CountBehind(120), 1u);
+  EXPECT_EQ(dealt.CountBehind(179), 1u);
+  EXPECT_EQ(dealt.CountBehind(180), 0u);
+}
+
 }  // namespace
 }  // namespace fifobus

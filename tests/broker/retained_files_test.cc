@@ -13,6 +13,7 @@
 
 #include "broker/bus/last_file.h"
 #include "gtest/gtest.h"
+#include "proto/expiry.h"
 #include "tests/support/core_fakes.h"
 #include "tests/support/pipe_support.h"
 
@@ -272,6 +273,36 @@ TEST_F(RetainedFilesTest, NothingIsWrittenThroughALink) {
   // The others are not harmed.
   Retain("c", "1");
   EXPECT_TRUE(WaitUntil([&] { return Content("c.last") == "1"; }));
+}
+
+TEST_F(RetainedFilesTest, ExpiredValuesAreForgottenAndTheirFilesRemoved) {
+  MessageFields fields;
+  fields.payload = "x";
+  fields.retain = true;
+  for (const bool soon : {true, false}) {
+    fields.topic = soon ? "soon" : "later";
+    fields.expiry_unix_nanos =
+        UnixNanosNow() + uint64_t{soon ? 1u : 3600u} * 1'000'000'000;
+    Retain(fields);
+  }
+  Retain("always", "x");
+  EXPECT_TRUE(WaitUntil([&] { return fs::exists(Path("later.last")); }));
+  EXPECT_TRUE(WaitUntil([&] { return store_->topics() == 2; }));
+  EXPECT_TRUE(WaitUntil([&] { return !fs::exists(Path("soon.last")); }));
+  EXPECT_TRUE(fs::exists(Path("later.last")));
+  EXPECT_TRUE(fs::exists(Path("always.last")));
+}
+
+TEST_F(RetainedFilesTest, ValuesOfTheBrokerBeforeExpireToo) {
+  MessageFields fields;
+  fields.topic = "soon";
+  fields.payload = "x";
+  fields.retain = true;
+  fields.expiry_unix_nanos = UnixNanosNow() + uint64_t{2} * 1'000'000'000;
+  Retain(fields);
+  Start();
+  EXPECT_TRUE(WaitUntil([&] { return store_->topics() == 0; }));
+  EXPECT_TRUE(WaitUntil([&] { return !fs::exists(Path("soon.last")); }));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "broker/rules/topic_rules.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
+#include "proto/expiry.h"
 #include "proto/topic.h"
 #include "tests/support/core_fakes.h"
 
@@ -201,6 +202,64 @@ TEST_F(RetainedStoreTest, TheObserverIsToldEachTopicsNewest) {
   Replayed("**");
   EXPECT_EQ(notes.lines,
             (Lines{"a=1", "h=1", "h=2", "h gone", "old=x", "old gone"}));
+}
+
+TEST_F(RetainedStoreTest, WhatHasExpiredMakesRoom) {
+  options_.retained_topics_max = 3;
+  const uint64_t past = UnixNanosNow() - 1;
+  for (const char* topic : {"a", "b", "c"}) Retain(topic, "x", past);
+  EXPECT_EQ(Retain("d", "y"), Kept::kRetained);
+  EXPECT_EQ(Replayed("**"), Lines{"d=y"});
+  options_.retained_topics_max = 100;
+  options_.retained_bytes_max = 2000;
+  for (int i = 0; i < 10; ++i) {
+    Retain(fmt::format("e/{}", i), std::string(150, 'x'), past);
+  }
+  EXPECT_EQ(Retain("f", std::string(1500, 'x')), Kept::kRetained);
+  EXPECT_EQ(counters_.messages_not_retained.value(), 0u);
+}
+
+TEST_F(RetainedStoreTest, ForgetsWhatHasExpiredAndSaysWhenItGoesOn) {
+  options_.history = {{"h", 3}};
+  Notes notes;
+  store_.SetObserver(&notes);
+  const uint64_t past = UnixNanosNow() - 1;
+  const uint64_t future = past + uint64_t{3600} * 1'000'000'000;
+  Retain("a", "1", past);
+  Retain("b", "1", future);
+  Retain("b", "2", future + 1);
+  Retain("c", "1");
+  for (const uint64_t expiry : {future + 5, past, past}) {
+    Retain("h", "x", expiry);
+  }
+  notes.lines.clear();
+  {
+    RetainedStore::Transaction retained(store_);
+    EXPECT_EQ(retained.ForgetExpired(), future + 1);
+  }
+  store_.SetObserver(nullptr);
+  EXPECT_EQ(store_.topics(), 3u);
+  std::sort(notes.lines.begin(), notes.lines.end());
+  EXPECT_EQ(notes.lines, (Lines{"a gone", "h=x"}));
+  Retain("b", "");
+  RetainedStore::Transaction retained(store_);
+  EXPECT_EQ(retained.ForgetExpired(), future + 5) << "one in h";
+}
+
+TEST_F(RetainedStoreTest, ForgetsSoManyAtOnceThatOthersNeedNotWaitLong) {
+  const uint64_t past = UnixNanosNow() - 1;
+  const size_t count = 2 * RetainedStore::kForgottenAtOnce + 1;
+  for (size_t i = 0; i < count; ++i) {
+    Retain("t/" + std::to_string(i), "x", past);
+  }
+  for (const size_t left : {count - RetainedStore::kForgottenAtOnce,
+                            count - 2 * RetainedStore::kForgottenAtOnce}) {
+    RetainedStore::Transaction retained(store_);
+    EXPECT_EQ(retained.ForgetExpired(), past);
+    EXPECT_EQ(store_.topics(), left);
+  }
+  RetainedStore::Transaction retained(store_);
+  EXPECT_EQ(retained.ForgetExpired(), 0u);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -50,7 +51,8 @@ class RouterTest : public testing::Test {
   SubscriptionTable table_;
   uint32_t next_id_ = 0;
   FakeStaging staging_;
-  Router router_{options_, table_, counters_, &staging_};
+  TopicStats topic_stats_{options_.topic_stats_max};
+  Router router_{options_, table_, counters_, topic_stats_, &staging_};
   ChunkRef chunk_;
   std::shared_ptr<Valve> valve_;
 };
@@ -121,8 +123,8 @@ TEST_F(RouterTest, ARepeatedMessageGoesTheWayOfTheOneBefore) {
   EXPECT_EQ(all.sink->written, frames);
   EXPECT_EQ(all.egress->state().delivered, 3u);
   EXPECT_EQ(counters_.messages_published.value(), 3u);
-  EXPECT_EQ(router_.CountOf("a").messages, 3u);
-  EXPECT_EQ(router_.CountOf("a").bytes, 3u);
+  EXPECT_EQ(topic_stats_.SumOf("a").messages, 3u);
+  EXPECT_EQ(topic_stats_.SumOf("a").bytes, 3u);
 }
 
 TEST_F(RouterTest, WhatIsRenderedIsNeverTakenForRepeated) {
@@ -158,12 +160,11 @@ TEST_F(RouterTest, CountsByTopicAndWhatNobodyGets) {
   Route({kA1, kB1, kA2});
   EXPECT_EQ(counters_.messages_published.value(), 3u);
   EXPECT_EQ(counters_.messages_no_subscriber.value(), 1u);
-  router_.CollectTopics(
-      [](const std::string& topic, const Router::TopicCount& count) {
-        EXPECT_EQ(count.messages, topic == "a" ? 2u : 1u);
-        EXPECT_EQ(count.bytes, count.messages);
-        EXPECT_EQ(count.no_subscriber, topic == "a" ? 0u : 1u);
-      });
+  topic_stats_.Collect([](const std::string& topic, const TopicSum& sum) {
+    EXPECT_EQ(sum.messages, topic == "a" ? 2u : 1u);
+    EXPECT_EQ(sum.bytes, sum.messages);
+    EXPECT_EQ(sum.no_subscriber, topic == "a" ? 0u : 1u);
+  });
 }
 
 TEST_F(RouterTest, RefusesInvalidAndReservedTopics) {
@@ -280,6 +281,66 @@ TEST_F(RouterTest, HasSubscriberFollowsTheTable) {
   EXPECT_TRUE(router_.HasSubscriber("a"));
   table_.Remove("*", a.egress->id());
   EXPECT_FALSE(router_.HasSubscriber("a"));
+}
+
+TEST_F(RouterTest, MoreTopicsThanRoutesForgetNoCount) {
+  options_.routes_max = 4;
+  options_.route_targets_max = 3;
+  const Subscriber a = Subscribe("**");
+  const Subscriber b = Subscribe("t/*");
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_EQ(Route({MessageFrame("t/" + std::to_string(i), "x")}),
+                Router::Outcome::kRouted);
+    }
+  }
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(topic_stats_.SumOf("t/" + std::to_string(i)).messages, 3u);
+  }
+  EXPECT_EQ(a.egress->state().delivered, 30u);
+  EXPECT_EQ(b.egress->state().delivered, 30u);
+}
+
+TEST_F(RouterTest, RepliesTakeNoPlaceAmongRoutesOrTopics) {
+  const Subscriber inbox = Subscribe("_inbox/me/*");
+  Route({kA1});
+  for (int i = 0; i < 100; ++i) {
+    Route({MessageFrame("_inbox/me/" + std::to_string(i), "x")});
+  }
+  Route({MessageFrame("_inbox/me/1", "x"), MessageFrame("_inbox/you/1", "x"),
+         MessageFrame("_inbox/me/1", "x")});
+  EXPECT_EQ(inbox.egress->state().delivered, 102u);
+  int topics = 0;
+  topic_stats_.Collect([&](const std::string&, const TopicSum&) { ++topics; });
+  EXPECT_EQ(topics, 1);
+  EXPECT_EQ(topic_stats_.replies().messages, 103u);
+  EXPECT_EQ(topic_stats_.replies().no_subscriber, 1u);
+}
+
+TEST_F(RouterTest, WhatTheBrokerPublishesKeepsTheLimitOfFrames) {
+  BrokerOptions small = options_;
+  small.frame_bytes_max = 100;
+  Router router{small, table_, counters_, topic_stats_};
+  const Subscriber all = Subscribe("$sys/**");
+  MessageFields fields;
+  fields.topic = "$sys/x";
+  fields.payload = "small";
+  router.PublishOwn(fields);
+  const std::string large(100, 'x');
+  fields.payload = large;
+  router.PublishOwn(fields);
+  EXPECT_EQ(all.egress->state().delivered, 1u);
+}
+
+TEST(RouterDeathTest, BelongsToOneThread) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  BrokerOptions options;
+  Counters counters;
+  SubscriptionTable table;
+  TopicStats stats(10);
+  Router router{options, table, counters, stats};
+  router.Refresh();
+  EXPECT_DEATH(std::thread([&] { router.Refresh(); }).join(), "thread_rule");
 }
 
 }  // namespace

@@ -308,5 +308,105 @@ TEST_F(SessionGroupTest, AcksThatWereWrittenBeforeTheReaderLeftStillCount) {
   EXPECT_EQ(counters_.messages_redelivered.value(), 0u);
 }
 
+// Another worker that has found out who gets a chunk, but not yet offered it.
+class UnsubscribeTest : public SessionTest {
+ protected:
+  void Gather(const std::vector<MessageFields>& messages) {
+    std::string frames;
+    for (const MessageFields& fields : messages) {
+      AppendMessageFrame(fields, frames);
+    }
+    chunk_ = Chunk::CopyOf(frames);
+    other_.Begin(chunk_, no_valve_, PublisherId());
+    for (std::string_view rest = chunk_->view(); !rest.empty();) {
+      const size_t size = FindFrame(rest, rest.size()).frame_bytes;
+      const std::string_view frame = rest.substr(0, size);
+      ASSERT_EQ(other_.Add(frame, ReadMessageFrame(frame)),
+                Router::Outcome::kRouted);
+      rest.remove_prefix(size);
+    }
+  }
+  static MessageFields On(std::string_view topic) {
+    MessageFields fields;
+    fields.topic = topic;
+    return fields;
+  }
+  void Unsubscribe(const std::string& pattern) {
+    pb::Frame frame;
+    frame.mutable_unsubscribe()->set_request_id(9);
+    frame.mutable_unsubscribe()->set_pattern(pattern);
+    Feed(ControlFrame(frame));
+  }
+  // What the client reads from here on.
+  std::vector<std::string> ReadTopics() {
+    std::vector<std::string> topics;
+    for (pb::Frame frame = Answer();
+         frame.member_case() != pb::Frame::MEMBER_NOT_SET; frame = Answer()) {
+      if (frame.has_message()) topics.push_back(frame.message().topic());
+      if (frame.has_unsubscribed()) topics.push_back("unsubscribed");
+      if (frame.has_gap()) topics.push_back("gap");
+    }
+    return topics;
+  }
+
+  ChunkRef chunk_;
+  const std::shared_ptr<Valve> no_valve_;
+  Router other_{options_, table_, counters_, topic_stats_, nullptr, &retained_};
+};
+
+using Topics = std::vector<std::string>;
+
+TEST_F(UnsubscribeTest, NothingThatOnlyThisPatternMatchedFollows) {
+  Open();
+  Feed(Subscribe("a/*") + Subscribe("b") + Subscribe("a/both"));
+  Gather({On("a/x"), On("b"), On("a/both"), On("a/y"), On("b")});
+  Unsubscribe("a/*");
+  other_.Flush();
+  EXPECT_EQ(ReadTopics(), (Topics{"unsubscribed", "b", "a/both", "b"}));
+  EXPECT_EQ(egress_->state().delivered, 3u);
+}
+
+TEST_F(UnsubscribeTest, NorIfAnotherPatternEndsMeanwhile) {
+  Open();
+  Feed(Subscribe("a") + Subscribe("b") + Subscribe("c"));
+  Gather({On("a"), On("b"), On("c")});
+  Unsubscribe("a");
+  Unsubscribe("b");
+  other_.Flush();
+  EXPECT_EQ(ReadTopics(), (Topics{"unsubscribed", "unsubscribed", "c"}));
+}
+
+TEST_F(UnsubscribeTest, NorIsALossOfItAnnounced) {
+  Open();
+  Feed(Subscribe("a") + Subscribe("b"));
+  Gather({On("b")});  // by the snapshot of now
+  Unsubscribe("a");
+  MessageFields expired = On("b");
+  expired.expiry_unix_nanos = 1;
+  std::string frame;
+  AppendMessageFrame(expired, frame);
+  ASSERT_EQ(other_.Add(frame, ReadMessageFrame(frame)),
+            Router::Outcome::kRouted);
+  EXPECT_EQ(ReadTopics(), (Topics{"unsubscribed", "b", "gap"}));
+  Unsubscribe("b");
+  ASSERT_EQ(other_.Add(frame, ReadMessageFrame(frame)),
+            Router::Outcome::kRouted);
+  other_.Flush();
+  EXPECT_EQ(ReadTopics(), Topics{"unsubscribed"});
+}
+
+TEST_F(UnsubscribeTest, WhatWasQueuedBeforeComesBefore) {
+  Open();
+  Feed(Subscribe("a"));
+  EXPECT_EQ(ReadTopics(), Topics{});
+  sink_->room = 0;
+  Gather({On("a")});
+  other_.Flush();
+  Unsubscribe("a");
+  sink_->room = SIZE_MAX;
+  egress_->OnWritable();
+  EXPECT_EQ(ReadTopics(), (Topics{"a", "unsubscribed"}));
+}
+
 }  // namespace
 }  // namespace fifobus

@@ -49,9 +49,9 @@ TEST_F(SessionTest, MessagesThatRepeatTheOneBeforeAreMessagesLikeOthers) {
   EXPECT_EQ(Answer().pong().token(), 11u);
   EXPECT_EQ(sink_->written, after);
   EXPECT_EQ(counters_.messages_published.value(), 7u);
-  EXPECT_EQ(router_.CountOf("a").messages, 3u);
-  EXPECT_EQ(router_.CountOf("b").messages, 4u);
-  EXPECT_EQ(router_.CountOf("b").bytes, 10u);
+  EXPECT_EQ(topic_stats_.SumOf("a").messages, 3u);
+  EXPECT_EQ(topic_stats_.SumOf("b").messages, 4u);
+  EXPECT_EQ(topic_stats_.SumOf("b").bytes, 10u);
 }
 
 TEST_F(SessionTest, ARetainedMessageIsLiveForWhoIsThereAlready) {

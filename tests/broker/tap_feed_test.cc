@@ -46,7 +46,8 @@ class TapFeedTest : public testing::Test {
   BrokerOptions options_;
   Counters counters_;
   SubscriptionTable table_;
-  Router router_{options_, table_, counters_};
+  TopicStats topic_stats_{options_.topic_stats_max};
+  Router router_{options_, table_, counters_, topic_stats_};
   std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
   std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
       0, EgressFormat::kFrames, options_, sink_, counters_);

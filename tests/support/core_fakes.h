@@ -43,9 +43,11 @@ class FakeSink : public Sink {
     return result;
   }
   void StartStallClock() override { ++clocks_started; }
+  Status status() const override { return {/*pipe_bytes=*/0, unread_bytes}; }
   void RequestEnd() override { ++ends_requested; }
 
   size_t room = SIZE_MAX;
+  size_t unread_bytes = 0;  // of what was written
   bool has_reader = true;
   std::string written;
   int writes = 0;

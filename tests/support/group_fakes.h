@@ -99,7 +99,8 @@ struct FakeCore {
   Counters counters;
   SubscriptionTable table;
   IdPool ids;
-  Router router{options, table, counters};
+  TopicStats topic_stats{options.topic_stats_max};
+  Router router{options, table, counters, topic_stats};
   FakeGroupHost host;
   GroupTable groups{options, table, ids, counters, host};
   const std::shared_ptr<FakeValve> valve = std::make_shared<FakeValve>();
@@ -129,7 +130,7 @@ class FakeMember {
   void Die() {
     if (dead_) return;
     dead_ = true;
-    memberships_->End();
+    memberships_->End(/*taken_along=*/0);
     egress_->Close();
     core_.ids.GiveBack(egress_->id());
   }

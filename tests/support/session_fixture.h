@@ -126,7 +126,9 @@ class SessionTest : public testing::Test {
   Counters counters_;
   SubscriptionTable table_;
   RetainedStore retained_{options_, counters_};
-  Router router_{options_, table_, counters_, nullptr, &retained_};
+  TopicStats topic_stats_{options_.topic_stats_max};
+  Router router_{options_,     table_,  counters_,
+                 topic_stats_, nullptr, &retained_};
   NoStats stats_;
   IdPool ids_;
   FakeGroupHost host_;

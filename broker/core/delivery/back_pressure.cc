@@ -3,26 +3,27 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "broker/base/clock.h"
 
 namespace fifobus {
 
 // A look at the clock only when a full pipe has taken a part.
 void BackPressure::OnWritten(Taken taken) {
   if (taken == Taken::kAll) {
-    full_since_ = absl::InfiniteFuture();
-  } else if (taken == Taken::kPart || full_since_ == absl::InfiniteFuture()) {
-    full_since_ = absl::Now();
+    full_since_ = absl::InfiniteDuration();
+  } else if (taken == Taken::kPart || full_since_ == absl::InfiniteDuration()) {
+    full_since_ = MonotonicNow();
   }
 }
 
 absl::Duration BackPressure::StuckFor() const {
-  if (full_since_ == absl::InfiniteFuture()) return absl::ZeroDuration();
-  return absl::Now() - full_since_;
+  if (full_since_ == absl::InfiniteDuration()) return absl::ZeroDuration();
+  return MonotonicNow() - full_since_;
 }
 
 bool BackPressure::IsStuck() const {
-  return full_since_ != absl::InfiniteFuture() && StuckFor() >= stall_timeout_;
+  return full_since_ != absl::InfiniteDuration() &&
+         StuckFor() >= stall_timeout_;
 }
 
 BackPressure::Reaction BackPressure::OnFull(const std::shared_ptr<Valve>& valve,

@@ -96,8 +96,8 @@ class BackPressure {
   Phase phase_ = Phase::kFlowing;
   Valves paused_;
   uint64_t stalls_ = 0;
-  // Since when the sink takes nothing; InfiniteFuture: it takes.
-  absl::Time full_since_ = absl::InfiniteFuture();
+  // Since when the sink takes nothing, as MonotonicNow; infinite: it takes.
+  absl::Duration full_since_ = absl::InfiniteDuration();
   // A full spell is from the first pause until the queue is below half. The
   // clock is not stopped at its end; if another spell runs when it fires, it is
   // started again for that one. So a stall is noticed after one to two

@@ -1,14 +1,12 @@
 #include "broker/core/delivery/egress.h"
 
 #include <array>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "broker/core/delivery/message_unit.h"
+#include "broker/core/delivery/queue_rest.h"
 #include "proto/expiry.h"
-#include "proto/frame.pb.h"
-#include "proto/frame_writer.h"
 
 namespace fifobus {
 namespace {
@@ -39,16 +37,6 @@ uint64_t MessagesIn(absl::Span<const Slice> slices) {
   return messages;
 }
 
-std::string OverflowErrorFrame() {
-  pb::Frame frame;
-  frame.mutable_error()->set_code(pb::Error::CODE_OVERFLOW);
-  frame.mutable_error()->set_text(
-      "this subscriber was too slow and had asked to be disconnected then");
-  std::string bytes;
-  AppendFrame(frame, bytes);
-  return bytes;
-}
-
 }  // namespace
 
 Egress::Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
@@ -59,7 +47,7 @@ Egress::Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
       copied_rest_bytes_max_(options.copied_rest_bytes_max),
       counters_(counters),
       sink_(std::move(sink)),
-      queue_(GapsOf(format)),
+      queue_(GapsOf(format), options.frame_bytes_max),
       pressure_(options.stall_timeout) {
   MutexLock lock(mutex_);
   policy_ = UsualPolicy(options);
@@ -82,32 +70,43 @@ void Egress::Afterwards::Run() {
   if (room) room->OnRoom();
 }
 
-void Egress::Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
-                   const std::shared_ptr<Valve>& valve, const Staged* staged) {
+Egress::OfferOutcome Egress::Offer(const ChunkRef& chunk,
+                                   absl::Span<const Slice> slices,
+                                   const std::shared_ptr<Valve>& valve,
+                                   uint64_t generation, const Staged* staged) {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    if (!sink_) return;
+    if (!sink_) return OfferOutcome::kDone;
+    if (generation < unsubscribed_generation_) return OfferOutcome::kStale;
     if (pressure_.ending()) {
       if (!pressure_.reason_said()) TurnAway(slices, LossReason::kDisconnected);
-      return;
+      return OfferOutcome::kDone;
     }
     size_t written = 0;
     if (queue_.empty()) {
       written = WriteNow(slices, staged);
       if (written == TotalBytes(slices)) {
         offered_ += MessagesIn(slices);
-        return;
+        return OfferOutcome::kDone;
       }
     } else if (TurnsAway(valve)) {
       TurnAway(slices, LossReason::kOverflow);
-      return;
+      return OfferOutcome::kDone;
     }
     offered_ += MessagesIn(slices);
-    QueueRest(chunk, slices, written);
+    const size_t begun = SkipWritten(written, slices);
+    QueueRest(QueuedAsOf(format_), chunk, slices, begun, copied_rest_bytes_max_,
+              queue_);
     LimitQueue(valve, afterwards);
   }
   afterwards.Run();
+  return OfferOutcome::kDone;
+}
+
+void Egress::NoteUnsubscribed(uint64_t generation) {
+  MutexLock lock(mutex_);
+  unsubscribed_generation_ = generation;
 }
 
 void Egress::OfferFirst(absl::Span<const RetainedValue> values) {
@@ -140,42 +139,53 @@ void Egress::QueueFirst(const ChunkRef& chunk, const Slice& slice) {
   }
 }
 
-void Egress::OfferLoss(LossReason reason, std::string_view topic) {
+Egress::OfferOutcome Egress::OfferLoss(LossReason reason,
+                                       std::string_view topic,
+                                       uint64_t generation) {
   Afterwards afterwards;
   {
     MutexLock lock(mutex_);
-    if (!sink_ || pressure_.reason_said()) return;
+    if (!sink_ || pressure_.reason_said()) return OfferOutcome::kDone;
+    if (generation < unsubscribed_generation_) return OfferOutcome::kStale;
     ++offered_;
     queue_.PushLoss(reason, topic);
     Drain(afterwards);
   }
   afterwards.Run();
+  return OfferOutcome::kDone;
 }
 
 Egress::ControlOutcome Egress::OfferControl(std::string_view frames) {
   MutexLock lock(mutex_);
   if (!sink_ || pressure_.ending()) return ControlOutcome::kClosed;
-  if (queue_.control_bytes() > control_bytes_max_) return ControlOutcome::kFull;
+  if (queue_.control_weight() > control_bytes_max_)
+    return ControlOutcome::kFull;
   const Slice whole{frames.data(), frames.size()};
   size_t written = 0;
   if (queue_.empty()) {
     written = WriteNow({&whole, 1}, nullptr);
     if (written == frames.size()) return ControlOutcome::kQueued;
   }
-  PushControl(frames, written);
+  queue_.PushControl(frames, written);
   return ControlOutcome::kQueued;
 }
 
-size_t Egress::OfferIfRoom(absl::Span<const Slice> slices) {
+Egress::RoomResult Egress::OfferIfRoom(absl::Span<const Slice> slices) {
   MutexLock lock(mutex_);
-  if (!sink_ || pressure_.ending()) return 0;
-  const size_t written = queue_.empty() ? WriteNow(slices, nullptr) : 0;
-  if (written == TotalBytes(slices)) {
+  if (!sink_ || pressure_.ending()) return {};
+  size_t taken = queue_.empty() ? WriteNow(slices, nullptr) : 0;
+  if (taken == TotalBytes(slices)) {
     offered_ += MessagesIn(slices);
-    return written;
+  } else {
+    room_wanted_ = true;
+    taken = FinishUnit(slices, taken);
   }
-  room_wanted_ = true;
-  return FinishUnit(slices, written);
+  return {taken, delivered_bytes_ + queue_.bytes()};
+}
+
+uint64_t Egress::ReadPosition() const {
+  MutexLock lock(mutex_);
+  return sink_ ? delivered_bytes_ - sink_->status().unread_bytes : read_bytes_;
 }
 
 void Egress::SetRoomListener(std::shared_ptr<RoomListener> listener) {
@@ -212,6 +222,7 @@ uint64_t Egress::Abandon() {
   uint64_t messages = 0;
   {
     MutexLock lock(mutex_);
+    if (sink_) read_bytes_ = delivered_bytes_ - sink_->status().unread_bytes;
     sink.swap(sink_);
     listener.swap(room_listener_);
     afterwards.resume = pressure_.ReleaseAll();
@@ -227,6 +238,12 @@ void Egress::OnWritable() {
     MutexLock lock(mutex_);
     if (!sink_) return;
     Drain(afterwards);
+    // Only here, on the worker's thread. Another worker may have drained the
+    // queue before: then there was room, of which the sink still tells.
+    if (room_wanted_ && queue_.empty() && !reader_gone_) {
+      room_wanted_ = false;
+      afterwards.room = room_listener_;
+    }
   }
   afterwards.Run();
 }
@@ -256,6 +273,7 @@ void Egress::OnStallTimeout() {
 
 EgressState Egress::state() const {
   MutexLock lock(mutex_);
+  queue_.Recount();
   EgressState state;
   state.queued_bytes = queue_.bytes();
   state.queued_messages = queue_.messages();
@@ -288,28 +306,6 @@ size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
   return result.bytes_taken;
 }
 
-// Small rests are copied into one chunk of their own, so that a slow subscriber
-// of small messages does not pin a large chunk for each of them.
-void Egress::QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
-                       size_t written) {
-  written = SkipWritten(written, slices);
-  const size_t bytes = TotalBytes(slices);
-  ChunkRef kept = chunk;
-  char* copy = nullptr;
-  if (bytes <= copied_rest_bytes_max_) {
-    kept = Chunk::Make(bytes);
-    copy = kept->bytes();
-  }
-  for (Slice slice : slices) {
-    if (copy != nullptr) {
-      std::memcpy(copy, slice.bytes, slice.size);
-      slice.bytes = copy;
-      copy += slice.size;
-    }
-    queue_.Push(QueuedAsOf(format_), kept, slice, std::exchange(written, 0));
-  }
-}
-
 size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
   size_t taken = 0;
   while (written >= taken + slices.front().size) {
@@ -319,17 +315,19 @@ size_t Egress::FinishUnit(absl::Span<const Slice> slices, size_t written) {
   }
   std::string_view rest(slices.front().bytes, slices.front().size);
   while (taken < written) {
-    const std::string_view unit = FirstUnit(rest).bytes;
-    if (taken + unit.size() > written) {
+    const MessageUnit unit = FirstUnit(rest);
+    const size_t unit_bytes = unit.bytes.size();
+    if (taken + unit_bytes > written) {
       // Nobody reads the rest: another member may have the whole.
       if (reader_gone_) return taken;
-      ChunkRef chunk = Chunk::CopyOf(unit);
-      const Slice kept{chunk->bytes(), unit.size()};
-      queue_.Push(QueuedAs::kFrames, std::move(chunk), kept, written - taken);
+      ChunkRef chunk = Chunk::CopyOf(unit.bytes);
+      const Slice kept{chunk->bytes(), unit_bytes};
+      queue_.Push(unit.is_message() ? QueuedAs::kFrames : QueuedAs::kControl,
+                  std::move(chunk), kept, written - taken);
     }
-    ++offered_;
-    taken += unit.size();
-    rest.remove_prefix(unit.size());
+    offered_ += unit.is_message() ? 1 : 0;
+    taken += unit_bytes;
+    rest.remove_prefix(unit_bytes);
   }
   return taken;
 }
@@ -354,14 +352,11 @@ void Egress::Drain(Afterwards& afterwards) {
   } else if (queue_.IsBelowHalf(policy_.limits)) {
     afterwards.resume = pressure_.OnBelowHalf();
   }
-  if (room_wanted_ && queue_.empty() && !reader_gone_) {
-    room_wanted_ = false;
-    afterwards.room = room_listener_;
-  }
 }
 
 void Egress::LimitQueue(const std::shared_ptr<Valve>& valve,
                         Afterwards& afterwards) {
+  queue_.CompactIfWorthwhile(policy_.limits);
   if (!queue_.RecountExceeds(policy_.limits)) return;
   if (queue_.MayExpire()) DropExpired();
   // Another worker may have missed the news that the reader reads again.
@@ -400,17 +395,17 @@ void Egress::BeginEnd(Afterwards& afterwards) {
 void Egress::GoOnEnding(Afterwards& afterwards) {
   if (!queue_.empty()) return;
   if (pressure_.ReasonIsDue()) {
-    PushControl(OverflowErrorFrame(), /*written=*/0);
+    queue_.PushControl(OverflowErrorFrame(), /*written=*/0);
     WriteQueue();
   }
   if (queue_.empty()) afterwards.end = sink_;
 }
 
 bool Egress::TurnsAway(const std::shared_ptr<Valve>& valve) {
-  const bool drops_newest = pressure_.stalled()
-                                ? policy_.overflow == Overflow::kDropNewest
-                                : valve == nullptr;
-  return drops_newest && queue_.RecountExceeds(policy_.limits);
+  if (pressure_.stalled()) {  // until it is below half
+    return policy_.overflow == Overflow::kDropNewest;
+  }
+  return valve == nullptr && queue_.RecountExceeds(policy_.limits);
 }
 
 void Egress::TurnAway(absl::Span<const Slice> slices, LossReason reason) {
@@ -445,12 +440,6 @@ void Egress::MakeRoom() {
 
 void Egress::DropExpired() {
   counters_.messages_expired.Add(queue_.DropExpired(UnixNanosNow()));
-}
-
-void Egress::PushControl(std::string_view frames, size_t written) {
-  ChunkRef chunk = Chunk::CopyOf(frames);
-  const Slice kept{chunk->bytes(), frames.size()};
-  queue_.Push(QueuedAs::kControl, std::move(chunk), kept, written);
 }
 
 }  // namespace fifobus

@@ -53,6 +53,13 @@ class Egress : public SinkObserver {
     kClosed,  // too late
   };
 
+  enum class OfferOutcome {
+    kDone,   // written, queued, dropped, or the egress is closed
+    kStale,  // nothing was done: see NoteUnsubscribed
+  };
+  // Of what is offered for another reason than a snapshot of subscriptions.
+  static constexpr uint64_t kNoGeneration = UINT64_MAX;
+
   // `id` is dense and unique among the egresses of a broker that are not
   // closed. `counters` must live as long as this.
   Egress(uint32_t id, EgressFormat format, const BrokerOptions& options,
@@ -75,11 +82,13 @@ class Egress : public SinkObserver {
 
   // Writes or queues slices of `chunk`: whole frames, or for the text formats
   // one message each. `valve` is that of the ingress they came from; null: it
-  // cannot be paused, and a full queue turns away what it brings. `staged`: see
-  // Sink::Write.
-  void Offer(const ChunkRef& chunk, absl::Span<const Slice> slices,
-             const std::shared_ptr<Valve>& valve,
-             const Staged* staged = nullptr);
+  // cannot be paused, and a full queue turns away what it brings. `generation`
+  // is that of the snapshot that named this egress. `staged`: see Sink::Write.
+  [[nodiscard]] OfferOutcome Offer(const ChunkRef& chunk,
+                                   absl::Span<const Slice> slices,
+                                   const std::shared_ptr<Valve>& valve,
+                                   uint64_t generation = kNoGeneration,
+                                   const Staged* staged = nullptr);
 
   // Writes or queues what a new subscriber begins with, by reference and
   // without a limit. The memory is the store's, which has a limit of its own,
@@ -92,7 +101,14 @@ class Egress : public SinkObserver {
   void QueueFirst(const ChunkRef& chunk, const Slice& slice);
 
   // A message for this subscriber is lost at this point of its stream.
-  void OfferLoss(LossReason reason, std::string_view topic);
+  [[nodiscard]] OfferOutcome OfferLoss(LossReason reason,
+                                       std::string_view topic,
+                                       uint64_t generation = kNoGeneration);
+
+  // Snapshots from `generation` on are without one of its patterns. From now on
+  // what an older one has named it for is kStale: it is to be looked up anew,
+  // lest it follow the word that the subscription has ended.
+  void NoteUnsubscribed(uint64_t generation);
 
   // Writes or queues whole frames of the broker's own, prefixes included.
   [[nodiscard]] ControlOutcome OfferControl(std::string_view frames);
@@ -102,12 +118,20 @@ class Egress : public SinkObserver {
   // only a copy of the rest of a unit that was begun. `slices` hold whole
   // MessageUnits or control frames, each of them in one piece.
   //
-  // Returns the bytes of the units that were taken. If that is less than all,
-  // the room listener is told when there is room again, unless the reader has
-  // gone.
-  size_t OfferIfRoom(absl::Span<const Slice> slices);
+  // If less than all is taken, the room listener is told when there is room
+  // again, unless the reader has gone.
+  struct [[nodiscard]] RoomResult {
+    size_t bytes_taken = 0;   // of the units
+    uint64_t stream_end = 0;  // where they end, in bytes of all it ever carried
+  };
+  RoomResult OfferIfRoom(absl::Span<const Slice> slices);
 
-  // The listener is told of room after OfferIfRoom found none. Until Close.
+  // How many of the bytes that it carried the reader has taken out of the sink;
+  // after Close, had by then.
+  uint64_t ReadPosition() const;
+
+  // The listener is told of room after OfferIfRoom found none, on the thread of
+  // the egress's worker. Until Close.
   void SetRoomListener(std::shared_ptr<RoomListener> listener);
 
   // There is no reader now: the egress keeps what comes and, when it is full,
@@ -139,10 +163,8 @@ class Egress : public SinkObserver {
   // Returns the bytes taken, from the front of all slices.
   size_t WriteNow(absl::Span<const Slice> slices, const Staged* staged)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void QueueRest(const ChunkRef& chunk, absl::Span<const Slice> slices,
-                 size_t written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Queues the rest of the unit that is cut `written` bytes from the front of
-  // all slices. Returns where it ends.
+  // all slices, and counts the units up to it. Returns where it ends.
   size_t FinishUnit(absl::Span<const Slice> slices, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drain(Afterwards& afterwards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -161,8 +183,6 @@ class Egress : public SinkObserver {
   // Drops queued messages as the policy has it.
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PushControl(std::string_view frames, size_t written)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint32_t id_;
   const EgressFormat format_;
@@ -174,13 +194,16 @@ class Egress : public SinkObserver {
   mutable Mutex mutex_;
   std::shared_ptr<Sink> sink_ ABSL_GUARDED_BY(mutex_);  // null: closed
   OverflowPolicy policy_ ABSL_GUARDED_BY(mutex_);
-  EgressQueue queue_ ABSL_GUARDED_BY(mutex_);
+  // Recounted by state().
+  mutable EgressQueue queue_ ABSL_GUARDED_BY(mutex_);
   BackPressure pressure_ ABSL_GUARDED_BY(mutex_);
   bool reader_gone_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RoomListener> room_listener_ ABSL_GUARDED_BY(mutex_);
   bool room_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t offered_ ABSL_GUARDED_BY(mutex_) = 0;  // messages, lost ones too
   uint64_t delivered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t read_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // when it was closed
+  uint64_t unsubscribed_generation_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace fifobus

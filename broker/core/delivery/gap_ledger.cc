@@ -1,5 +1,7 @@
 #include "broker/core/delivery/gap_ledger.h"
 
+#include <utility>
+
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
@@ -35,30 +37,82 @@ std::string_view ReasonText(LossReason reason) {
   return "";
 }
 
+// A topic's entry without its name: the string, the count, and the table's share
+// of free places.
+constexpr size_t kTopicBytes = 80;
+
+// Writes the losses of one reason as Gap frames of a bounded size.
+class GapFrames {
+ public:
+  GapFrames(LossReason reason, size_t frame_bytes_max, std::string& out)
+      : reason_(reason), frame_bytes_max_(frame_bytes_max), out_(out) {}
+
+  void Add(const std::string& topic, uint64_t messages) {
+    pb::Gap::Loss loss;
+    loss.set_topic(topic);
+    loss.set_messages(messages);
+    // Its tag and length take three bytes at most: a topic has 200.
+    const size_t loss_bytes = 3 + loss.ByteSizeLong();
+    if (gap_.losses_size() > 0 &&
+        kGapBytesMax + losses_bytes_ + loss_bytes > frame_bytes_max_) {
+      Finish(0);
+    }
+    gap_.set_messages(gap_.messages() + messages);
+    *gap_.add_losses() = std::move(loss);
+    losses_bytes_ += loss_bytes;
+  }
+
+  // Writes what is left, with messages of topics that are not known.
+  void Finish(uint64_t messages) {
+    gap_.set_messages(gap_.messages() + messages);
+    if (gap_.messages() == 0) return;
+    pb::Frame frame;
+    frame.mutable_gap()->Swap(&gap_);
+    frame.mutable_gap()->set_reason(ReasonInFrame(reason_));
+    AppendFrame(frame, out_);
+    losses_bytes_ = 0;
+  }
+
+ private:
+  // A Gap without losses: tag and length of the member, its reason, and a
+  // number of ten bytes.
+  static constexpr size_t kGapBytesMax = 6 + 2 + 11;
+
+  const LossReason reason_;
+  const size_t frame_bytes_max_;
+  std::string& out_;
+  pb::Gap gap_;
+  size_t losses_bytes_ = 0;
+};
+
 }  // namespace
 
-void GapLedger::Losses::Add(std::string_view topic, uint64_t count) {
+void GapLedger::Count(Losses& losses, std::string_view topic,
+                      uint64_t messages) {
+  losses.messages += messages;
   const auto known =
-      by_topic.find(absl::string_view(topic.data(), topic.size()));
-  if (known != by_topic.end()) {
-    known->second += count;
-  } else if (!topic.empty() && by_topic.size() < kTopicsMax) {
-    by_topic.emplace(topic, count);
+      losses.by_topic.find(absl::string_view(topic.data(), topic.size()));
+  if (known != losses.by_topic.end()) {
+    known->second += messages;
+  } else if (!topic.empty() && losses.by_topic.size() < kTopicsMax) {
+    losses.by_topic.emplace(topic, messages);
+    topics_bytes_ += kTopicBytes + topic.size();
   }
 }
 
 void GapLedger::Add(LossReason reason, std::string_view topic) {
-  Losses& losses = by_reason_[static_cast<size_t>(reason)];
-  ++losses.messages;
-  losses.Add(topic, 1);
+  Count(by_reason_[static_cast<size_t>(reason)], topic, 1);
 }
 
 void GapLedger::Add(const GapLedger& other) {
   for (size_t i = 0; i < kLossReasons; ++i) {
-    by_reason_[i].messages += other.by_reason_[i].messages;
-    for (const auto& [topic, count] : other.by_reason_[i].by_topic) {
-      by_reason_[i].Add(topic, count);
+    const Losses& from = other.by_reason_[i];
+    uint64_t rest = from.messages;
+    for (const auto& [topic, messages] : from.by_topic) {
+      Count(by_reason_[i], topic, messages);
+      rest -= messages;
     }
+    by_reason_[i].messages += rest;
   }
 }
 
@@ -68,21 +122,18 @@ uint64_t GapLedger::messages() const {
   return messages;
 }
 
-std::string GapLedger::Frames() const {
+std::string GapLedger::Frames(size_t frame_bytes_max) const {
   std::string bytes;
   for (size_t i = 0; i < kLossReasons; ++i) {
     const Losses& losses = by_reason_[i];
     if (losses.messages == 0) continue;
-    pb::Frame frame;
-    pb::Gap& gap = *frame.mutable_gap();
-    gap.set_reason(ReasonInFrame(static_cast<LossReason>(i)));
-    gap.set_messages(losses.messages);
+    GapFrames frames(static_cast<LossReason>(i), frame_bytes_max, bytes);
+    uint64_t rest = losses.messages;
     for (const auto& [topic, messages] : losses.by_topic) {
-      pb::Gap::Loss& loss = *gap.add_losses();
-      loss.set_topic(topic);
-      loss.set_messages(messages);
+      frames.Add(topic, messages);
+      rest -= messages;
     }
-    AppendFrame(frame, bytes);
+    frames.Finish(rest);
   }
   return bytes;
 }
@@ -96,6 +147,16 @@ std::string GapLedger::JsonLines() const {
                          by_reason_[i].messages);
   }
   return lines;
+}
+
+std::string OverflowErrorFrame() {
+  pb::Frame frame;
+  frame.mutable_error()->set_code(pb::Error::CODE_OVERFLOW);
+  frame.mutable_error()->set_text(
+      "this subscriber was too slow and had asked to be disconnected then");
+  std::string bytes;
+  AppendFrame(frame, bytes);
+  return bytes;
 }
 
 }  // namespace fifobus

@@ -11,7 +11,7 @@
 
 namespace fifobus {
 
-// Why a subscriber does not get a message. PROTOCOL.md says what each means.
+// Why a subscriber does not get a message. PROTOCOL.md tells what each means.
 enum class LossReason : uint8_t {
   kOverflow,
   kConflated,
@@ -37,8 +37,13 @@ class GapLedger {
   bool empty() const { return messages() == 0; }
   uint64_t messages() const;
 
-  // One Gap frame, prefix included, for each reason.
-  std::string Frames() const;
+  // What this takes in memory, roughly.
+  size_t memory_bytes() const { return sizeof(*this) + topics_bytes_; }
+
+  // Gap frames, prefixes included: one for each reason, or several where their
+  // topics do not fit one. No body is larger than `frame_bytes_max`, so far as
+  // that takes a Gap of one topic.
+  std::string Frames(size_t frame_bytes_max) const;
   // {"gap":{"reason":"overflow","messages":3}} and a newline for each reason.
   std::string JsonLines() const;
 
@@ -46,12 +51,16 @@ class GapLedger {
   struct Losses {
     uint64_t messages = 0;
     absl::flat_hash_map<std::string, uint64_t> by_topic;
-
-    void Add(std::string_view topic, uint64_t count);
   };
 
+  void Count(Losses& losses, std::string_view topic, uint64_t messages);
+
   std::array<Losses, kLossReasons> by_reason_;
+  size_t topics_bytes_ = 0;
 };
+
+// What a subscriber is told behind the gap when it is ended for being slow.
+std::string OverflowErrorFrame();
 
 }  // namespace fifobus
 

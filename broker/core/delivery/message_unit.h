@@ -8,6 +8,14 @@
 
 namespace fifobus {
 
+// Whether a frame that the broker has checked or made is a Message. Its first
+// byte says so: the tag of Frame.message.
+inline bool IsMessageFrame(std::string_view frame) {
+  constexpr char kMessageTag =
+      static_cast<char>(static_cast<uint32_t>(FrameKind::kMessage) << 3 | 2);
+  return frame[kFramePrefixBytes] == kMessageTag;
+}
+
 // One message as it lies in a subscriber's stream: its frame, or a Delivery
 // frame and its frame behind it. It is queued, dropped and written as one.
 // Views into the stream's bytes.
@@ -17,6 +25,8 @@ struct MessageUnit {
 
   MessageView Read() const { return ReadMessageFrame(frame); }
   std::string_view topic() const { return Read().topic; }
+  // Not so, if the unit is a Gap that a group deals to a member.
+  bool is_message() const { return IsMessageFrame(frame); }
 };
 
 // The unit at the front. REQUIRES: `bytes` hold whole units that the broker has

@@ -4,10 +4,11 @@
 namespace fifobus {
 
 // Told that an egress which had to turn something away takes more now.
+// Worker-affine: on the thread of the egress's worker.
 class RoomListener {
  public:
   virtual ~RoomListener() = default;
-  // On the thread of the egress's worker, which holds no lock.
+  // Called without a lock.
   virtual void OnRoom() = 0;
 };
 

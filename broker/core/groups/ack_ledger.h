@@ -24,6 +24,7 @@ struct AckRule {
 };
 
 // A message that a group keeps until it is acknowledged, in a copy of its own.
+// Thread-compatible.
 class KeptMessage {
  public:
   // `frame` is a whole Message frame.

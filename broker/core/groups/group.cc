@@ -14,30 +14,54 @@
 namespace fifobus {
 namespace {
 
-// The rest are gaps of the group's own queue.
-bool IsMessage(std::string_view frame) {
-  return ReadWholeFrame(frame).kind == FrameKind::kMessage;
-}
-
 // Frames to be written together; neighbours become one slice.
 class Run {
  public:
-  void Add(std::string_view bytes) {
-    if (!slices_.empty() &&
-        slices_.back().bytes + slices_.back().size == bytes.data()) {
-      slices_.back().size += bytes.size();
-    } else {
-      slices_.push_back({bytes.data(), bytes.size()});
+  // Neighbours of one size.
+  struct Sizes {
+    size_t size;
+    uint64_t frames;
+    bool are_messages;  // and not gaps of the group's own queue
+  };
+
+  // A message or a gap of `bytes`.
+  void Add(std::string_view bytes, bool is_message) {
+    if (slices_.empty() ||
+        slices_.back().bytes + slices_.back().size != bytes.data()) {
+      slices_.push_back({bytes.data(), 0, 0, /*messages=*/0});
     }
+    slices_.back().size += bytes.size();
+    slices_.back().messages += is_message ? 1 : 0;
     bytes_ += bytes.size();
+    if (sizes_.empty() || sizes_.back().size != bytes.size() ||
+        sizes_.back().are_messages != is_message) {
+      sizes_.push_back({bytes.size(), 0, is_message});
+    }
+    ++sizes_.back().frames;
   }
   absl::Span<const Slice> slices() const { return slices_; }
+  absl::Span<const Sizes> sizes() const { return sizes_; }
   size_t bytes() const { return bytes_; }
 
  private:
   absl::InlinedVector<Slice, 16> slices_;
+  absl::InlinedVector<Sizes, 4> sizes_;
   size_t bytes_ = 0;
 };
+
+// Notes the messages of the run whose frames take `taken` bytes in all, which
+// end at the end of the stream.
+void NoteDealt(const Run& run, const Egress::RoomResult& taken,
+               DealtRuns& dealt) {
+  const uint64_t end = taken.stream_end;
+  uint64_t at = end - taken.bytes_taken;
+  for (const Run::Sizes& each : run.sizes()) {
+    const uint64_t frames =
+        std::min<uint64_t>(each.frames, (end - at) / each.size);
+    at += frames * each.size;
+    if (each.are_messages && frames > 0) dealt.Add(at, each.size, frames);
+  }
+}
 
 }  // namespace
 
@@ -89,6 +113,39 @@ void Group::LeaveDead(uint32_t member) {
   Deal();
 }
 
+void Group::LoseUnread(uint32_t member, uint64_t read_position,
+                       uint64_t taken_along) {
+  uint64_t unread = 0;
+  {
+    MutexLock lock(mutex_);
+    const auto dealt = dealt_.find(member);
+    if (ledger_ || stopped_) return;
+    if (dealt != dealt_.end()) {
+      unread = dealt->second.CountBehind(read_position);
+      dealt_.erase(dealt);
+    }
+    taken_along_ += unread + taken_along;
+  }
+  context_.counters.messages_taken_along.Add(unread);
+  if (unread + taken_along == 0) return;
+  LogInfo("member of a group left with messages",
+          {{"group", key_.name},
+           {"pattern", key_.pattern},
+           {"messages", unread + taken_along}});
+}
+
+bool Group::HoldsUnread(uint32_t member, uint64_t read_position) const {
+  MutexLock lock(mutex_);
+  const auto dealt = dealt_.find(member);
+  return dealt != dealt_.end() && dealt->second.CountBehind(read_position) > 0;
+}
+
+void Group::OnBrokerStops() {
+  MutexLock lock(mutex_);
+  stopped_ = true;
+  dealt_.clear();
+}
+
 size_t Group::member_count() const {
   MutexLock lock(mutex_);
   return members_.size();
@@ -118,8 +175,8 @@ void Group::Deal() {
   }
   for (const KeptMessage& message : stale) {
     context_.counters.messages_expired.Add();
-    egress_->OfferLoss(LossReason::kExpired,
-                       FirstUnit(message.frame()).topic());
+    (void)egress_->OfferLoss(LossReason::kExpired,
+                             FirstUnit(message.frame()).topic());
   }
   egress_->OnWritable();
 }
@@ -142,6 +199,7 @@ void Group::AppendStats(pb::StatsReply& reply) const {
   group.set_unacked(ledger_ ? ledger_->unacked() : 0);
   group.set_redelivered(redelivered_);
   group.set_dead_lettered(dead_lettered_);
+  group.set_taken_along(taken_along_);
 }
 
 SinkResult Group::Write(absl::Span<const Slice> slices, const Staged*) {
@@ -192,7 +250,7 @@ void Group::DealRuns(FrameCursor& cursor) {
 void Group::DealAcked(FrameCursor& cursor) {
   const size_t share = ShareOf(cursor);
   while (!cursor.done()) {
-    const bool is_message = IsMessage(cursor.frame());
+    const bool is_message = IsMessageFrame(cursor.frame());
     Member* const member = members_.Next([&](const Member& candidate) {
       mutex_.AssertHeld();
       return !is_message || MayHold(candidate);
@@ -225,16 +283,17 @@ void Group::OfferRun(Member& member, FrameCursor& cursor, size_t share) {
         run.bytes() + frame.size() > context_.options.group_run_bytes_max) {
       break;
     }
-    run.Add(frame);
+    run.Add(frame, IsMessageFrame(frame));
     end.Advance();
   }
-  const size_t taken = member.egress->OfferIfRoom(run.slices());
-  if (taken == run.bytes()) {
+  const Egress::RoomResult taken = member.egress->OfferIfRoom(run.slices());
+  NoteDealt(run, taken, dealt_[member.egress->id()]);
+  if (taken.bytes_taken == run.bytes()) {
     cursor = end;
     return;
   }
   member.has_room = false;
-  const size_t passed = cursor.bytes_passed() + taken;
+  const size_t passed = cursor.bytes_passed() + taken.bytes_taken;
   while (cursor.bytes_passed() < passed) cursor.Advance();
 }
 
@@ -249,15 +308,15 @@ void Group::OfferKept(Member& member, FrameCursor& cursor, size_t share) {
   Run run;
   std::vector<Dealt> dealt;
   FrameCursor end = cursor;
-  while (dealt.size() < most && !end.done() && IsMessage(end.frame()) &&
+  while (dealt.size() < most && !end.done() && IsMessageFrame(end.frame()) &&
          run.bytes() < context_.options.group_run_bytes_max) {
     KeptMessage message(end.frame());
     const uint64_t ack_id = ++context_.ack_ids;
-    run.Add(message.UnitFor(ack_id));
+    run.Add(message.UnitFor(ack_id), /*is_message=*/true);
     dealt.push_back({ack_id, std::move(message), run.bytes()});
     end.Advance();
   }
-  const size_t taken = member.egress->OfferIfRoom(run.slices());
+  const size_t taken = member.egress->OfferIfRoom(run.slices()).bytes_taken;
   member.has_room = taken == run.bytes();
   const absl::Duration now = context_.host.Now();
   for (Dealt& one : dealt) {
@@ -276,7 +335,8 @@ void Group::DealWaiting() {
     const uint64_t ack_id = ++context_.ack_ids;
     const std::string_view unit = message.UnitFor(ack_id);
     const Slice slice{unit.data(), unit.size()};
-    member->has_room = member->egress->OfferIfRoom({&slice, 1}) == unit.size();
+    member->has_room =
+        member->egress->OfferIfRoom({&slice, 1}).bytes_taken == unit.size();
     if (!member->has_room) continue;
     ++redelivered_;
     context_.counters.messages_redelivered.Add();

@@ -9,10 +9,12 @@
 #include <optional>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "broker/base/mutex.h"
 #include "broker/core/delivery/egress.h"
 #include "broker/core/groups/ack_ledger.h"
+#include "broker/core/groups/dealt_runs.h"
 #include "broker/core/groups/frame_cursor.h"
 #include "broker/core/groups/group_host.h"
 #include "broker/core/groups/group_members.h"
@@ -81,6 +83,15 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
   void Leave(uint32_t member);
   // The same, and what it has not answered goes to others: its session ends.
   void LeaveDead(uint32_t member);
+  // Only without acks. The session of a member, or of one that was, ends:
+  // counts what it was dealt and had not read, and for the group alone what it
+  // says it has read and not handed to its program.
+  void LoseUnread(uint32_t member, uint64_t read_position,
+                  uint64_t taken_along);
+  // Whether the first of these is any.
+  bool HoldsUnread(uint32_t member, uint64_t read_position) const;
+  // Members may still read what they were dealt: it is not lost.
+  void OnBrokerStops();
   size_t member_count() const;
   // What a member has not answered.
   size_t UnackedOf(uint32_t member) const;
@@ -161,6 +172,10 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
   bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t redelivered_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t dead_lettered_ ABSL_GUARDED_BY(mutex_) = 0;
+  // By member, of a group without acks, until its session ends.
+  absl::flat_hash_map<uint32_t, DealtRuns> dealt_ ABSL_GUARDED_BY(mutex_);
+  uint64_t taken_along_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace fifobus

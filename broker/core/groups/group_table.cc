@@ -68,7 +68,10 @@ void GroupTable::EndAll() {
       Erase(entries_.begin());
     }
   }
-  for (const std::shared_ptr<Group>& group : ended) End(*group);
+  for (const std::shared_ptr<Group>& group : ended) {
+    group->OnBrokerStops();
+    End(*group);
+  }
 }
 
 size_t GroupTable::DrainableBytes() const {

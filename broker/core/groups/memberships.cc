@@ -7,8 +7,11 @@ namespace fifobus {
 
 std::shared_ptr<Group> Memberships::Join(const Group::Key& key,
                                          const std::optional<AckRule>& rule) {
+  thread_rule_.Check();
+  const uint64_t read_position = egress_->ReadPosition();
   std::erase_if(entries_, [&](const Entry& entry) {
-    return !entry.joined && entry.group->UnackedOf(egress_->id()) == 0;
+    return !entry.joined && entry.group->UnackedOf(egress_->id()) == 0 &&
+           !entry.group->HoldsUnread(egress_->id(), read_position);
   });
   // Before the first message that could find no room.
   egress_->SetRoomListener(shared_from_this());
@@ -24,6 +27,7 @@ std::shared_ptr<Group> Memberships::Join(const Group::Key& key,
 }
 
 void Memberships::Leave(const Group::Key& key) {
+  thread_rule_.Check();
   for (Entry& entry : entries_) {
     if (!entry.joined || entry.group->key() != key) continue;
     entry.joined = false;
@@ -33,18 +37,25 @@ void Memberships::Leave(const Group::Key& key) {
 }
 
 void Memberships::Acknowledge(const pb::Ack& ack) {
+  thread_rule_.Check();
   for (const Entry& entry : entries_) {
     entry.group->Acknowledge(egress_->id(), ack.ack_ids(), ack.verdict());
   }
 }
 
-void Memberships::End() {
+void Memberships::End(uint64_t taken_along) {
+  thread_rule_.Check();
+  const uint64_t read_position = egress_->ReadPosition();
   for (const Entry& entry : std::exchange(entries_, {})) {
+    const uint64_t its =
+        entry.group->rule() ? 0 : std::exchange(taken_along, 0);
+    entry.group->LoseUnread(egress_->id(), read_position, its);
     table_.Leave(entry.group, egress_->id(), GroupTable::Parting::kDead);
   }
 }
 
 std::vector<std::string> Memberships::Patterns() const {
+  thread_rule_.Check();
   std::vector<std::string> patterns;
   for (const Entry& entry : entries_) {
     if (entry.joined) patterns.push_back(entry.group->key().pattern);
@@ -53,6 +64,7 @@ std::vector<std::string> Memberships::Patterns() const {
 }
 
 void Memberships::OnRoom() {
+  thread_rule_.Check();
   for (const Entry& entry : entries_) entry.group->OnRoom(egress_->id());
 }
 

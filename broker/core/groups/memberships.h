@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/base/thread_rule.h"
 #include "broker/core/delivery/egress.h"
 #include "broker/core/delivery/room_listener.h"
 #include "broker/core/groups/group.h"
@@ -18,7 +19,7 @@ namespace fifobus {
 // The queue groups that one session is in. Passes the session's answers on to
 // them, and tells them when its egress has room.
 //
-// Worker-affine. Owned by the Session; also held by its egress, until that is
+// Worker-affine, asserted. Owned by the Session; also held by its egress, until that is
 // closed.
 class Memberships : public RoomListener,
                     public std::enable_shared_from_this<Memberships> {
@@ -33,14 +34,19 @@ class Memberships : public RoomListener,
   // Nothing, if it is not in it. What was delivered may still be answered.
   void Leave(const Group::Key& key);
   void Acknowledge(const pb::Ack& ack);
-  // Leaves all; what is not answered goes to others.
-  void End();
+  // Leaves all; what is not answered goes to others. What the client has not
+  // read is lost, and so is what it has `taken_along` unhandled: that is
+  // counted for the first of its groups without acks.
+  void End(uint64_t taken_along);
 
   // Of the groups that it is in.
   std::vector<std::string> Patterns() const;
 
   // Groups that it is in, or of which it still holds messages.
-  size_t size() const { return entries_.size(); }
+  size_t size() const {
+    thread_rule_.Check();
+    return entries_.size();
+  }
 
   void OnRoom() override;
 
@@ -52,6 +58,7 @@ class Memberships : public RoomListener,
 
   GroupTable& table_;
   const std::shared_ptr<Egress> egress_;
+  const ThreadRule thread_rule_;
   std::vector<Entry> entries_;
 };
 

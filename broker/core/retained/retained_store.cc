@@ -62,19 +62,38 @@ void RetainedStore::Transaction::Replay(std::string_view pattern,
   const std::string_view prefix = LiteralPrefix(pattern);
   auto topic = store_.topics_.lower_bound(prefix);
   while (topic != store_.topics_.end() && topic->first.starts_with(prefix)) {
+    const auto next = std::next(topic);
     if (Matches(pattern, topic->first)) {
-      topic = store_.Visit(topic, now, visit);
+      if (store_.RemoveExpired(topic, now)) {
+        for (const RetainedValue& value : topic->second) {
+          visit(topic->first, value);
+        }
+      }
     } else if (prefix.size() == pattern.size()) {
       return;  // without a wildcard only the first can match
-    } else {
-      ++topic;
     }
+    topic = next;
   }
 }
 
-RetainedStore::Topics::iterator RetainedStore::Visit(
-    Topics::iterator topic, uint64_t now_unix_nanos,
-    Transaction::Visitor visit) {
+uint64_t RetainedStore::Transaction::ForgetExpired() {
+  store_.mutex_.AssertHeld();
+  store_.ForgetExpired(UnixNanosNow());
+  if (store_.expiries_.empty()) return 0;
+  return std::get<0>(*store_.expiries_.begin());
+}
+
+void RetainedStore::ForgetExpired(uint64_t now_unix_nanos) {
+  for (size_t topics = 0; topics < kForgottenAtOnce; ++topics) {
+    if (expiries_.empty()) return;
+    const auto& [expiry, topic, number] = *expiries_.begin();
+    if (!IsExpired(expiry, now_unix_nanos)) return;
+    (void)RemoveExpired(topics_.find(*topic), now_unix_nanos);
+  }
+}
+
+bool RetainedStore::RemoveExpired(Topics::iterator topic,
+                                  uint64_t now_unix_nanos) {
   Values& values = topic->second;
   const auto expired = [&](const RetainedValue& value) {
     return IsExpired(value.expiry_unix_nanos, now_unix_nanos);
@@ -83,24 +102,31 @@ RetainedStore::Topics::iterator RetainedStore::Visit(
   std::erase_if(values, [&](const RetainedValue& value) {
     mutex_.AssertHeld();  // the analysis does not look into lambdas
     if (!expired(value)) return false;
-    bytes_ -= value.chunk->capacity();
+    Uncount(topic, value);
     return true;
   });
-  if (values.empty()) return Forget(topic);
+  if (values.empty()) {
+    Forget(topic);
+    return false;
+  }
   if (newest_expired && observer_ != nullptr) {
     observer_->OnRetained(topic->first, values.back());
   }
-  for (const RetainedValue& value : values) visit(topic->first, value);
-  return std::next(topic);
+  return true;
 }
 
 RetainedStore::Kept RetainedStore::KeepValue(std::string_view frame,
                                              const MessageView& message,
                                              size_t history) {
+  const size_t bytes = delivery_.size() + frame.size();
   auto topic = topics_.find(message.topic);
   if (message.retain && message.payload.empty()) {
-    if (topic != topics_.end()) (void)Forget(topic);
+    if (topic != topics_.end()) Forget(topic);
     return Kept::kCleared;
+  }
+  if (!HasRoom(topic == topics_.end(), bytes)) {
+    ForgetExpired(UnixNanosNow());
+    topic = topics_.find(message.topic);  // which may be gone now
   }
   if (topic == topics_.end()) {
     if (topics_.size() >= options_.retained_topics_max) {
@@ -110,35 +136,54 @@ RetainedStore::Kept RetainedStore::KeepValue(std::string_view frame,
     topic = topics_.try_emplace(std::string(message.topic)).first;
     topics_count_.store(topics_.size());
   }
-  Values& values = topic->second;
-  const size_t bytes = delivery_.size() + frame.size();
+  const Values& values = topic->second;
   const size_t count = std::max<size_t>(1, history);
   while (!values.empty() && (values.size() >= count ||
                              bytes_ + bytes > options_.retained_bytes_max)) {
-    DropOldest(values);
+    DropOldest(topic);
   }
   if (bytes_ + bytes > options_.retained_bytes_max) {
     CountRefusal(message.topic);
-    (void)Forget(topic);
+    Forget(topic);
     return Kept::kRefused;
   }
-  values.push_back(MakeValue(delivery_, frame, message.expiry_unix_nanos));
-  bytes_ += bytes;
+  Add(topic, MakeValue(delivery_, frame, message.expiry_unix_nanos));
   if (observer_ != nullptr) observer_->OnRetained(topic->first, values.back());
   return Kept::kRetained;
 }
 
-RetainedStore::Topics::iterator RetainedStore::Forget(Topics::iterator topic) {
-  while (!topic->second.empty()) DropOldest(topic->second);
-  if (observer_ != nullptr) observer_->OnForgotten(topic->first);
-  const auto next = topics_.erase(topic);
-  topics_count_.store(topics_.size());
-  return next;
+bool RetainedStore::HasRoom(bool new_topic, size_t bytes) const {
+  return (!new_topic || topics_.size() < options_.retained_topics_max) &&
+         bytes_ + bytes <= options_.retained_bytes_max;
 }
 
-void RetainedStore::DropOldest(Values& values) {
-  bytes_ -= values.front().chunk->capacity();
-  values.pop_front();
+void RetainedStore::Forget(Topics::iterator topic) {
+  while (!topic->second.empty()) DropOldest(topic);
+  if (observer_ != nullptr) observer_->OnForgotten(topic->first);
+  topics_.erase(topic);
+  topics_count_.store(topics_.size());
+}
+
+void RetainedStore::Add(Topics::iterator topic, RetainedValue value) {
+  bytes_ += value.chunk->capacity();
+  if (value.expiry_unix_nanos != 0) {
+    expiries_.emplace(value.expiry_unix_nanos, &topic->first, ++expiries_made_);
+  }
+  topic->second.push_back(std::move(value));
+}
+
+void RetainedStore::Uncount(Topics::iterator topic,
+                            const RetainedValue& value) {
+  bytes_ -= value.chunk->capacity();
+  if (value.expiry_unix_nanos == 0) return;
+  // Any one of the topic's that expire then.
+  expiries_.erase(
+      expiries_.lower_bound({value.expiry_unix_nanos, &topic->first, 0}));
+}
+
+void RetainedStore::DropOldest(Topics::iterator topic) {
+  Uncount(topic, topic->second.front());
+  topic->second.pop_front();
 }
 
 void RetainedStore::CountRefusal(std::string_view topic) {

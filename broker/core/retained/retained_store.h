@@ -7,8 +7,10 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "absl/functional/function_ref.h"
 #include "broker/base/mutex.h"
@@ -21,7 +23,7 @@
 namespace fifobus {
 
 // Told of a topic's newest value, under the store's lock: it must take no lock
-// under which the store is used, and must not wait.
+// under which the store is used, and must not wait. Thread-safe.
 class RetainedObserver {
  public:
   virtual ~RetainedObserver() = default;
@@ -55,6 +57,8 @@ class RetainedStore {
   // Not while anything else is used. Null: no observer.
   void SetObserver(RetainedObserver* observer) { observer_ = observer; }
 
+  static constexpr size_t kForgottenAtOnce = 1024;  // not tuned
+
   // Topics with a value.
   size_t topics() const { return topics_count_.load(); }
 
@@ -85,6 +89,11 @@ class RetainedStore {
         absl::FunctionRef<void(const std::string&, const RetainedValue&)>;
     void Replay(std::string_view pattern, Visitor visit);
 
+    // Forgets values that have expired, up to kForgottenAtOnce of them: so long
+    // it makes others wait. Returns when the first of those that are left
+    // expires, which may be now; 0: none does.
+    uint64_t ForgetExpired();
+
    private:
     RetainedStore& store_;
   };
@@ -95,13 +104,22 @@ class RetainedStore {
 
   Kept KeepValue(std::string_view frame, const MessageView& message,
                  size_t history) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Both return the topic behind.
-  Topics::iterator Forget(Topics::iterator topic)
+  // Whether a value of so many bytes fits in, as one of a new topic or not.
+  bool HasRoom(bool new_topic, size_t bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Topics::iterator Visit(Topics::iterator topic, uint64_t now_unix_nanos,
-                         Transaction::Visitor visit)
+  void ForgetExpired(uint64_t now_unix_nanos)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DropOldest(Values& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Removes those of the topic's values that have expired; the topic itself if
+  // none is left. Returns whether it is still there.
+  bool RemoveExpired(Topics::iterator topic, uint64_t now_unix_nanos)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(Topics::iterator topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Add(Topics::iterator topic, RetainedValue value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The value is about to be removed.
+  void Uncount(Topics::iterator topic, const RetainedValue& value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropOldest(Topics::iterator topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountRefusal(std::string_view topic)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -114,6 +132,11 @@ class RetainedStore {
   Mutex mutex_;
   Topics topics_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The values that can expire: when, the topic's key, and a number that tells
+  // those of one topic apart.
+  using Expiry = std::tuple<uint64_t, const std::string*, uint64_t>;
+  std::set<Expiry> expiries_ ABSL_GUARDED_BY(mutex_);
+  uint64_t expiries_made_ ABSL_GUARDED_BY(mutex_) = 0;
   SparseLog refused_ ABSL_GUARDED_BY(mutex_);
 };
 

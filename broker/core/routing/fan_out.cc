@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "broker/base/check.h"
 #include "proto/expiry.h"
+#include "proto/frame.h"
 
 namespace fifobus {
 namespace {
@@ -89,7 +91,49 @@ void FanOut::OfferRendered(Gathered& gathered, const ChunkRef& chunk) {
   for (Slice& slice : gathered.slices) {
     slice.bytes = chunk->bytes() + OffsetOf(slice);
   }
-  gathered.egress->Offer(chunk, gathered.slices, *valve_);
+  Offer(gathered, chunk);
+}
+
+void FanOut::Offer(Gathered& gathered, const ChunkRef& chunk,
+                   const Staged* staged) {
+  uint64_t generation = generation_;
+  while (gathered.egress->Offer(chunk, gathered.slices, *valve_, generation,
+                                staged) == Egress::OfferOutcome::kStale) {
+    generation = LookUpAnew(gathered);
+    staged = nullptr;
+    if (gathered.slices.empty()) return;
+  }
+}
+
+// Only sessions, which get frames, unsubscribe and stay.
+uint64_t FanOut::LookUpAnew(Gathered& gathered) const {
+  FIFOBUS_CHECK(gathered.egress->format() == EgressFormat::kFrames);
+  const auto snapshot = table_.snapshot();
+  const uint32_t id = gathered.egress->id();
+  std::vector<Slice> kept;
+  for (const Slice& slice : gathered.slices) {
+    for (std::string_view rest(slice.bytes, slice.size); !rest.empty();) {
+      const size_t size = FindFrame(rest, rest.size()).frame_bytes;
+      const MessageView message = ReadMessageFrame(rest.substr(0, size));
+      if (snapshot->Reaches(message.topic, id)) {
+        kept.push_back({rest.data(), size, message.expiry_unix_nanos});
+      }
+      rest.remove_prefix(size);
+    }
+  }
+  gathered.slices = std::move(kept);
+  return snapshot->generation();
+}
+
+void FanOut::OfferLoss(LossReason reason, std::string_view topic,
+                       Egress& egress) {
+  uint64_t generation = generation_;
+  while (egress.OfferLoss(reason, topic, generation) ==
+         Egress::OfferOutcome::kStale) {
+    const auto snapshot = table_.snapshot();
+    if (!snapshot->Reaches(topic, egress.id())) return;
+    generation = snapshot->generation();
+  }
 }
 
 bool FanOut::WorthStaging(size_t bytes, size_t subscribers) const {
@@ -109,7 +153,7 @@ size_t FanOut::OfferFrames(size_t begin) {
     staged = staging_->Load(slices);
   }
   for (size_t i = begin; i < end; ++i) {
-    gathered_[i].egress->Offer(*chunk_, gathered_[i].slices, *valve_, staged);
+    Offer(gathered_[i], *chunk_, staged);
   }
   if (staged != nullptr) staging_->Unload();
   return end;

@@ -26,9 +26,10 @@ namespace fifobus {
 // once it is warm. Worker-affine; owned by a Router.
 class FanOut {
  public:
-  // `staging` may be null. Both must live as long as this.
-  FanOut(const BrokerOptions& options, Staging* staging)
-      : options_(options), staging_(staging) {}
+  // `staging` may be null. All must live as long as this.
+  FanOut(const BrokerOptions& options, const SubscriptionTable& table,
+         Staging* staging)
+      : options_(options), table_(table), staging_(staging) {}
 
   using Egresses = SubscriptionSnapshot::Egresses;
 
@@ -44,6 +45,14 @@ class FanOut {
 
   void Flush();
 
+  // The snapshot that targets are looked up in from now on. REQUIRES: Flush was
+  // called since the last Add...
+  void SetGeneration(uint64_t generation) { generation_ = generation; }
+
+  // A message on this topic is lost for the egress, a target of its. REQUIRES:
+  // Flush was called since the last Add...
+  void OfferLoss(LossReason reason, std::string_view topic, Egress& egress);
+
  private:
   struct Gathered {
     std::shared_ptr<Egress> egress;
@@ -58,6 +67,11 @@ class FanOut {
   Gathered& GatheredFor(const std::shared_ptr<Egress>& egress);
   void AddRendered(const Rendering& rendering, uint64_t expiry_unix_nanos,
                    const std::shared_ptr<Egress>& egress);
+  void Offer(Gathered& gathered, const ChunkRef& chunk,
+             const Staged* staged = nullptr);
+  // Leaves the messages that the current snapshot has for it, and returns the
+  // snapshot's generation.
+  uint64_t LookUpAnew(Gathered& gathered) const;
   bool WorthStaging(size_t bytes, size_t subscribers) const;
   // Offers a run of subscribers, from `begin` on, that get the same frames.
   // Returns its end.
@@ -65,7 +79,9 @@ class FanOut {
   void OfferRendered(Gathered& gathered, const ChunkRef& chunk);
 
   const BrokerOptions& options_;
+  const SubscriptionTable& table_;
   Staging* const staging_;
+  uint64_t generation_ = 0;
 
   // Pointers and not copies: a copy would keep the chunk from being reused.
   const ChunkRef* chunk_ = nullptr;

@@ -4,19 +4,26 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "broker/base/log.h"
 #include "proto/expiry.h"
 #include "proto/topic.h"
 
 namespace fifobus {
 Router::Router(const BrokerOptions& options, const SubscriptionTable& table,
-               Counters& counters, Staging* staging, RetainedStore* store)
-    : options_(options),
+               Counters& counters, TopicStats& stats, Staging* staging,
+               RetainedStore* store)
+    : frame_bytes_max_(options.frame_bytes_max),
       table_(table),
       counters_(counters),
       store_(store),
       snapshot_(table.snapshot()),
-      fan_out_(options, staging),
-      own_fan_out_(options, nullptr) {}
+      stats_(stats),
+      routes_(options, stats, /*keeps_history=*/store != nullptr),
+      fan_out_(options, table, staging),
+      own_fan_out_(options, table, nullptr) {
+  fan_out_.SetGeneration(snapshot_->generation());
+  own_fan_out_.SetGeneration(snapshot_->generation());
+}
 
 void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve,
                    PublisherId publisher) {
@@ -26,15 +33,17 @@ void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve,
 }
 
 void Router::Refresh() {
+  thread_rule_.Check();
   if (snapshot_->generation() == table_.generation()) return;
   snapshot_ = table_.snapshot();
+  fan_out_.SetGeneration(snapshot_->generation());
+  own_fan_out_.SetGeneration(snapshot_->generation());
 }
 
 Router::Outcome Router::Add(std::string_view frame,
                             const MessageView& message) {
   if (run_route_ == nullptr || message.topic != run_topic_) {
     EndRun();
-    if (IsReserved(message.topic)) return Outcome::kReservedTopic;
     const Outcome outcome = BeginRun(message.topic);
     if (outcome != Outcome::kRouted) return outcome;
   }
@@ -86,35 +95,24 @@ void Router::LoseExpired(std::string_view topic) {
   GatherRun();
   fan_out_.Flush();  // what was published before it goes first
   for (const std::shared_ptr<Egress>& egress : run_route_->targets) {
-    egress->OfferLoss(LossReason::kExpired, topic);
+    fan_out_.OfferLoss(LossReason::kExpired, topic, *egress);
   }
   counters_.messages_expired.Add(run_route_->targets.size());
 }
 
 Router::Outcome Router::BeginRun(std::string_view topic) {
-  Route* const route = FindRoute(topic);
-  if (route == nullptr) return Outcome::kBadTopic;
-  if (route->allowed != nullptr && !route->allowed->Contains(publisher_.uid)) {
+  const RouteTable::Found found = routes_.Find(topic, *snapshot_);
+  if (found.fault == TopicFault::kReserved) return Outcome::kReservedTopic;
+  if (found.fault != TopicFault::kNone) return Outcome::kBadTopic;
+  Route& route = *found.route;
+  if (route.allowed != nullptr && !route.allowed->Contains(publisher_.uid)) {
     return Outcome::kDenied;
   }
-  if (std::find(route->publishers.begin(), route->publishers.end(),
-                publisher_.session) == route->publishers.end()) {
-    NotePublisher(*route);
-  }
-  run_route_ = route;
+  route.count->NotePublisher(publisher_.session);
+  stats_.Touch(*route.count);
+  run_route_ = &route;
   run_topic_ = topic;
   return Outcome::kRouted;
-}
-
-void Router::NotePublisher(Route& route) {
-  constexpr size_t kPublishersMax = 8;
-  MutexLock lock(routes_mutex_);
-  if (route.publishers.size() < kPublishersMax) {
-    route.publishers.push_back(publisher_.session);
-  } else {
-    route.publishers[route.oldest_publisher++ % kPublishersMax] =
-        publisher_.session;
-  }
 }
 
 Router::Outcome Router::Retain(std::string_view frame,
@@ -152,12 +150,9 @@ void Router::EndRun() {
   GatherRun();
   const uint64_t messages = std::exchange(run_messages_, 0);
   published_ += messages;
-  run_route_->messages.Add(messages);
-  run_route_->bytes.Add(std::exchange(run_bytes_, 0));
-  if (run_route_->targets.empty()) {
-    no_subscriber_ += messages;
-    run_route_->no_subscriber.Add(messages);
-  }
+  const uint64_t no_subscriber = run_route_->targets.empty() ? messages : 0;
+  no_subscriber_ += no_subscriber;
+  run_route_->count->Add(messages, std::exchange(run_bytes_, 0), no_subscriber);
   run_route_ = nullptr;
 }
 
@@ -174,7 +169,9 @@ void Router::PublishOwn(const MessageFields& fields) {
   Refresh();
   const FanOut::Egresses targets = snapshot_->Match(fields.topic);
   if (targets.empty()) return;
-  const size_t frame_bytes = kFramePrefixBytes + MessageBodyBytes(fields);
+  const size_t body_bytes = MessageBodyBytes(fields);
+  if (body_bytes > frame_bytes_max_) return LogTooLarge(fields.topic);
+  const size_t frame_bytes = kFramePrefixBytes + body_bytes;
   const ChunkRef chunk = Chunk::Make(frame_bytes);
   WriteMessageFrame(fields, chunk->bytes());
   const std::string_view frame(chunk->bytes(), frame_bytes);
@@ -185,54 +182,24 @@ void Router::PublishOwn(const MessageFields& fields) {
   own_fan_out_.Flush();
 }
 
-Router::TopicCount Router::CountOf(std::string_view topic) const {
-  MutexLock lock(routes_mutex_);
-  const auto known =
-      routes_.find(absl::string_view(topic.data(), topic.size()));
-  return known == routes_.end() ? TopicCount() : known->second.Count();
+void Router::LogTooLarge(std::string_view topic) {
+  if (const auto times = own_too_large_.Count()) {
+    LogWarning("message of the broker not published: larger than a frame",
+               {{"topic", topic},
+                {"frame_bytes_max", frame_bytes_max_},
+                {"times", *times}});
+  }
 }
 
 bool Router::HasSubscriber(std::string_view topic) {
   Refresh();
-  const Route* route = FindRoute(topic);
+  const Route* const route = routes_.Find(topic, *snapshot_).route;
   return route != nullptr && !route->targets.empty();
 }
 
 bool Router::HasHistory(std::string_view topic) {
-  const Route* route = FindRoute(topic);
+  const Route* const route = routes_.Find(topic, *snapshot_).route;
   return route != nullptr && route->history > 0;
-}
-
-Router::Route* Router::FindRoute(std::string_view topic) {
-  auto known = routes_.find(absl::string_view(topic.data(), topic.size()));
-  if (known == routes_.end()) {
-    if (CheckTopic(topic) != TopicFault::kNone) return nullptr;
-    MutexLock lock(routes_mutex_);
-    if (routes_.size() >= options_.routes_max) routes_.clear();
-    known = routes_.try_emplace(std::string(topic)).first;
-    Resolve(topic, known->second);
-  } else if (known->second.generation != snapshot_->generation()) {
-    Resolve(topic, known->second);
-  }
-  return &known->second;
-}
-
-void Router::Resolve(std::string_view topic, Route& route) {
-  route.generation = snapshot_->generation();
-  const TopicRules& rules = snapshot_->rules();
-  route.history = store_ == nullptr ? 0 : rules.HistoryOf(topic);
-  route.may_retain = rules.MayRetain(topic);
-  route.allowed = rules.PublishersOf(topic);
-  route.targets = snapshot_->Match(topic);
-  route.has_taps =
-      std::any_of(route.targets.begin(), route.targets.end(),
-                  [](const std::shared_ptr<Egress>& egress) {
-                    return egress->format() != EgressFormat::kFrames;
-                  });
-  route.taps = static_cast<uint32_t>(std::count_if(
-      route.targets.begin(), route.targets.end(),
-      [](const std::shared_ptr<Egress>& egress) { return egress->is_tap(); }));
-  route.sessions = static_cast<uint32_t>(route.targets.size()) - route.taps;
 }
 
 }  // namespace fifobus

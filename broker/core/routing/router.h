@@ -7,14 +7,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "absl/container/inlined_vector.h"
-#include "absl/container/node_hash_map.h"
-#include "broker/base/mutex.h"
+#include "broker/base/sparse_log.h"
+#include "broker/base/thread_rule.h"
 #include "broker/core/retained/retained_store.h"
 #include "broker/core/routing/fan_out.h"
+#include "broker/core/routing/route_table.h"
 #include "broker/core/routing/subscription_table.h"
+#include "broker/core/routing/topic_stats.h"
 #include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/seam/chunk.h"
@@ -44,14 +44,13 @@ struct PublisherId {
 // the first such message until Flush: see RetainedStore. The others pay for
 // this with two flags that are looked at.
 //
-// One for each worker. Worker-affine but for CollectTopics and CountOf, which
-// any thread may call.
+// One for each worker. Worker-affine, asserted.
 class Router {
  public:
   // All must live as long as this. `staging` may be null: see FanOut. Without a
   // store nothing is retained.
   Router(const BrokerOptions& options, const SubscriptionTable& table,
-         Counters& counters, Staging* staging = nullptr,
+         Counters& counters, TopicStats& stats, Staging* staging = nullptr,
          RetainedStore* store = nullptr);
 
   // Takes the current subscriptions: call it after the chunk was read, so that
@@ -93,7 +92,8 @@ class Router {
 
   // Publishes a message of the broker's own, on any topic, to those who
   // subscribe to it now. It pauses nobody, is not retained, is not counted, and
-  // leaves no trace if nobody subscribes. REQUIRES: all is flushed.
+  // leaves no trace if nobody subscribes. One that is larger than a frame may be
+  // is logged instead. REQUIRES: all is flushed.
   void PublishOwn(const MessageFields& fields);
 
   // Takes a new snapshot of the subscriptions, because this chunk itself has
@@ -106,85 +106,27 @@ class Router {
   // Whether it would be kept for those who come later, without asking for it.
   bool HasHistory(std::string_view topic);
 
-  // What went through this router, by topic.
-  struct TopicCount {
-    uint64_t messages = 0;
-    uint64_t bytes = 0;
-    uint64_t no_subscriber = 0;
-    // The last few, in no order.
-    absl::InlinedVector<uint64_t, 8> publishers = {};
-
-    void Add(const TopicCount& other) {
-      publishers.insert(publishers.end(), other.publishers.begin(),
-                        other.publishers.end());
-      messages += other.messages;
-      bytes += other.bytes;
-      no_subscriber += other.no_subscriber;
-    }
-  };
-  // Calls visit(topic, count) for each topic that is remembered.
-  template <typename Visitor>
-  void CollectTopics(const Visitor& visit) const {
-    MutexLock lock(routes_mutex_);
-    for (const auto& [topic, route] : routes_) visit(topic, route.Count());
-  }
-  // The count of one topic; zeros if the topic is not remembered.
-  TopicCount CountOf(std::string_view topic) const;
-
  private:
-  struct Route {
-    // The snapshot that `targets` was looked up in.
-    uint64_t generation = 0;
-    SubscriptionSnapshot::Egresses targets;
-    bool has_taps = false;  // a target wants text or JSON
-    size_t history = 0;
-    bool may_retain = true;
-    // The users that may publish; null: all. Lives as long as the snapshot.
-    const Principals* allowed = nullptr;
-    // The targets by kind.
-    uint32_t sessions = 0;
-    uint32_t taps = 0;
-    Counter messages;
-    Counter bytes;
-    Counter no_subscriber;
-
-    // Sessions that have published on it, the last few in a ring. To be changed
-    // under routes_mutex_, by the worker.
-    absl::InlinedVector<uint64_t, 8> publishers;
-    size_t oldest_publisher = 0;
-
-    TopicCount Count() const {
-      return {messages.value(), bytes.value(), no_subscriber.value(),
-              publishers};
-    }
-  };
-
-  // Null if the topic is invalid.
-  Route* FindRoute(std::string_view topic);
-  void Resolve(std::string_view topic, Route& route);
   // Gathers the frames since the last change of topic.
   void EndRun();
   void AddToRun(std::string_view frame, uint64_t expiry_unix_nanos);
   void GatherRun();
   // The message has expired on its way here: its subscribers are told.
   void LoseExpired(std::string_view topic);
-  void NotePublisher(Route& route);
+  void LogTooLarge(std::string_view topic);
   // Begins a run with the topic's route as of the current subscriptions.
   Outcome BeginRun(std::string_view topic);
   Outcome Retain(std::string_view frame, const MessageView& message);
 
-  const BrokerOptions& options_;
+  const ThreadRule thread_rule_;
+  const size_t frame_bytes_max_;
   const SubscriptionTable& table_;
   Counters& counters_;
   RetainedStore* const store_;
   std::shared_ptr<const SubscriptionSnapshot> snapshot_;
 
-  // Only the worker touches routes_, and it takes the lock only to add or
-  // forget topics, so that others may walk it under the lock: a reader of the
-  // map and the reading worker do not disturb each other. The analysis cannot
-  // express this, hence no ABSL_GUARDED_BY.
-  mutable Mutex routes_mutex_;
-  absl::node_hash_map<std::string, Route> routes_;
+  TopicStats& stats_;
+  RouteTable routes_;
 
   // The run: neighbouring frames of one topic.
   Route* run_route_ = nullptr;
@@ -194,6 +136,7 @@ class Router {
   uint64_t run_bytes_ = 0;
 
   PublisherId publisher_;
+  SparseLog own_too_large_;
 
   // Since the last Flush.
   uint64_t published_ = 0;

@@ -119,7 +119,8 @@ void SubscriptionTable::Add(std::string_view pattern,
           snapshot_->rules_);
 }
 
-void SubscriptionTable::Remove(std::string_view pattern, uint32_t egress_id) {
+uint64_t SubscriptionTable::Remove(std::string_view pattern,
+                                   uint32_t egress_id) {
   const TopicLevels levels = SplitLevels(pattern);
   MutexLock lock(mutex_);
   Replace(CopyPath(snapshot_->root_, levels,
@@ -127,6 +128,7 @@ void SubscriptionTable::Remove(std::string_view pattern, uint32_t egress_id) {
                      subscribers = subscribers.Without(egress_id);
                    }),
           snapshot_->rules_);
+  return snapshot_->generation();
 }
 
 void SubscriptionTable::SetRules(TopicRules rules) {

@@ -68,8 +68,9 @@ class SubscriptionTable {
   // Adding one that exists changes nothing. REQUIRES: the pattern is valid.
   void Add(std::string_view pattern, const std::shared_ptr<Egress>& egress);
 
-  // Removes what was added; nothing if it was not.
-  void Remove(std::string_view pattern, uint32_t egress_id);
+  // Removes what was added; nothing if it was not. Returns the generation of the
+  // first snapshot without it.
+  uint64_t Remove(std::string_view pattern, uint32_t egress_id);
 
   // Puts other rules in the place of those that all snapshots had so far.
   // Subscribers stay subscribed.

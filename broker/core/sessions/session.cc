@@ -261,6 +261,7 @@ FeedOutcome Session::OnGoodbye(const pb::Goodbye& goodbye) {
   left_ = true;
   will_.Clear();
   context_.counters.messages_taken_along.Add(goodbye.taken_along());
+  requests_.NoteTakenAlong(goodbye.taken_along());
   return FeedOutcome::kContinue;
 }
 

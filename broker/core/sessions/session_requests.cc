@@ -129,7 +129,10 @@ FeedOutcome SessionRequests::OnUnsubscribe(const pb::Unsubscribe& unsubscribe) {
   } else {
     memberships_->Leave({unsubscribe.pattern(), unsubscribe.group()});
   }
-  if (known) context_.table.Remove(unsubscribe.pattern(), egress_->id());
+  if (known) {
+    egress_->NoteUnsubscribed(
+        context_.table.Remove(unsubscribe.pattern(), egress_->id()));
+  }
   pb::Frame frame;
   frame.mutable_unsubscribed()->set_request_id(unsubscribe.request_id());
   return answers_.Send(frame);
@@ -187,7 +190,7 @@ void SessionRequests::EndSubscriptions() {
     patterns.swap(patterns_);
   }
   for (const std::string& pattern : patterns) {
-    context_.table.Remove(pattern, egress_->id());
+    (void)context_.table.Remove(pattern, egress_->id());
   }
 }
 

@@ -69,7 +69,10 @@ class SessionRequests {
   // Removes its subscriptions. Idempotent.
   void EndSubscriptions();
   // Leaves its queue groups. Idempotent.
-  void EndMemberships() { memberships_->End(); }
+  void EndMemberships() { memberships_->End(taken_along_); }
+  // Before that: messages of groups without acks that the client has read and
+  // not handed to its program.
+  void NoteTakenAlong(uint64_t messages) { taken_along_ = messages; }
 
   void AppendPatterns(pb::StatsReply::Session& session) const;
 
@@ -88,6 +91,7 @@ class SessionRequests {
   Answers& answers_;
   const std::shared_ptr<Memberships> memberships_;
   uint32_t uid_ = 0;
+  uint64_t taken_along_ = 0;  // as Goodbye has it
   // Until the first pattern, of a client that has not chosen.
   std::optional<OverflowPolicy> open_policy_;
 

@@ -111,6 +111,9 @@ void PrintGroup(const BusView& view, const pb::StatsReply::Group& group) {
     Line("unanswered", CountText(group.unacked(), "message"));
     Line("again", CountText(group.redelivered(), "message"));
     Line("given up", CountText(group.dead_lettered(), "message"));
+  } else {
+    Line("lost",
+         CountText(group.taken_along(), "message") + " with members that left");
   }
   uint64_t before = 0;
   for (const auto& other : view.before.groups()) {

@@ -67,14 +67,13 @@ struct TopicSum {
 
 void AddTopics(const pb::StatsReply& stats, Families& families) {
   std::map<std::string, TopicSum> sums;
-  for (const auto& topic : stats.topics()) {
-    const bool reply = topic.name().starts_with("_inbox/");
-    TopicSum& sum = sums[reply ? "_inbox" : topic.name()];
-    sum.messages += topic.messages();
-    sum.bytes += topic.bytes();
-    sum.no_subscriber += topic.no_subscriber();
-    sum.subscribers += topic.subscribers();
-  }
+  const auto add = [&](const std::string& name,
+                       const pb::StatsReply::Topic& topic) {
+    sums[name] = {topic.messages(), topic.bytes(), topic.no_subscriber(),
+                  topic.subscribers()};
+  };
+  for (const auto& topic : stats.topics()) add(topic.name(), topic);
+  if (stats.reply_topics().messages() > 0) add("_inbox", stats.reply_topics());
   for (const auto& [name, sum] : sums) {
     const Labels labels = {{"topic", name}};
     families.Count("topic_messages_total", "Messages published on the topic.",
@@ -89,6 +88,9 @@ void AddTopics(const pb::StatsReply& stats, Families& families) {
                    "Sessions, groups and taps that get the topic's messages.",
                    labels, sum.subscribers);
   }
+  families.Count("forgotten_topics_messages_total",
+                 "Messages on topics that were idle and are not listed.", {},
+                 stats.forgotten_topics().messages());
 }
 
 void AddQueue(const pb::StatsReply::Queue& queue, const Labels& labels,
@@ -136,6 +138,9 @@ void AddSubscribers(const pb::StatsReply& stats, Families& families) {
     families.Count("group_dead_lettered_messages_total",
                    "Messages that were given up.", labels,
                    group.dead_lettered());
+    families.Count("group_taken_along_messages_total",
+                   "Messages that members had not handled when they left.",
+                   labels, group.taken_along());
   }
 }
 

@@ -93,7 +93,8 @@ std::string PartJson(const Message& part, const Rates& rates) {
 
 std::string StatsJson(const pb::StatsReply& stats) {
   std::string out = "{";
-  for (const char* list : {"topics", "sessions", "taps", "groups"}) {
+  for (const char* list : {"topics", "reply_topics", "forgotten_topics",
+                           "sessions", "taps", "groups"}) {
     AppendField(stats, *stats.GetDescriptor()->FindFieldByName(list), out);
   }
   BeginMember("counters", out);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -179,8 +180,30 @@ void ExplainReceivers(const BusView& view, std::string_view topic) {
       fmt::print("  Its members have not answered {} yet.\n",
                  CountText(group->unacked(), "message"));
     }
+    if (group->taken_along() > 0) {
+      fmt::print(
+          "  {} were lost with members that left or died before they had "
+          "handled them; members with --ack lose none.\n",
+          CountText(group->taken_along(), "message"));
+    }
   }
   for (const auto* tap : receivers.taps) ExplainTap(view, *tap);
+}
+
+// What members of groups that have ended took along.
+void ExplainEndedGroups(const pb::StatsReply& stats) {
+  uint64_t taken_along = 0;
+  for (const auto& counter : stats.counters()) {
+    if (counter.name() == "messages_taken_along") taken_along = counter.value();
+  }
+  for (const auto& group : stats.groups()) {
+    taken_along -= std::min(taken_along, group.taken_along());
+  }
+  if (taken_along == 0) return;
+  fmt::print(
+      "Groups on this bus that have ended lost {} with members that left or "
+      "died; members with --ack lose none.\n",
+      CountText(taken_along, "message"));
 }
 
 const pb::StatsReply::Topic* FindTopic(const pb::StatsReply& stats,
@@ -213,6 +236,7 @@ Exit Why(const WhyOptions& options) {
   unseen.set_name(options.topic);
   ExplainPublishing(*view, topic == nullptr ? unseen : *topic);
   ExplainReceivers(*view, options.topic);
+  ExplainEndedGroups(view->now);
   return kDone;
 }
 

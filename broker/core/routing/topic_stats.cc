@@ -1,0 +1,125 @@
+#include "broker/core/routing/topic_stats.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/topic.h"
+
+namespace fifobus {
+namespace {
+
+void AddTo(TopicSum& sum, const TopicSum& other) {
+  sum.messages += other.messages;
+  sum.bytes += other.bytes;
+  sum.no_subscriber += other.no_subscriber;
+}
+
+}  // namespace
+
+void TopicCount::Add(uint64_t messages, uint64_t bytes,
+                     uint64_t no_subscriber) {
+  messages_.fetch_add(messages, std::memory_order_relaxed);
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (no_subscriber == 0) return;
+  no_subscriber_.fetch_add(no_subscriber, std::memory_order_relaxed);
+}
+
+void TopicCount::NotePublisher(uint64_t session) {
+  for (const std::atomic<uint64_t>& known : publishers_) {
+    if (known.load(std::memory_order_relaxed) == session) return;
+  }
+  // Two workers that note the same session at once note it twice: a listing
+  // shows it once.
+  const uint32_t at = oldest_publisher_.fetch_add(1, std::memory_order_relaxed);
+  publishers_[at % kPublishersMax].store(session, std::memory_order_relaxed);
+}
+
+TopicSum TopicCount::sum() const {
+  TopicSum sum;
+  sum.messages = messages_.load(std::memory_order_relaxed);
+  sum.bytes = bytes_.load(std::memory_order_relaxed);
+  sum.no_subscriber = no_subscriber_.load(std::memory_order_relaxed);
+  return sum;
+}
+
+std::vector<uint64_t> TopicCount::publishers() const {
+  std::vector<uint64_t> publishers;
+  for (const std::atomic<uint64_t>& each : publishers_) {
+    const uint64_t session = each.load(std::memory_order_relaxed);
+    if (session != kNone) publishers.push_back(session);
+  }
+  std::sort(publishers.begin(), publishers.end());
+  publishers.erase(std::unique(publishers.begin(), publishers.end()),
+                   publishers.end());
+  return publishers;
+}
+
+std::shared_ptr<TopicCount> TopicStats::Find(std::string_view topic) {
+  if (IsReplyTopic(topic)) return replies_;
+  MutexLock lock(mutex_);
+  const auto known =
+      topics_.find(absl::string_view(topic.data(), topic.size()));
+  if (known != topics_.end()) return known->second;
+  if (topics_.size() >= topics_max_) ForgetIdle();
+  auto count = std::make_shared<TopicCount>();
+  tick_.fetch_add(1, std::memory_order_relaxed);
+  Touch(*count);
+  topics_.emplace(topic, count);
+  return count;
+}
+
+void TopicStats::ForgetIdle() {
+  std::vector<std::pair<uint64_t, Topics::iterator>> by_use;
+  by_use.reserve(topics_.size());
+  for (auto topic = topics_.begin(); topic != topics_.end(); ++topic) {
+    by_use.emplace_back(topic->second->last_used_.load(), topic);
+  }
+  const size_t count = std::max<size_t>(1, by_use.size() / 8);
+  const auto end = by_use.begin() + static_cast<ptrdiff_t>(count);
+  std::nth_element(
+      by_use.begin(), end - 1, by_use.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto each = by_use.begin(); each != end; ++each) {
+    each->second->second->forgotten_.store(true);
+    leaving_.push_back(std::move(each->second->second));
+    topics_.erase(each->second);
+  }
+  // No worker adds to a count any more of which this is the last reference.
+  std::erase_if(leaving_, [this](const std::shared_ptr<TopicCount>& each) {
+    mutex_.AssertHeld();  // the analysis does not look into lambdas
+    if (each.use_count() > 1) return false;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    AddTo(forgotten_, each->sum());
+    return true;
+  });
+}
+
+TopicSum TopicStats::SumOf(std::string_view topic) const {
+  MutexLock lock(mutex_);
+  const auto known =
+      topics_.find(absl::string_view(topic.data(), topic.size()));
+  if (known == topics_.end()) return {};
+  TopicSum sum = known->second->sum();
+  sum.publishers = known->second->publishers();
+  return sum;
+}
+
+void TopicStats::Collect(Visitor visit) const {
+  MutexLock lock(mutex_);
+  for (const auto& [topic, count] : topics_) {
+    TopicSum sum = count->sum();
+    sum.publishers = count->publishers();
+    visit(topic, sum);
+  }
+}
+
+TopicSum TopicStats::forgotten() const {
+  MutexLock lock(mutex_);
+  TopicSum sum = forgotten_;
+  for (const std::shared_ptr<TopicCount>& each : leaving_) {
+    AddTo(sum, each->sum());
+  }
+  return sum;
+}
+
+}  // namespace fifobus
