@@ -84,12 +84,15 @@ class CommandTest(unittest.TestCase):
         self.bus = self.enterContext(Bus())
 
     def fifobus(self, *arguments, **options):
+        return self.fifobus_to(subprocess.PIPE, *arguments, **options)
+
+    def fifobus_to(self, output, *arguments, **options):
         path = os.pathsep.join(part for part in sys.path if part)
         return subprocess.Popen(
             [sys.executable, "-m", "fifobus", *arguments],
             env=dict(os.environ, PYTHONPATH=path),
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.PIPE,
             **options,
         )
@@ -110,7 +113,7 @@ class CommandTest(unittest.TestCase):
 
         with fifobus.Client() as client:
             client.wait_for_subscribers("a/b", 3, timeout=HANG_SECONDS)
-        publisher = self.fifobus("pub", "a/b", "--header", "k=v", "--expiry", "1h")
+        publisher = self.fifobus("pub", "a/b", "--header", "k=v", "--expire", "1h")
         publisher.communicate(b'"quoted" \xc3\xbc\n\xff\x00', HANG_SECONDS)
         self.assertEqual(publisher.returncode, 0)
         output, _ = subscriber.communicate(timeout=HANG_SECONDS)
@@ -136,19 +139,36 @@ class CommandTest(unittest.TestCase):
             self.assertEqual(not said, code in (0, 3), (arguments, said))
             self.assertNotIn(b"Traceback", said)
 
+    def test_a_topic_that_is_denied_is_a_failure(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
+            config.write('[[topic]]\npattern = "denied/**"\npublish = []\n')
+            config.flush()
+            self.bus.kill()
+            self.bus.start("--config", config.name)
+            for arguments in (("pub", "denied/a", "x"), ("pub", "denied/a")):
+                process = self.fifobus(*arguments)
+                _, said = process.communicate(b"one\ntwo\n", HANG_SECONDS)
+                self.assertEqual(process.returncode, 1, said)
+                self.assertIn(b"refused", said)
+
+    def test_an_output_that_cannot_be_written_is_one_line(self):
+        with open("/dev/full", "wb") as full:
+            subscriber = self.fifobus_to(full, "sub", "a/*")
+            self.await_subscriber()
+            import fifobus
+
+            with fifobus.Client() as client:
+                client.publish("a/b", "x")
+            _, said = subscriber.communicate(timeout=HANG_SECONDS)
+        self.assertEqual(subscriber.returncode, 1)
+        self.assertEqual(said, b"fifobus: standard output: No space left on device\n")
+
     def test_ends_quietly_when_its_reader_goes_away(self):
         subscriber = self.fifobus("sub", "a/*")
         self.await_subscriber()
         subscriber.stdout.close()
-        import fifobus
-
-        with fifobus.Client() as client:
-
-            def has_ended():
-                client.publish("a/b", "x")
-                return subscriber.poll() is not None
-
-            await_condition(has_ended, "the end")
+        # At once, and not with the next message.
+        await_condition(lambda: subscriber.poll() is not None, "the end")
         self.assertEqual((subscriber.returncode, subscriber.stderr.read()), (0, b""))
         subscriber.stderr.close()
         subscriber.stdin.close()

@@ -9,9 +9,10 @@ import argparse
 import os
 import re
 import select
+import stat
 import sys
 import time
-from typing import BinaryIO, Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from fifobus import errors
 from fifobus.client import Client
@@ -22,6 +23,8 @@ DONE, FAILED, USAGE, TIMED_OUT = 0, 1, 2, 3
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _OUTPUT_BYTES = 64 << 10
+# How long --busy-poll spins before it looks whether its output is still read.
+SPIN_SECONDS = 0.1
 
 
 def duration(text: str) -> float:
@@ -69,7 +72,8 @@ def pub(options: argparse.Namespace) -> int:
                 options.topic,
                 payload,
                 headers=options.header,
-                expiry=options.expiry,
+                content_type=options.content_type,
+                expiry=options.expire,
                 retain=options.retain,
                 sequence=sequence,
                 publish_time_unix_nanos=time.time_ns(),
@@ -80,11 +84,31 @@ def pub(options: argparse.Namespace) -> int:
         elif options.raw:
             publish(sys.stdin.buffer.read())
         else:
-            publish_lines(client, publish)
-    return DONE
+            publish_parts(client, publish, b"\0" if options.null else b"\n")
+        return end_of_publishing(client)
 
 
-def publish_lines(client: Client, publish: Callable[[bytes], None]) -> None:
+def end_of_publishing(client: Client) -> int:
+    """Waits until the broker has read everything: a refusal comes behind what was
+    written. What it has not read within a second, because subscribers are slow, it
+    reads when this process is gone."""
+    try:
+        client.ping(1.0)
+    except (errors.TimedOut, errors.Disconnected) as error:
+        if isinstance(error, errors.SessionRefused):
+            raise
+    if client.publish_losses == 0:
+        return DONE
+    print(
+        "fifobus: the broker went away meanwhile; an unknown number of messages is lost",
+        file=sys.stderr,
+    )
+    return FAILED
+
+
+def publish_parts(
+    client: Client, publish: Callable[[bytes], None], separator: bytes
+) -> None:
     """What is there is published as one batch: nobody waits for a line to go out, and a
     fast writer does not pay a system call for each."""
     rest = b""
@@ -92,7 +116,7 @@ def publish_lines(client: Client, publish: Callable[[bytes], None]) -> None:
         data = os.read(0, 64 << 10)
         if not data:
             break
-        lines = (rest + data).split(b"\n")
+        lines = (rest + data).split(separator)
         rest = lines.pop()
         with client.batch():
             for line in lines:
@@ -120,6 +144,10 @@ def print_messages(client: Client, options: argparse.Namespace) -> int:
         deadline = time.monotonic() + options.timeout
     lines: List[bytes] = []
     size = received = 0
+    ready = select.poll()
+    ready.register(client, select.POLLIN)
+    if may_hang_up(1):
+        ready.register(1, 0)  # POLLERR comes unasked: nobody reads what is printed
     while options.count is None or received < options.count:
         try:
             message = client.receive_nowait()
@@ -129,13 +157,17 @@ def print_messages(client: Client, options: argparse.Namespace) -> int:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return TIMED_OUT
-            if options.non_blocking:
-                select.select([client], [], [], left)
+            if not options.busy_poll:
+                polled = ready.poll(None if left is None else left * 1000 + 0.999)
+                if any(fd == 1 for fd, _ in polled):
+                    return DONE
                 continue
+            if any(fd == 1 for fd, _ in ready.poll(0)):
+                return DONE
             try:
-                message = client.receive(left)
+                message = client.receive(SPIN_SECONDS if left is None else left)
             except TimeoutError:
-                return TIMED_OUT
+                continue
         received += 1
         lines.append(text_of(message, options))
         size += len(lines[-1])
@@ -146,6 +178,15 @@ def print_messages(client: Client, options: argparse.Namespace) -> int:
     return DONE
 
 
+def may_hang_up(fd: int) -> bool:
+    """Whether polling it can tell that its reader is gone."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def text_of(message: Message, options: argparse.Namespace) -> bytes:
     if options.json:
         return json_line(message)
@@ -154,10 +195,11 @@ def text_of(message: Message, options: argparse.Namespace) -> bytes:
 
 
 def write_out(lines: List[bytes]) -> None:
-    output: BinaryIO = sys.stdout.buffer
-    output.write(b"".join(lines))
-    output.flush()
+    """Raises OSError. Not by sys.stdout, which would try again at the end."""
+    text = memoryview(b"".join(lines))
     lines.clear()
+    while text:
+        text = text[os.write(1, text) :]
 
 
 # The command line
@@ -201,7 +243,22 @@ def add_pub(command: argparse.ArgumentParser) -> None:
         "--header", type=header, action="append", default=[], metavar="NAME=VALUE"
     )
     command.add_argument(
-        "--expiry", type=duration, metavar="DURATION", help="nobody wants it after this"
+        "--expire",
+        type=duration,
+        metavar="DURATION",
+        help="not delivered to anybody later than this from now",
+    )
+    command.add_argument(
+        "--content-type",
+        default="",
+        metavar="TYPE",
+        help="the payload's media type, such as application/json",
+    )
+    command.add_argument(
+        "--null",
+        "-0",
+        action="store_true",
+        help="messages on standard input end with a NUL, not a newline",
     )
     command.set_defaults(run=pub)
 
@@ -230,7 +287,18 @@ def add_sub(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=sub)
 
 
+def hold_standard_descriptors() -> None:
+    """One that is closed would be the next FIFO's, and output would go to the broker.
+    Opened the wrong way round, reading and writing fail as they should."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if fd else os.O_WRONLY)
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
+    hold_standard_descriptors()
     options = parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -241,8 +309,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(f"fifobus: {error}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # `| head -1` is no failure
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
+    except OSError as error:
+        print(f"fifobus: standard output: {error.strerror}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return 130
 
