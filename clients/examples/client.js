@@ -12,7 +12,8 @@ const fs = require('fs');
 const net = require('net');
 const {constants: C} = fs;
 
-const MESSAGE = 1, HELLO = 2, WELCOME = 3, SUBSCRIBE = 4, ERROR = 16, GOODBYE = 17;
+const MESSAGE = 1, HELLO = 2, WELCOME = 3, SUBSCRIBE = 4, PING = 12, PONG = 13;
+const ERROR = 16, GOODBYE = 17;
 const CODE_LIMIT = 7;
 const OPEN = C.O_NONBLOCK | C.O_NOFOLLOW;
 
@@ -108,7 +109,8 @@ class Session {
     const id = crypto.randomBytes(16).toString('hex');
     const hidden = `${bus}/sessions/.${id}`;
     this.base = `${bus}/sessions/${id}`;
-    execFileSync('mkfifo', ['-m', '600', `${hidden}.down`, `${hidden}.up`]);
+    execFileSync('mkfifo', ['-m', '600', `${hidden}.down`, `${hidden}.up`],
+        {stdio: 'ignore'});
     this.downFd = fs.openSync(`${hidden}.down`, C.O_RDONLY | OPEN);
     this.upReader = fs.openSync(`${hidden}.up`, C.O_RDONLY | OPEN);
     this.upFd = fs.openSync(`${hidden}.up`, C.O_WRONLY | OPEN);
@@ -148,7 +150,8 @@ class Session {
     this.upReader = -1;
     // From here on libuv has them, which waits for bytes and for room.
     this.up = new net.Socket({fd: this.upFd, readable: false, writable: true});
-    this.up.on('error', () => this.lose());
+    // What the broker said before it went away is in `down`, which is read to its end.
+    this.up.on('error', () => {});
     this.down = new net.Socket({fd: this.downFd, readable: true, writable: false});
     this.down.on('data', (bytes) => this.take(bytes));
     this.down.on('end', () => this.lose());
@@ -212,8 +215,12 @@ async function connect(onFrame) {
     const bus = findBus();
     if (bus) {
       const session = new Session(onFrame);
-      session.offer(bus);
-      if (await session.greet(bus)) return session;
+      try {
+        session.offer(bus);
+        if (await session.greet(bus)) return session;
+      } catch (error) {  // such as a bus that is only being made, or goes away
+        process.stderr.write(`client.js: ${bus}: ${error.message.split('\n')[0]}\n`);
+      }
       session.abandon();
     }
     await sleep(pause);
@@ -224,6 +231,11 @@ async function subscribe(pattern) {
   const onFrame = (number, fields) => {
     if (number === ERROR) die(`the broker refused: ${fields[2]}`);
     if (number !== MESSAGE) return;
+    // Nanoseconds, as a number rounded to some hundred of them; by the wall clock.
+    if (fields[6] && fields[6] <= Date.now() * 1e6) {
+      process.stderr.write('client.js: a message that has expired is missing here\n');
+      return;
+    }
     process.stdout.write(Buffer.concat([fields[15] || Buffer.alloc(0), Buffer.from('\n')]));
   };
   for (;;) {
@@ -249,15 +261,24 @@ async function* linesOf(stream) {
 async function publish(topic) {
   const level = '[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]*';
   if (!new RegExp(`^${level}(/${level}){0,15}$`).test(topic)) die(`no topic: ${topic}`);
+  let answered;
+  const pong = new Promise((resolve) => { answered = resolve; });
   const onFrame = (number, fields) => {
     if (number === ERROR) die(`the broker refused: ${fields[2]}`);
+    if (number === PONG) answered(true);
   };
   let session = await connect(onFrame);
   for await (const line of linesOf(process.stdin)) {
     const frame = frameOf(MESSAGE, bytesField(1, Buffer.from(topic)), bytesField(15, line));
     if (frame.length - 4 > session.bodyBytesMax) die('the line is too long for this bus');
-    while (!await session.write(frame)) session = await connect(onFrame);
+    while (!await session.write(frame)) {
+      await session.over;
+      session = await connect(onFrame);
+    }
   }
+  // The answer comes behind everything that was published. An Error comes instead of it.
+  await session.write(frameOf(PING, numberField(1, 1)));
+  if (!await Promise.race([pong, session.over])) die('the last lines may be lost');
   session.up.end(() => process.exit(0));
 }
 

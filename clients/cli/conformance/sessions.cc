@@ -240,6 +240,25 @@ void FailsWhenItsPatternIsRefused(Trial& trial) {
   trial.ExpectFailureExit();
 }
 
+std::string ExpiringFrame(std::string_view payload, absl::Time expiry) {
+  MessageFields fields;
+  fields.topic = kTopic;
+  fields.payload = payload;
+  fields.expiry_unix_nanos = static_cast<uint64_t>(absl::ToUnixNanos(expiry));
+  std::string frame;
+  AppendMessageFrame(fields, frame);
+  return frame;
+}
+
+void DropsWhatHasExpired(Trial& trial) {
+  trial.RunSubscriber();
+  const absl::Time now = absl::Now();
+  trial.Write(ExpiringFrame("still good", now + absl::Hours(1)));
+  trial.Write(ExpiringFrame("expired", now - absl::Seconds(1)));
+  trial.Write(MessageFrame("never expires"));
+  trial.ExpectOutput("still good\nnever expires\n");
+}
+
 void WritesAMessageForEachLine(Trial& trial) {
   trial.RunPublisher();
   for (const char* line : {"one", "", "\x01\xff three"}) {
@@ -304,6 +323,21 @@ void SurvivesTheBroker(Trial& trial) {
                 "that may be lost");
 }
 
+void KnowsThatItWasRefused(Trial& trial) {
+  trial.RunPublisher();
+  trial.Type("one\n");
+  (void)trial.ReadMessage();
+  pb::Frame error;
+  error.mutable_error()->set_code(pb::Error::CODE_DENIED);
+  error.mutable_error()->set_text(
+      "conformance: as if it may not publish there");
+  trial.Write(error);
+  trial.CloseUp();
+  trial.Type("two\n");
+  trial.CloseInput();
+  trial.ExpectFailureExit();
+}
+
 void RefusesABadTopic(Trial& trial) {
   trial.Live();
   trial.Run("pub", "sensors/k\xc3\xbc\x63he");
@@ -350,6 +384,7 @@ constexpr Requirement kRequirements[] = {
     {"S8", "after Error it fails and does not come back",
      FailsWhenItsSessionIsEnded},
     {"S9", "a refused request fails", FailsWhenItsPatternIsRefused},
+    {"S10", "what has expired is dropped", DropsWhatHasExpired},
     {"P1", "each line is a Message, topic first", WritesAMessageForEachLine},
     {"P2", "a full pipe is waited for, and frames stay whole",
      WaitsForAFullPipe},
@@ -358,6 +393,7 @@ constexpr Requirement kRequirements[] = {
      SurvivesTheBroker},
     {"P5", "a bad topic is refused", RefusesABadTopic},
     {"P6", "no frame is larger than Welcome says", KeepsToTheFrameLimit},
+    {"P7", "a publisher that was refused fails", KnowsThatItWasRefused},
 };
 
 }  // namespace
