@@ -430,7 +430,7 @@ void Simulate(uint32_t seed) {
     counted += sum.messages;
   });
   EXPECT_EQ(counted, core.published.load());
-  EXPECT_GT(core.published.load(), 1000u);
+  EXPECT_GT(core.published.load(), 100u);
   core.groups.EndAll();
 }
 
