@@ -238,7 +238,7 @@ void Connection::Forget() {
   status_ = absl::FailedPreconditionError(fmt::format(
       "this client belongs to process {}, of which this one is a fork: make "
       "another client here",
-      pid_));
+      maker_.id()));
 }
 
 void Connection::OnUpBroken() {

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "clients/cpp/deadline.h"
-#include "clients/cpp/internal/process_id.h"
+#include "clients/cpp/internal/making_process.h"
 #include "clients/cpp/internal/ready_fd.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/internal/session_pipes.h"
@@ -130,7 +130,7 @@ class Connection {
   void Wait(Deadline deadline, Room room);
 
   // Whether this is the child of a fork, and not the process that made it.
-  bool IsOfParent() const { return ProcessId() != pid_; }
+  bool IsOfParent() const { return !maker_.IsThis(); }
   // Gives up the session without a trace for the parent, which goes on with it.
   void Forget();
 
@@ -173,7 +173,7 @@ class Connection {
   void SetDownWaits(bool waits);
 
   const Options options_;
-  const pid_t pid_ = ProcessId();
+  const MakingProcess maker_;
   ReadyFd ready_fd_;
   SessionPipes pipes_;
   std::unique_ptr<ReceiveBuffer> in_;

@@ -1,4 +1,4 @@
-#include "clients/cpp/internal/process_id.h"
+#include "clients/cpp/internal/making_process.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,15 +26,10 @@ KeptPid* MakeWipedPage() {
 
 }  // namespace
 
-pid_t ProcessId() {
+const std::atomic<pid_t>* MakingProcess::Keep() {
   static KeptPid* const kept = MakeWipedPage();
-  if (kept == nullptr) return getpid();
-  pid_t pid = kept->load(std::memory_order_relaxed);
-  if (pid == 0) [[unlikely]] {
-    pid = getpid();
-    kept->store(pid, std::memory_order_relaxed);
-  }
-  return pid;
+  if (kept != nullptr) kept->store(getpid(), std::memory_order_relaxed);
+  return kept;
 }
 
 }  // namespace fifobus
