@@ -1,91 +1,106 @@
 """python3 -m fifobus pub|sub: the command line where there is no `fifobus`.
 
-Options, output and exit codes are those of the program of that name.
+Options, output and exit codes are those of the program of that name. It lacks `pub
+--json` and `--rate`, and `sub --format`, `--exec` and `--exec-stream`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import select
 import stat
 import sys
 import time
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Sequence
 
 from fifobus import errors
 from fifobus.client import Client
 from fifobus.client_session import Mode
+from fifobus.command_line import acks_of, fault, parser, will_of
 from fifobus.protocol.message import Gap, Message, json_line
 
 DONE, FAILED, USAGE, TIMED_OUT = 0, 1, 2, 3
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _OUTPUT_BYTES = 64 << 10
 # How long --busy-poll spins before it looks whether its output is still read.
 SPIN_SECONDS = 0.1
-
-
-def duration(text: str) -> float:
-    """Seconds of "500ms", "2s", "1.5m" or a bare number of seconds."""
-    parts = re.fullmatch(r"([0-9.]+)(ms|s|m|h|)", text)
-    if not parts:
-        raise argparse.ArgumentTypeError(
-            f'"{text}" is not a duration; examples: 500ms 2s 1.5m'
-        )
-    return float(parts[1]) * _UNITS[parts[2]]
-
-
-def header(text: str) -> Tuple[str, str]:
-    """The name and value of "name=value"."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f'"{text}" is not NAME=VALUE')
-    return name, value
 
 
 def report_gap(gap: Gap) -> None:
     print(f"fifobus: {gap}", file=sys.stderr)
 
 
-def connect(options: argparse.Namespace, name: str) -> Client:
-    return Client(
-        options.dir,
-        name=name,
-        connect_timeout=options.connect_timeout,
-        on_gap=report_gap,
-    )
+class GapFailure(Exception):
+    """A gap, where --fail-on-gap makes it the end."""
+
+
+def fail_on_gap(gap: Gap) -> None:
+    report_gap(gap)
+    raise GapFailure
 
 
 # pub
 
 
 def pub(options: argparse.Namespace) -> int:
-    with connect(options, "python3 -m fifobus pub") as client:
-        sequence = 0
-
-        def publish(payload: bytes) -> None:
-            nonlocal sequence
-            sequence += 1
-            client.publish(
-                options.topic,
-                payload,
-                headers=options.header,
-                content_type=options.content_type,
-                expiry=options.expire,
-                retain=options.retain,
-                sequence=sequence,
-                publish_time_unix_nanos=time.time_ns(),
+    with Client(
+        options.dir,
+        name="python3 -m fifobus pub",
+        connect_timeout=options.connect_timeout,
+        will=will_of(options),
+        on_gap=report_gap,
+    ) as client:
+        if options.wait_subscribers:
+            client.wait_for_subscribers(
+                options.topic, options.wait_subscribers, options.timeout
             )
-
+        publisher = Publisher(client, options)
         if options.message is not None:
-            publish(os.fsencode(options.message))
+            publisher.repeat(os.fsencode(options.message), options.repeat)
         elif options.raw:
-            publish(sys.stdin.buffer.read())
+            publisher.publish(sys.stdin.buffer.read())
         else:
-            publish_parts(client, publish, b"\0" if options.null else b"\n")
+            publish_parts(client, publisher.publish, b"\0" if options.null else b"\n")
         return end_of_publishing(client)
+
+
+class Publisher:
+    """Numbers, stamps and publishes, and prints confirmations if they are wanted."""
+
+    def __init__(self, client: Client, options: argparse.Namespace) -> None:
+        self._client = client
+        self._options = options
+        self._sequence = 0
+
+    def publish(self, payload: bytes) -> None:
+        options = self._options
+        self._sequence += 1
+        forever = float(1 << 31)
+        confirmation = self._client.publish(
+            options.topic,
+            payload,
+            headers=options.header,
+            content_type=options.content_type,
+            expiry=options.expire,
+            retain=options.retain,
+            sequence=self._sequence,
+            publish_time_unix_nanos=time.time_ns(),
+            confirm=options.confirm,
+            timeout=(options.timeout or forever) if options.confirm else None,
+        )
+        if confirmation is not None:
+            sessions, taps = confirmation.sessions, confirmation.taps
+            write_out([b"accepted %d %d\n" % (sessions, taps)])
+
+    def repeat(self, payload: bytes, times: Optional[int]) -> None:
+        left = 1 if times is None else times
+        with self._client.batch():
+            while True:
+                self.publish(payload)
+                left -= 1
+                if left == 0:
+                    return
 
 
 def end_of_publishing(client: Client) -> int:
@@ -129,12 +144,29 @@ def publish_parts(
 
 
 def sub(options: argparse.Namespace) -> int:
-    with connect(options, "python3 -m fifobus sub") as client:
+    with Client(
+        options.dir,
+        name="python3 -m fifobus sub",
+        connect_timeout=options.connect_timeout,
+        overflow=options.overflow,
+        queue_bytes_max=options.queue_bytes,
+        queue_messages_max=options.queue_messages,
+        will=will_of(options),
+        on_gap=fail_on_gap if options.fail_on_gap else report_gap,
+    ) as client:
         for pattern in options.pattern:
-            client.subscribe(pattern, group=options.group)
+            client.subscribe(
+                pattern,
+                group=options.group,
+                acks=acks_of(options) or False,
+                skip_retained=options.no_retained,
+            )
         if options.busy_poll:
             client.mode = Mode.BUSY_POLL
-        return print_messages(client, options)
+        try:
+            return print_messages(client, options)
+        except GapFailure:
+            return FAILED
 
 
 def print_messages(client: Client, options: argparse.Namespace) -> int:
@@ -143,6 +175,7 @@ def print_messages(client: Client, options: argparse.Namespace) -> int:
     if options.timeout is not None:
         deadline = time.monotonic() + options.timeout
     lines: List[bytes] = []
+    unacked: List[Message] = []
     size = received = 0
     ready = select.poll()
     ready.register(client, select.POLLIN)
@@ -152,7 +185,7 @@ def print_messages(client: Client, options: argparse.Namespace) -> int:
         try:
             message = client.receive_nowait()
         except BlockingIOError:
-            write_out(lines)
+            write_out(lines, unacked)
             size = 0
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -170,11 +203,13 @@ def print_messages(client: Client, options: argparse.Namespace) -> int:
                 continue
         received += 1
         lines.append(text_of(message, options))
+        if message.ack_id:
+            unacked.append(message)
         size += len(lines[-1])
         if size >= _OUTPUT_BYTES:
-            write_out(lines)
+            write_out(lines, unacked)
             size = 0
-    write_out(lines)
+    write_out(lines, unacked)
     return DONE
 
 
@@ -190,101 +225,26 @@ def may_hang_up(fd: int) -> bool:
 def text_of(message: Message, options: argparse.Namespace) -> bytes:
     if options.json:
         return json_line(message)
+    retained = b"retained " if options.show_retained and message.retained else b""
     topic = f"{message.topic} ".encode() if options.show_topic else b""
-    return topic + message.payload + (b"" if options.raw else b"\n")
+    end = b"" if options.raw else b"\0" if options.null else b"\n"
+    return retained + topic + message.payload + end
 
 
-def write_out(lines: List[bytes]) -> None:
-    """Raises OSError. Not by sys.stdout, which would try again at the end."""
+def write_out(lines: List[bytes], unacked: Sequence[Message] = ()) -> None:
+    """Writes all lines, and acknowledges the messages that they are of. Raises OSError.
+    Not by sys.stdout, which would try again at the end."""
     text = memoryview(b"".join(lines))
     lines.clear()
     while text:
         text = text[os.write(1, text) :]
+    for message in unacked:
+        message.ack()
+    if isinstance(unacked, list):
+        unacked.clear()
 
 
 # The command line
-
-
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
-        prog="python3 -m fifobus",
-        description="A client of the message broker over named pipes.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out.",
-    )
-    commands = top.add_subparsers(dest="command", required=True)
-    bus = argparse.ArgumentParser(add_help=False)
-    bus.add_argument("--dir", help="the bus [$FIFOBUS_DIR, or where a broker runs]")
-    bus.add_argument(
-        "--connect-timeout",
-        type=duration,
-        default=5.0,
-        metavar="DURATION",
-        help="how long to wait for a broker [5s]",
-    )
-    add_pub(commands.add_parser("pub", parents=[bus], help="publish messages"))
-    add_sub(commands.add_parser("sub", parents=[bus], help="print messages"))
-    return top
-
-
-def add_pub(command: argparse.ArgumentParser) -> None:
-    command.add_argument("topic")
-    command.add_argument(
-        "message",
-        nargs="?",
-        help="the payload; without it each line of standard input is one message",
-    )
-    command.add_argument(
-        "--raw", action="store_true", help="all of standard input is one message"
-    )
-    command.add_argument(
-        "--retain", action="store_true", help="also keep it for later subscribers"
-    )
-    command.add_argument(
-        "--header", type=header, action="append", default=[], metavar="NAME=VALUE"
-    )
-    command.add_argument(
-        "--expire",
-        type=duration,
-        metavar="DURATION",
-        help="not delivered to anybody later than this from now",
-    )
-    command.add_argument(
-        "--content-type",
-        default="",
-        metavar="TYPE",
-        help="the payload's media type, such as application/json",
-    )
-    command.add_argument(
-        "--null",
-        "-0",
-        action="store_true",
-        help="messages on standard input end with a NUL, not a newline",
-    )
-    command.set_defaults(run=pub)
-
-
-def add_sub(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "pattern",
-        nargs="+",
-        help="a topic; a level may be * (any one), the last ** (any)",
-    )
-    command.add_argument("-n", "--count", type=int, help="end after so many messages")
-    command.add_argument(
-        "--timeout", type=duration, metavar="DURATION", help="end with exit code 3"
-    )
-    command.add_argument("--group", default="", help="share the messages with a group")
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
-    command.add_argument(
-        "--show-topic", action="store_true", help="the topic before each payload"
-    )
-    command.add_argument(
-        "--raw", action="store_true", help="no newline behind payloads"
-    )
-    mode = command.add_mutually_exclusive_group()
-    mode.add_argument("--non-blocking", action="store_true", help="poll, in a loop")
-    mode.add_argument("--busy-poll", action="store_true", help="spin: lowest latency")
-    command.set_defaults(run=sub)
 
 
 def hold_standard_descriptors() -> None:
@@ -300,8 +260,11 @@ def hold_standard_descriptors() -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     hold_standard_descriptors()
     options = parser().parse_args(arguments)
+    wrong = fault(options)
+    if wrong:
+        parser().error(wrong)
     try:
-        return int(options.run(options))
+        return pub(options) if options.command == "pub" else sub(options)
     except errors.TimedOut as error:
         print(f"fifobus: {error}", file=sys.stderr)
         return TIMED_OUT
