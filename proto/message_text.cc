@@ -1,9 +1,14 @@
 #include "proto/message_text.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <tuple>
+#include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/escaping.h"
 #include "absl/time/time.h"
 #include "proto/json_text.h"
@@ -54,23 +59,81 @@ void AppendPayload(std::string_view payload, std::string& out) {
   }
 }
 
+void AppendHeaderValue(std::string_view value, std::string& out) {
+  if (IsUtf8(value)) {
+    AppendJsonText(value, out);
+    return;
+  }
+  out += "{\"base64\":";
+  AppendJsonText(Base64(value), out);
+  out += '}';
+}
+
+// More headers than that allocate memory. Not tuned.
+constexpr size_t kUsualHeaders = 16;
+
+// A header and its place among those of its message.
+struct PlacedHeader {
+  HeaderView header;
+  size_t place = 0;
+};
+// Those of one name, in a sorted list, from the first to behind the last.
+struct SameName {
+  size_t begin = 0;
+  size_t end = 0;
+};
+using PlacedHeaders = absl::InlinedVector<PlacedHeader, kUsualHeaders>;
+
+// The headers by name, in their order within a name. Sorted, because a message
+// may have a million of them.
+PlacedHeaders SortByName(const MessageView& message) {
+  PlacedHeaders sorted;
+  HeaderReader headers(message);
+  while (const std::optional<HeaderView> header = headers.Next()) {
+    sorted.push_back({*header, sorted.size()});
+  }
+  std::sort(sorted.begin(), sorted.end(),
+            [](const PlacedHeader& a, const PlacedHeader& b) {
+              return std::tie(a.header.name, a.place) <
+                     std::tie(b.header.name, b.place);
+            });
+  return sorted;
+}
+
+// The names in the order in which they first appear.
+absl::InlinedVector<SameName, kUsualHeaders> NamesInOrder(
+    const PlacedHeaders& sorted) {
+  absl::InlinedVector<SameName, kUsualHeaders> names;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    if (i > 0 && sorted[i].header.name == sorted[i - 1].header.name) {
+      names.back().end = i + 1;
+    } else {
+      names.push_back({i, i + 1});
+    }
+  }
+  std::sort(names.begin(), names.end(),
+            [&](const SameName& a, const SameName& b) {
+              return sorted[a.begin].place < sorted[b.begin].place;
+            });
+  return names;
+}
+
 void AppendHeaders(const MessageView& message, std::string& out) {
   if (message.headers.empty()) return;
   AppendKey("headers", out);
-  HeaderReader headers(message);
+  const PlacedHeaders sorted = SortByName(message);
   char separator = '{';
-  while (const std::optional<HeaderView> header = headers.Next()) {
-    out += separator;
-    separator = ',';
-    AppendJsonText(header->name, out);
+  for (const SameName& name : NamesInOrder(sorted)) {
+    out += std::exchange(separator, ',');
+    AppendJsonText(sorted[name.begin].header.name, out);
     out += ':';
-    if (IsUtf8(header->value)) {
-      AppendJsonText(header->value, out);
-    } else {
-      out += "{\"base64\":";
-      AppendJsonText(Base64(header->value), out);
-      out += '}';
+    const bool several = name.end - name.begin > 1;
+    if (several) out += '[';
+    for (size_t i = name.begin; i < name.end; ++i) {
+      if (i > name.begin) out += ',';
+      AppendHeaderValue(sorted[i].header.value, out);
     }
+    if (several) out += ']';
   }
   out += '}';
 }

@@ -49,6 +49,22 @@ TEST(JsonMessageTest, WhatSubPrintsIsReadBackToTheByte) {
   EXPECT_EQ(message->headers[2].value, "2");
 }
 
+TEST(JsonMessageTest, HeadersOfOneNameAreAListOrMembers) {
+  for (const char* headers : {R"({"n":["1",{"base64":"Mg=="}],"m":"3"})",
+                              R"({"n":"1","n":{"base64":"Mg=="},"m":["3"]})"}) {
+    const auto message = ParseJsonMessage(
+        std::string(R"({"payload":"x","headers":)") + headers + "}");
+    ASSERT_TRUE(message.ok()) << message.status();
+    ASSERT_EQ(message->headers.size(), 3u) << headers;
+    EXPECT_EQ(message->headers[0].name, "n");
+    EXPECT_EQ(message->headers[0].value, "1");
+    EXPECT_EQ(message->headers[1].name, "n");
+    EXPECT_EQ(message->headers[1].value, "2");
+    EXPECT_EQ(message->headers[2].name, "m");
+    EXPECT_EQ(message->headers[2].value, "3");
+  }
+}
+
 TEST(JsonMessageTest, APersonMayWriteLess) {
   const auto message = ParseJsonMessage(R"({"payload":"x","retain":true})");
   ASSERT_TRUE(message.ok()) << message.status();
@@ -75,6 +91,7 @@ TEST(JsonMessageTest, WhatIsWrongIsSaid) {
       {R"({"payload":"x","expiry":"soon"})", "\"expiry\" is no time"},
       {R"({"payload":"x","headers":["a"]})", "\"headers\" is not"},
       {R"({"payload":"x","headers":{"n":1}})", "\"n\" is no string"},
+      {R"({"payload":"x","headers":{"n":["1",2]}})", "\"n\" is no string"},
       {R"({"payload":"x","headers":{"n":{"base64":1}}})", "is no base64"},
       {R"({"payload":"x","retain":1})", "\"retain\" is not"},
   };

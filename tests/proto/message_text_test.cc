@@ -1,6 +1,8 @@
 #include "proto/message_text.h"
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "proto/frame_writer.h"
@@ -47,6 +49,34 @@ TEST(JsonLine, HasAllMetadata) {
             "\"time\":\"2001-09-09T01:46:41.000000002Z\","
             "\"reply_topic\":\"r\",\"content_type\":\"text/plain\","
             "\"headers\":{\"k\":\"v\",\"b\":{\"base64\":\"/w==\"}}}\n");
+}
+
+TEST(JsonLine, HeadersOfOneNameAreAList) {
+  const HeaderView headers[] = {
+      {"z", "1"}, {"a", "2"}, {"z", "\xff"}, {"z", "3"}, {"b", "4"}};
+  MessageFields fields;
+  fields.topic = "a";
+  fields.headers = headers;
+  EXPECT_EQ(Json(fields),
+            "{\"topic\":\"a\",\"payload\":\"\",\"headers\":{"
+            "\"z\":[\"1\",{\"base64\":\"/w==\"},\"3\"],"
+            "\"a\":\"2\",\"b\":\"4\"}}\n");
+}
+
+// Each could be compared with all others, which would take minutes.
+TEST(JsonLine, TakesHeadersByTheHundredThousand) {
+  constexpr size_t kHeaders = 200'000;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < kHeaders; ++i) names.push_back(std::to_string(i / 2));
+  std::vector<HeaderView> headers;
+  for (const std::string& name : names) headers.push_back({name, "v"});
+  MessageFields fields;
+  fields.topic = "a";
+  fields.headers = headers;
+  const std::string text = Json(fields);
+  EXPECT_NE(text.find("\"headers\":{\"0\":[\"v\",\"v\"],\"1\":[\"v\",\"v\"],"),
+            std::string::npos);
+  EXPECT_TRUE(text.ends_with("\"99999\":[\"v\",\"v\"]}}\n"));
 }
 
 TEST(JsonLine, HasWhatTheBrokerSaysAboutTheDelivery) {

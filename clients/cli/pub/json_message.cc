@@ -92,13 +92,25 @@ absl::Status ReadTime(const Member& member, uint64_t& unix_nanos) {
   return absl::OkStatus();
 }
 
-absl::Status ReadHeader(const Member& member, OwnedMessage& message) {
+absl::Status AddHeader(const std::string& name, const Json& value,
+                       OwnedMessage& message) {
   OwnedMessage::Header& header = message.headers.emplace_back();
-  header.name = member.name;
-  if (member.value.is_object() && member.value.contains("base64")) {
-    return ReadBase64(member.name, member.value["base64"], header.value);
+  header.name = name;
+  if (value.is_object() && value.contains("base64")) {
+    return ReadBase64(name, value["base64"], header.value);
   }
-  return ReadText(member, header.value);
+  return ReadText({name, value}, header.value);
+}
+
+absl::Status ReadHeader(const Member& member, OwnedMessage& message) {
+  if (!member.value.is_array()) {
+    return AddHeader(member.name, member.value, message);
+  }
+  for (const Json& value : member.value) {
+    const absl::Status status = AddHeader(member.name, value, message);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ReadMember(const Member& member, OwnedMessage& message) {

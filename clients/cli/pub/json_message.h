@@ -10,8 +10,8 @@ namespace fifobus::cli {
 
 // Reads a message as `fifobus sub --json` prints it (see AppendJsonLine):
 // topic, payload or payload_base64, reply_topic, content_type, expiry, headers,
-// and, which sub never prints, retain. Headers keep their order, also those
-// with one name.
+// and, which sub never prints, retain. Headers keep their order; those of
+// one name are a list, or have a member each.
 //
 // What belongs to the delivery that was printed, and not to the message, is
 // passed over: sequence, time, retained, ack_id, delivery_count. Other members

@@ -221,6 +221,14 @@ def _json_value(value: bytes) -> Any:
         return {"base64": base64.b64encode(value).decode()}
 
 
+def _json_headers(pairs: List[Tuple[str, bytes]]) -> Dict[str, Any]:
+    """Headers of one name are one list."""
+    values: Dict[str, List[Any]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(_json_value(value))
+    return {name: own if len(own) > 1 else own[0] for name, own in values.items()}
+
+
 def time_text(unix_nanos: int) -> str:
     """In UTC, as JSON has it."""
     seconds, nanos = divmod(unix_nanos, 1_000_000_000)
@@ -250,7 +258,7 @@ def json_line(message: Message) -> bytes:
         if value and name in ("time", "expiry"):
             line[name] = time_text(value)
         elif value and name == "headers":
-            line[name] = {key: _json_value(text) for key, text in value}
+            line[name] = _json_headers(value)
         elif value:
             line[name] = value
     text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
