@@ -71,6 +71,19 @@ std::string_view TopicFaultText(TopicFault fault) {
   return "is invalid";
 }
 
+std::string_view PatternFaultText(TopicFault fault) {
+  switch (fault) {
+    case TopicFault::kBadCharacter:
+      return "has a character outside [A-Za-z0-9_.:@-]; levels are separated "
+             "by /, a level that is * matches any one, and ** as the last "
+             "level matches all that are left";
+    case TopicFault::kMisplacedWildcard:
+      return "has ** before its last level; a level that is * matches any one";
+    default:
+      return TopicFaultText(fault);
+  }
+}
+
 TopicFault CheckTopic(std::string_view topic) {
   return CheckName(topic, /*wildcards=*/false);
 }

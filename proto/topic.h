@@ -39,6 +39,10 @@ enum class TopicFault {
 // only.
 std::string_view TopicFaultText(TopicFault fault);
 
+// As TopicFaultText, for a pattern: says how wildcards are written to people who
+// know others, such as "#", "+" and ">".
+std::string_view PatternFaultText(TopicFault fault);
+
 // Says what is wrong with a topic. '$' topics are valid here.
 [[nodiscard]] TopicFault CheckTopic(std::string_view topic);
 

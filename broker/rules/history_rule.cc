@@ -10,8 +10,9 @@ namespace fifobus {
 absl::Status CheckHistoryRule(const HistoryRule& rule) {
   const TopicFault fault = CheckPattern(rule.pattern);
   if (fault != TopicFault::kNone) {
-    return absl::InvalidArgumentError(fmt::format(
-        "history \"{}\": the pattern {}", rule.pattern, TopicFaultText(fault)));
+    return absl::InvalidArgumentError(
+        fmt::format("history \"{}\": the pattern {}", rule.pattern,
+                    PatternFaultText(fault)));
   }
   if (IsReserved(rule.pattern)) {
     return absl::InvalidArgumentError(fmt::format(

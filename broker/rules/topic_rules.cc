@@ -34,7 +34,7 @@ absl::Status CheckTopicRule(const TopicRule& rule) {
   const TopicFault fault = CheckPattern(rule.pattern);
   std::string text;
   if (fault != TopicFault::kNone) {
-    text = fmt::format("the pattern {}", TopicFaultText(fault));
+    text = fmt::format("the pattern {}", PatternFaultText(fault));
   } else if (rule.create && CheckTopic(rule.pattern) != TopicFault::kNone) {
     text = "only a topic without * can be created";
   } else if (rule.create && IsReserved(rule.pattern)) {

@@ -60,6 +60,13 @@ TEST(Pattern, WildcardsStandForWholeLevels) {
   }
   EXPECT_EQ(CheckPattern("**/a"), TopicFault::kMisplacedWildcard);
   EXPECT_EQ(CheckPattern("a*"), TopicFault::kBadCharacter);
+  // Of MQTT and NATS.
+  for (const char* other : {"a/#", "a/+/b", "a.>", "a.*"}) {
+    const std::string_view text = PatternFaultText(CheckPattern(other));
+    EXPECT_NE(text.find("separated by /"), std::string_view::npos) << text;
+    EXPECT_NE(text.find("a level that is * "), std::string_view::npos) << text;
+    EXPECT_NE(text.find("** as the last"), std::string_view::npos) << text;
+  }
   EXPECT_EQ(CheckPattern("a/***"), TopicFault::kBadCharacter);
 }
 

@@ -65,7 +65,7 @@ FeedOutcome SessionRequests::OnSubscribe(const pb::Subscribe& subscribe) {
   if (fault != TopicFault::kNone) {
     return answers_.Refuse(
         request_id, pb::Error::CODE_BAD_PATTERN,
-        fmt::format("the pattern {}", TopicFaultText(fault)));
+        fmt::format("the pattern {}", PatternFaultText(fault)));
   }
   if (!MaySubscribe(pattern)) {
     return answers_.Refuse(request_id, pb::Error::CODE_DENIED,

@@ -13,7 +13,7 @@ absl::Status Subscriptions::Check(std::string_view pattern,
   if (fault != TopicFault::kNone) {
     return absl::InvalidArgumentError(
         fmt::format("the pattern \"{}\" {}", pattern.substr(0, kTopicBytesMax),
-                    TopicFaultText(fault)));
+                    PatternFaultText(fault)));
   }
   const std::string_view group = options.group;
   if (group.empty()) {
