@@ -1,10 +1,9 @@
 #include "clients/cli/bus_options.h"
 
-#include <poll.h>
-
+#include <algorithm>
 #include <utility>
 
-#include "clients/cli/poll_until.h"
+#include "clients/cpp/deadline.h"
 
 namespace fifobus::cli {
 
@@ -31,24 +30,17 @@ Mode ModeOptions::mode() const {
 
 absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
     const BusOptions& options, const std::string& name,
-    std::optional<OwnedMessage> will) {
-  ClientOptions client_options;
-  client_options.will = std::move(will);
-  return ConnectClient(options, name, std::move(client_options));
-}
-
-absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
-    const BusOptions& options, const std::string& name,
-    ClientOptions client_options) {
+    ClientOptions client_options, absl::Duration timeout) {
   client_options.dir = options.dir;
   client_options.client_name = name;
-  client_options.connect_timeout = options.connect_timeout;
-  return Client::Connect(std::move(client_options));
-}
-
-void WaitReadable(const Client& client, absl::Time deadline) {
-  pollfd readable = {client.fd(), POLLIN, 0};
-  PollUntil({&readable, 1}, deadline);
+  client_options.connect_timeout = std::min(options.connect_timeout, timeout);
+  const Deadline deadline = client_options.connect_timeout;
+  auto client = Client::Connect(std::move(client_options));
+  if (client.ok() || timeout >= options.connect_timeout ||
+      !deadline.HasCome()) {
+    return client;
+  }
+  return absl::DeadlineExceededError(client.status().message());
 }
 
 }  // namespace fifobus::cli

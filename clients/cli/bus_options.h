@@ -2,7 +2,6 @@
 #define FIFOBUS_CLIENTS_CLI_BUS_OPTIONS_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -10,7 +9,7 @@
 #include "clients/cli/command.h"
 #include "clients/cpp/client.h"
 
-// How commands reach a bus, and how they wait for it.
+// How commands reach a bus.
 namespace fifobus::cli {
 
 // The options of every command that talks to a broker. Lives as long as the
@@ -32,16 +31,12 @@ struct ModeOptions {
 };
 
 // Connects, waiting for a broker as the options say. `name` is shown by `ls`.
+// DeadlineExceeded: there was none within `timeout`, which is the command's own
+// and shorter than the options' one.
 absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
     const BusOptions& options, const std::string& name,
-    ClientOptions client_options = {});
-absl::StatusOr<std::unique_ptr<Client>> ConnectClient(
-    const BusOptions& options, const std::string& name,
-    std::optional<OwnedMessage> will);
-
-// Waits until the client's fd() is readable or the deadline has come: what a
-// program with its own event loop does in mode kNonBlocking.
-void WaitReadable(const Client& client, absl::Time deadline);
+    ClientOptions client_options = {},
+    absl::Duration timeout = absl::InfiniteDuration());
 
 }  // namespace fifobus::cli
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "CLI/CLI.hpp"
-#include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "clients/cli/nearest_name.h"
+#include "clients/cli/option_values.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -51,48 +53,20 @@ CLI::Option* AddTo(CLI::App& app, const Spec& spec, const std::string& type,
       ->type_name(spec.value_or(type));
 }
 
-std::string RangeText(const CountRange& range) {
-  const bool bounded = range.most != kAnyCount.most;
-  if (range.least == 1 && !bounded) return "POSITIVE";
-  if (range.least == 0 && !bounded) return "";
-  return fmt::format("UINT in [{} - {}]", range.least, range.most);
-}
-
-std::string CheckNumber(const std::string& text, const CountRange& range) {
-  uint64_t number = 0;
-  if (absl::SimpleAtoi(text, &number) && number >= range.least &&
-      number <= range.most) {
-    return "";
-  }
-  return range.most == kAnyCount.most
-             ? fmt::format("\"{}\" is not a whole number of at least {}", text,
-                           range.least)
-             : fmt::format("\"{}\" is not a whole number from {} to {}", text,
-                           range.least, range.most);
-}
-
-absl::StatusOr<absl::Duration> ParseWait(const std::string& text,
-                                         absl::Duration least) {
-  absl::Duration duration;
-  // A bare number counts seconds.
-  if ((!absl::ParseDuration(text, &duration) &&
-       !absl::ParseDuration(text + "s", &duration)) ||
-      duration < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        fmt::format("\"{}\" is not a duration; examples: 500ms 2s 1.5m", text));
-  }
-  if (duration < least) {
-    return absl::InvalidArgumentError(
-        fmt::format("\"{}\" is too short; it is at least {}", text,
-                    absl::FormatDuration(least)));
-  }
-  return duration;
-}
-
 std::vector<std::string> FirstNames(const std::set<CLI::Option*>& options) {
   std::set<std::string> names;
   for (const CLI::Option* option : options) names.insert(option->get_name());
   return {names.begin(), names.end()};
+}
+
+// What CLI11's errors leave to be guessed.
+std::string Hint(const CLI::ParseError& error) {
+  const bool is_extra =
+      error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+  const bool is_option =
+      std::string_view(error.what()).find(": -") != std::string_view::npos;
+  return is_extra && is_option ? "; text that begins with - goes behind --"
+                               : "";
 }
 
 }  // namespace
@@ -270,7 +244,7 @@ Option Command::AddNumber(const std::string& name,
   const std::string shown = RangeText(range);
   range.most = std::min(range.most, type_most);
   const auto check = [range](const std::string& text) {
-    return CheckNumber(text, range);
+    return CountFault(text, range);
   };
   return Option(option->check(CLI::Validator(check, shown)));
 }
@@ -283,14 +257,7 @@ Option Command::AddRate(const std::string& name, double& value,
         return absl::SimpleAtod(texts.front(), &value);
       },
       about);
-  const auto check = [](const std::string& text) {
-    double rate = 0;
-    return absl::SimpleAtod(text, &rate) && rate >= 1e-6 && rate <= 1e9
-               ? ""
-               : fmt::format("\"{}\" is not a number from 0.000001 to 1e9",
-                             text);
-  };
-  return Option(option->check(CLI::Validator(check, "POSITIVE")));
+  return Option(option->check(CLI::Validator(RateFault, "POSITIVE")));
 }
 
 Option Command::AddDuration(const std::string& name, absl::Duration& value,
@@ -348,6 +315,10 @@ void Command::SetVersion(const std::string& version) {
   app_->set_version_flag("--version", version);
 }
 
+void Command::OnWords(std::function<void(std::span<char*>)> prepare) {
+  prepare_ = std::move(prepare);
+}
+
 void Command::OnCheck(std::function<absl::Status()> check) {
   check_ = std::move(check);
 }
@@ -359,24 +330,46 @@ void Command::OnRun(std::function<Exit()> run) {
   });
 }
 
+Command::Chosen Command::Choose(std::span<char*> words) {
+  for (const std::unique_ptr<Command>& command : commands_) {
+    if (!words.empty() && command->name_ == words.front()) {
+      return command->Choose(words.subspan(1));
+    }
+  }
+  return {this, words};
+}
+
+std::string Command::UnknownCommand(std::span<char*> words) const {
+  const auto word = std::find_if(words.begin(), words.end(),
+                                 [](const char* w) { return *w != '-'; });
+  if (commands_.empty() || word == words.end()) return "";
+  std::vector<std::string_view> names;
+  for (const Command* command : commands()) names.push_back(command->name());
+  std::string text = fmt::format("{} has no command \"{}\"", path(), *word);
+  const std::string nearest = NearestName(*word, names);
+  if (!nearest.empty()) {
+    text += fmt::format("; did you mean {} {}?", path(), nearest);
+  }
+  return text;
+}
+
 Exit Command::Run(int argc, char** argv) {
+  const std::span<char*> words(argv, static_cast<size_t>(argc));
+  const Chosen chosen =
+      Choose(words.subspan(std::min<size_t>(1, words.size())));
+  if (chosen.command->prepare_) chosen.command->prepare_(chosen.words);
   try {
     app_->parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    app_->exit(success);
+    return kDone;
   } catch (const CLI::ParseError& error) {
-    // --help and --version are errors as well, with code 0.
-    return app_->exit(error) == 0 ? kDone : kUsage;
+    std::string text = chosen.command->UnknownCommand(chosen.words);
+    if (text.empty()) text = error.what() + Hint(error);
+    app_->exit(CLI::ValidationError(text));
+    return kUsage;
   }
-  const Command* command = this;
-  while (!command->run_) {
-    const CLI::App* chosen = command->app_->get_subcommands().front();
-    const auto is_chosen = [chosen](const std::unique_ptr<Command>& below) {
-      return below->app_ == chosen;
-    };
-    command = std::find_if(command->commands_.begin(), command->commands_.end(),
-                           is_chosen)
-                  ->get();
-  }
-  return command->run_();
+  return chosen.command->run_();
 }
 
 absl::Status Command::Parse(std::vector<std::string> words) {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "clients/cli/exit.h"
+#include "clients/cli/option_values.h"
 
 namespace CLI {
 class App;
@@ -60,14 +62,6 @@ class Option {
 // Values and their names, which are literals: "latest", Overflow::kLatest.
 template <typename Value>
 using Choices = std::vector<std::pair<std::string_view, Value>>;
-
-// What a number may be, both ends included.
-struct CountRange {
-  uint64_t least = 0;
-  uint64_t most = std::numeric_limits<uint64_t>::max();
-};
-inline constexpr CountRange kAnyCount = {};
-inline constexpr CountRange kPositive = {1, kAnyCount.most};
 
 // A command with its options and the commands below it.
 //
@@ -158,6 +152,8 @@ class Command {
   void Explain(const std::string& text);
   void SetVersion(const std::string& version);
 
+  // Called with the words behind the command's name before they are read.
+  void OnWords(std::function<void(std::span<char*>)> prepare);
   // What only the command knows of its options: an error is wrong usage.
   void OnCheck(std::function<absl::Status()> check);
   // What the command does.
@@ -188,6 +184,15 @@ class Command {
  private:
   Command(Command* parent, CLI::App* app);
 
+  // Words lead from command to command: the last one, and what is left for it.
+  struct Chosen {
+    Command* command;
+    std::span<char*> words;
+  };
+  Chosen Choose(std::span<char*> words);
+  // Says that a word stands where a command should. Empty: none does.
+  std::string UnknownCommand(std::span<char*> words) const;
+
   // `type_most` is what the number's type can hold.
   Option AddNumber(const std::string& name, std::function<void(uint64_t)> take,
                    CountRange range, uint64_t type_most,
@@ -208,6 +213,7 @@ class Command {
   std::unique_ptr<CLI::App> program_;  // only of the program
   CLI::App* const app_;
   std::vector<std::unique_ptr<Command>> commands_;
+  std::function<void(std::span<char*>)> prepare_;
   std::function<absl::Status()> check_;
   std::function<Exit()> run_;
 };

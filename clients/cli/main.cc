@@ -1,14 +1,13 @@
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <string>
-#include <string_view>
 #include <system_error>
 
 #include "clients/cli/commands.h"
+#include "clients/cli/inherited_signals.h"
 #include "proto/version.h"
 
 namespace fifobus::cli {
@@ -21,16 +20,6 @@ constexpr char kAbout[] =
     "  fifobus pub sensors/temp 21.5      publish a message\n"
     "  fifobus reply time --exec date     answer requests\n"
     "  fifobus req time now               send one, print the reply\n";
-
-// Replaces pub's -0 by --null. If CLI11 knew an option -0, it would read the
-// payload -0.5 as that option and ".5".
-void SpellOutNull(int argc, char** argv) {
-  static char null[] = "--null";
-  if (argc < 2 || argv[1] != std::string_view("pub")) return;
-  for (int i = 2; i < argc && argv[i] != std::string_view("--"); ++i) {
-    if (argv[i] == std::string_view("-0")) argv[i] = null;
-  }
-}
 
 // The next FIFO would take a descriptor below 3 that is closed, and what is
 // printed would go to the broker. So each closed one is opened here, the wrong
@@ -60,13 +49,11 @@ Exit RunCommand(int argc, char** argv) {
   AddConformance(program);
   AddMan(program);
   AddCompletion(program);
-  SpellOutNull(argc, argv);
   return program.Run(argc, argv);
 }
 
 int Main(int argc, char** argv) {
-  // A reader that goes away (`| head -1`) shows as EPIPE, and is no failure.
-  signal(SIGPIPE, SIG_IGN);
+  RememberSignals();
   HoldStandardDescriptors();
   Exit exit = kDone;
   try {

@@ -8,6 +8,7 @@
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cpp/bus_locator.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
 
@@ -23,10 +24,10 @@ struct PathOptions {
 };
 
 absl::StatusOr<std::string> AwaitBus(const BusOptions& options) {
-  const absl::Time deadline = absl::Now() + options.connect_timeout;
+  const Deadline deadline = options.connect_timeout;
   while (true) {
     auto bus = FindBus(options.dir);
-    if (bus.ok() || absl::Now() >= deadline) return bus;
+    if (bus.ok() || deadline.HasCome()) return bus;
     absl::SleepFor(kLookInterval);
   }
 }

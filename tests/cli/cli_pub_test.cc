@@ -41,6 +41,15 @@ TEST_F(CliPubTest, ANegativeNumberIsAMessage) {
             (std::vector<std::string>{"-0.5", "-0"}));
 }
 
+TEST_F(CliPubTest, ANulOptionThatWasMeantAsAMessageIsTold) {
+  const Outcome outcome = Run("fifobus pub a -0 </dev/null");
+  EXPECT_EQ(outcome.exit, 2);
+  EXPECT_NE(outcome.err.find("fifobus pub TOPIC -- -0"), std::string::npos)
+      << outcome.err;
+  // Whoever writes it out means it.
+  EXPECT_EQ(Run("fifobus pub a --null </dev/null").exit, 0);
+}
+
 TEST_F(CliPubTest, AMessageIsRepeatedAsOftenAsSaid) {
   const auto client = bus_.Subscribe("a");
   EXPECT_EQ(Run("fifobus pub a x --repeat 3; fifobus pub a end").exit, 0);
@@ -81,7 +90,8 @@ TEST_F(CliPubTest, SubAndPubMakeAFaithfulPipe) {
       "fifobus sub a -n 2 --json | sed s/a/copy/ | fifobus pub --json", "pipe");
   AwaitSubscribers(bus_, 2);
   EXPECT_EQ(Run("printf 'x\\377\\n' | fifobus pub a --raw --header k=v "
-                "--content-type text/plain --expire 1h; fifobus pub a y")
+                "--header twice=1 --header twice=2 --content-type text/plain "
+                "--expire 1h; fifobus pub a y")
                 .exit,
             0);
   EXPECT_EQ(pipe->Wait(), 0) << ReadFile(Path("pipe.err"));
@@ -90,6 +100,7 @@ TEST_F(CliPubTest, SubAndPubMakeAFaithfulPipe) {
   const json first = json::parse(lines.substr(0, lines.find('\n')));
   EXPECT_EQ(first["payload_base64"], "eP8K") << lines;
   EXPECT_EQ(first["headers"]["k"], "v");
+  EXPECT_EQ(first["headers"]["twice"], json::array({"1", "2"}));
   EXPECT_EQ(first["content_type"], "text/plain");
   EXPECT_TRUE(first.contains("expiry"));
   EXPECT_EQ(json::parse(lines.substr(lines.find('\n')))["payload"], "y");

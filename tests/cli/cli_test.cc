@@ -46,6 +46,67 @@ TEST_F(CliTest, WrongUsageExitsWithTwoAndSaysWhatIsWrong) {
   }
 }
 
+TEST_F(CliTest, WrongUsageNamesWhatIsWrongAndWhatWasMeant) {
+  const struct {
+    const char* command;
+    const char* error;
+  } cases[] = {
+      {"publish a x",
+       "fifobus has no command \"publish\"; did you mean "
+       "fifobus pub?\n"},
+      {"subscribe a", "did you mean fifobus sub?\n"},
+      {"sreve", "did you mean fifobus serve?\n"},
+      {"nonsense", "fifobus has no command \"nonsense\"\n"},
+      {"bench publish a",
+       "fifobus bench has no command \"publish\"; did you "
+       "mean fifobus bench pub?\n"},
+      {"", "A subcommand is required\n"},
+      {"pub a -x", "not expected: -x; text that begins with - goes behind --"},
+      {"sub a --overflow maybe",
+       "--overflow: \"maybe\" is none of drop-oldest, "
+       "drop-newest, latest, disconnect, block\n"},
+      {"sub a --overflow 1", "--overflow: \"1\" is none of"},
+      {"sub a -n 0", "--count: \"0\" is not a whole number of at least 1\n"},
+      {"sub a -n -1", "--count: \"-1\" is not a whole number"},
+      {"sub a --timeout soon", "--timeout: \"soon\" is not a duration"},
+      {"serve --workers 2000",
+       "--workers: \"2000\" is not a whole number from "
+       "1 to 1024\n"},
+  };
+  for (const auto& one : cases) {
+    const Outcome outcome = Run(fmt::format("fifobus {}", one.command));
+    EXPECT_EQ(outcome.exit, 2) << one.command;
+    EXPECT_NE(outcome.err.find(one.error), std::string::npos)
+        << one.command << ": " << outcome.err;
+  }
+}
+
+TEST_F(CliTest, HelpNamesTheChoicesOfAnOption) {
+  const std::string sub = Run("fifobus sub --help").out;
+  EXPECT_NE(sub.find("--overflow POLICY:{drop-oldest,drop-newest,latest,"
+                     "disconnect,block}"),
+            std::string::npos)
+      << sub;
+  EXPECT_EQ((sub + Run("fifobus serve --help").out).find("->"),
+            std::string::npos);
+}
+
+TEST_F(CliTest, WildcardsOfOthersAreAnsweredWithThoseOfFifobus) {
+  const TestBus bus;
+  Use(bus);
+  for (const char* command :
+       {"sub 'a/#'", "sub 'a/+/b'", "sub 'a.>'", "sub 'a.*'",
+        "sub a 'b/#' --exec cat", "reply 'a/+' --exec cat",
+        "serve --dir /nonexistent --history 'a/#=3'"}) {
+    const Outcome outcome = Run(fmt::format("fifobus {}", command));
+    EXPECT_NE(outcome.exit, 0) << command;
+    EXPECT_NE(outcome.err.find("a level that is * matches any one, and ** as "
+                               "the last level matches all that are left"),
+              std::string::npos)
+        << command << ": " << outcome.err;
+  }
+}
+
 TEST_F(CliTest, WithoutABrokerTheErrorNamesThePlaceAndWhatToDo) {
   const Outcome outcome = Run("fifobus pub a x --connect-timeout 0");
   EXPECT_EQ(outcome.exit, 1);

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import unittest
 import urllib.request
 
@@ -73,7 +74,34 @@ def once():
     ).stdout
 
 
+def scrape(port):
+    """What Prometheus gets; empty as long as nobody listens."""
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/metrics", timeout=HANG_SECONDS
+        ) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
 class MetricsTest(unittest.TestCase):
+    def test_connections_that_send_nothing_delay_no_scrape(self):
+        port = free_port()
+        with Bus(), Exporter("--listen", str(port)) as exporter:
+            await_condition(lambda: scrape(port), "the first scrape")
+            idle = [
+                socket.create_connection(("127.0.0.1", port), HANG_SECONDS)
+                for _ in range(40)
+            ]
+            begin = time.monotonic()
+            self.assertIn("fifobus_up 1", scrape(port))
+            # An idle one is let go after a second, and 16 of them at once.
+            self.assertLess(time.monotonic() - begin, 20)
+            for connection in idle:
+                connection.close()
+            self.assertEqual(exporter.stop(), 0)
+
     def test_what_is_there_is_told(self):
         with Bus(), fifobus.Client(name="one") as one, fifobus.Client() as two:
             one.subscribe("a/*")
@@ -132,16 +160,11 @@ class MetricsTest(unittest.TestCase):
         port = free_port()
 
         def up():
-            try:
-                with urllib.request.urlopen(
-                    f"http://127.0.0.1:{port}/metrics", timeout=HANG_SECONDS
-                ) as answer:
-                    return value_of(samples(answer.read().decode()), "fifobus_up")
-            except OSError:
-                return None  # not listening yet
+            return value_of(samples(scrape(port)), "fifobus_up")
 
         with Bus() as bus, Exporter("--listen", str(port)) as exporter:
-            await_condition(lambda: up() == 1, "the first scrape")
+            await_condition(lambda: scrape(port), "the first scrape")
+            self.assertEqual(up(), 1)
             bus.kill()
             await_condition(lambda: up() == 0, "the broker's death to show")
             bus.start()

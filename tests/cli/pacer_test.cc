@@ -5,7 +5,7 @@
 namespace fifobus::cli {
 namespace {
 
-constexpr absl::Time kStart = absl::FromUnixSeconds(1000);
+constexpr absl::Duration kStart = absl::Seconds(1000);
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 
 TEST(PacerTest, TheFirstIsDueAtOnceAndTheOthersInEvenSteps) {
@@ -18,7 +18,7 @@ TEST(PacerTest, TheFirstIsDueAtOnceAndTheOthersInEvenSteps) {
 TEST(PacerTest, WhatIsALittleLateDelaysNoneThatFollows) {
   Pacer pacer(kTick);
   for (int i = 0; i < 100; ++i) {
-    const absl::Time due = kStart + i * kTick;
+    const absl::Duration due = kStart + i * kTick;
     EXPECT_EQ(pacer.Next(due + absl::Milliseconds(i == 0 ? 0 : 30)), due);
   }
 }
@@ -26,7 +26,7 @@ TEST(PacerTest, WhatIsALittleLateDelaysNoneThatFollows) {
 TEST(PacerTest, WhoWasHeldUpForLongBeginsAnew) {
   Pacer pacer(kTick);
   (void)pacer.Next(kStart);
-  const absl::Time later = kStart + absl::Hours(1);
+  const absl::Duration later = kStart + absl::Hours(1);
   EXPECT_EQ(pacer.Next(later), later);
   EXPECT_EQ(pacer.Next(later), later + kTick);
 }

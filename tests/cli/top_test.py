@@ -198,6 +198,15 @@ class TopTest(unittest.TestCase):
             terminal.type("q")
             self.assertTrue(terminal.is_restored())
 
+    def test_it_holds_up_no_broker_that_stops(self):
+        with Bus() as bus, Terminal(80, 24) as terminal:
+            bus.kill()
+            bus.start("--drain-timeout", "1h")
+            terminal.top()
+            terminal.type("p")
+            terminal.wait_for("paused")
+            bus.stop()
+
     def test_an_interval_of_nothing_is_refused(self):
         for command in ("top", "info", "why", "metrics"):
             done = subprocess.run(

@@ -2,11 +2,13 @@
 #include <memory>
 #include <string>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/bench/bench.h"
 #include "clients/cli/bench/payload.h"
 #include "clients/cli/bench/tally.h"
 #include "clients/cli/bus_options.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -22,9 +24,8 @@ struct BenchSubOptions {
 };
 
 // Receives until the count or the deadline.
-Exit Receive(Client& client, const BenchSubOptions& options,
+Exit Receive(Client& client, const BenchSubOptions& options, Deadline deadline,
              BenchTally& tally) {
-  const absl::Time deadline = absl::Now() + options.timeout;
   while (tally.messages() < options.count) {
     const Received got = client.Receive(deadline);
     switch (got.outcome) {
@@ -39,7 +40,7 @@ Exit Receive(Client& client, const BenchSubOptions& options,
       case ReceiveOutcome::kReply:
         break;  // never asked for
       case ReceiveOutcome::kWouldBlock:
-        if (absl::Now() >= deadline) return kTimedOut;
+        if (deadline.HasCome()) return kTimedOut;
         WaitReadable(client, deadline);
         break;
       case ReceiveOutcome::kTimedOut:
@@ -52,13 +53,15 @@ Exit Receive(Client& client, const BenchSubOptions& options,
 }
 
 Exit BenchSub(const BenchSubOptions& options) {
-  auto client = ConnectClient(options.bus, "fifobus bench sub");
+  const Deadline deadline = options.timeout;
+  auto client = ConnectClient(options.bus, "fifobus bench sub",
+                              /*client_options=*/{}, options.timeout);
   if (!client.ok()) return Fail(client.status());
   const absl::Status status = (*client)->Subscribe(options.pattern);
   if (!status.ok()) return Fail(status);
   (*client)->set_mode(options.mode.mode());
   BenchTally tally(options.count);
-  const Exit exit = Receive(**client, options, tally);
+  const Exit exit = Receive(**client, options, deadline, tally);
   const JsonMembers result = tally.Result();
   if (options.json) {
     fmt::print("{}\n", JsonObject(result));

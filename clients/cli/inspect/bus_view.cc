@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "clients/cli/attend.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
 #include "proto/overflow.h"
@@ -77,7 +77,8 @@ absl::StatusOr<BusView> ViewBus(Client& client, const std::string& dir,
   if (!stats.ok()) return stats.status();
   view.before = *std::move(stats);
   const auto begin = std::chrono::steady_clock::now();
-  absl::SleepFor(interval);
+  const absl::Status status = AttendUntil(client, interval);
+  if (!status.ok()) return status;
   stats = client.Stats();
   if (!stats.ok()) return stats.status();
   view.now = *std::move(stats);

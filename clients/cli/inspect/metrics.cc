@@ -1,21 +1,28 @@
-#include <signal.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <iostream>
 #include <memory>
 #include <mutex>
+#include <ostream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "broker/base/unique_fd.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/inspect/metric_families.h"
+#include "clients/cli/output.h"
+#include "clients/cli/stop_signals.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 #include "prometheus/collectable.h"
 #include "prometheus/exposer.h"
@@ -27,6 +34,11 @@ namespace {
 // A broker that does not answer in this time is down for the scraper, whose own
 // patience is 10 s unless it is told otherwise.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(2);
+
+// A scraper sends its request at once. One that does not is let go after this
+// time, and meanwhile there are threads for others. Not tuned.
+constexpr absl::Duration kRequestPatience = absl::Seconds(1);
+constexpr int kThreads = 16;
 
 struct MetricsOptions {
   BusOptions bus;
@@ -51,6 +63,14 @@ class BrokerMetrics : public prometheus::Collectable {
   }
 
   absl::Status status() const { return Ask().status(); }
+
+  // Readable when Attend has something to do.
+  int fd() const { return client_->fd(); }
+  // As cli::Attend.
+  absl::Status Attend() const {
+    const std::lock_guard lock(mutex_);
+    return cli::Attend(*client_);
+  }
 
  private:
   absl::StatusOr<pb::StatsReply> Ask() const {
@@ -85,65 +105,83 @@ absl::Status WriteTextfile(const BrokerMetrics& metrics,
   return absl::OkStatus();
 }
 
-sigset_t BlockStopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
-}
-
-// Writes the file, if there is to be one, until a signal to stop. Then it
-// removes the file, whose numbers would be out of date.
+// Writes the file, if there is to be one, until a signal to stop. A file that
+// would go on saying what was is removed then.
 Exit Run(const BrokerMetrics& metrics, const MetricsOptions& options,
-         const sigset_t& signals) {
+         const UniqueFd& signals) {
   Exit exit = kDone;
-  while (true) {
-    if (!options.textfile.empty()) {
-      const absl::Status status = WriteTextfile(metrics, options.textfile);
-      if (!status.ok()) {
-        exit = Fail(status);
-        break;
-      }
+  Deadline next_write =
+      options.textfile.empty() ? Deadline::Never() : Deadline::Now();
+  while (TakenSignal(signals) == 0) {
+    absl::Status status;
+    if (next_write.HasCome()) {
+      status = WriteTextfile(metrics, options.textfile);
+      next_write = options.interval;
     }
-    const timespec interval = absl::ToTimespec(options.interval);
-    if (sigtimedwait(&signals, nullptr, &interval) >= 0) break;
+    std::array<pollfd, 2> polled = {
+        {{signals.get(), POLLIN, 0}, {metrics.fd(), POLLIN, 0}}};
+    if (status.ok()) PollUntil(polled, next_write);
+    if (polled[1].revents != 0) status = metrics.Attend();
+    if (!status.ok()) {
+      exit = Fail(status);
+      break;
+    }
   }
   if (!options.textfile.empty()) unlink(options.textfile.c_str());
   return exit;
 }
 
+absl::StatusOr<std::unique_ptr<prometheus::Exposer>> Listen(
+    const std::string& address) {
+  // A connection that sends no request holds a thread until the time-out.
+  const std::vector<std::string> options = {
+      "listening_ports",
+      address,
+      "num_threads",
+      std::to_string(kThreads),
+      "request_timeout_ms",
+      std::to_string(absl::ToInt64Milliseconds(kRequestPatience))};
+  try {
+    return std::make_unique<prometheus::Exposer>(options);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        fmt::format("{} cannot be listened on: {}", address, error.what()));
+  }
+}
+
+Exit PrintOnce(const BrokerMetrics& metrics) {
+  const absl::Status status = metrics.status();
+  if (!status.ok()) return Fail(status);
+  std::ostringstream text;
+  Print(metrics, text);
+  Output output;
+  output.text() = text.str();
+  return ExitOf(output.Flush(), kDone);
+}
+
 Exit Metrics(const MetricsOptions& options) {
   const bool once = options.listen_port == 0 && options.textfile.empty();
   // Before the first thread, so that all inherit it.
-  sigset_t signals;
-  if (!once) signals = BlockStopSignals();
+  absl::StatusOr<UniqueFd> signals;
+  if (!once) {
+    signals = TakeStopSignals();
+    if (!signals.ok()) return Fail(signals.status());
+  }
   auto client = ConnectClient(options.bus, "fifobus metrics");
   if (!client.ok()) return Fail(client.status());
   const auto metrics = std::make_shared<BrokerMetrics>(*std::move(client));
-  if (once) {
-    const absl::Status status = metrics->status();
-    if (!status.ok()) return Fail(status);
-    Print(*metrics, std::cout);
-    return std::cout.flush() || errno == EPIPE ? kDone : kFailed;
-  }
+  if (once) return PrintOnce(*metrics);
   std::unique_ptr<prometheus::Exposer> exposer;
   if (options.listen_port != 0) {
     const std::string address =
         fmt::format("127.0.0.1:{}", options.listen_port);
-    try {
-      // One thread: a second scrape at the same time can wait.
-      exposer = std::make_unique<prometheus::Exposer>(address, 1);
-    } catch (const std::exception& error) {
-      return Fail(absl::UnavailableError(
-          fmt::format("{} cannot be listened on: {}", address, error.what())));
-    }
+    auto listening = Listen(address);
+    if (!listening.ok()) return Fail(listening.status());
+    exposer = *std::move(listening);
     exposer->RegisterCollectable(metrics);
-    fmt::print(stderr, "fifobus: metrics on http://{}/metrics\n", address);
+    Warn(fmt::format("metrics on http://{}/metrics", address));
   }
-  return Run(*metrics, options, signals);
+  return Run(*metrics, options, *signals);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include <ncurses.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,12 +15,15 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/top_model.h"
 #include "clients/cli/inspect/top_screen.h"
+#include "clients/cli/stop_signals.h"
 #include "clients/cpp/bus_locator.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -204,34 +206,20 @@ class Top {
   bool helping_ = false;
 };
 
-// Readable when the process is to end.
-UniqueFd CatchSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) {
-    sigaddset(&signals, signal);
-  }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-}
-
-void Run(Top& top, const TopOptions& options, const UniqueFd& signals) {
+void Run(Client& client, Top& top, const TopOptions& options,
+         const UniqueFd& signals) {
   TopScreen screen;
-  const auto interval = absl::ToChronoMilliseconds(options.interval);
-  Clock::time_point next = Clock::now();
+  Deadline next = Deadline::Now();
   while (true) {
-    if (Clock::now() >= next) {
+    if (next.HasCome()) {
       if (!top.paused()) top.Sample();
-      next = Clock::now() + interval;
+      next = options.interval;
     }
     top.Draw(screen);
     std::array<pollfd, 2> fds = {
         {{STDIN_FILENO, POLLIN, 0}, {signals.get(), POLLIN, 0}}};
-    constexpr std::chrono::milliseconds kLongest = std::chrono::hours(1);
-    const auto left = std::clamp(
-        std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()),
-        std::chrono::milliseconds(0), kLongest);
-    (void)poll(fds.data(), fds.size(), static_cast<int>(left.count()));
+    // The heading says what is wrong with the session, if anything is.
+    if (!AttendUntil(client, next, fds).ok()) PollUntil(fds, next);
     // A terminal that is gone is a reason to end as well.
     if (fds[1].revents != 0 || (fds[0].revents & (POLLHUP | POLLERR)) != 0) {
       return;
@@ -247,9 +235,10 @@ Exit RunTop(const TopOptions& options) {
   if (!possible.ok()) return Fail(possible);
   auto client = ConnectClient(options.bus, "fifobus top");
   if (!client.ok()) return Fail(client.status());
-  const UniqueFd signals = CatchSignals();
+  const auto signals = TakeStopSignals({SIGQUIT});
+  if (!signals.ok()) return Fail(signals.status());
   Top top(**client, options.bus.dir);
-  Run(top, options, signals);
+  Run(**client, top, options, *signals);
   return kDone;
 }
 

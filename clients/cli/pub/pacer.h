@@ -19,16 +19,16 @@ class Pacer {
   explicit Pacer(absl::Duration interval) : interval_(interval) {}
 
   // When the next message is due, which may be past.
-  absl::Time Next(absl::Time now) {
+  absl::Duration Next(absl::Duration now) {
     if (now - due_ > kCatchUp) due_ = now;
-    const absl::Time due = due_;
+    const absl::Duration due = due_;
     due_ += interval_;
     return due;
   }
 
  private:
   const absl::Duration interval_;
-  absl::Time due_ = absl::InfinitePast();
+  absl::Duration due_ = -absl::InfiniteDuration();
 };
 
 }  // namespace fifobus::cli

@@ -1,11 +1,14 @@
-#include <algorithm>
+#include <unistd.h>
+
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "absl/time/clock.h"
+#include "clients/cli/await_subscribers.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/message_options.h"
@@ -17,13 +20,6 @@
 
 namespace fifobus::cli {
 namespace {
-
-// How often --wait-subscribers asks the broker. Not tuned.
-constexpr absl::Duration kAskInterval = absl::Milliseconds(20);
-
-// How long the end waits for the broker to have read everything. What it has
-// not, because subscribers are slow, it reads when this process is gone.
-constexpr absl::Duration kRefusalPatience = absl::Seconds(1);
 
 // Lines of JSON, those that are bad passed over.
 class JsonLines {
@@ -38,8 +34,7 @@ class JsonLines {
         message.ok() ? publisher_.Publish(*message) : message.status();
     if (!absl::IsInvalidArgument(status)) return status;
     ++bad_;
-    (void)Fail(absl::InvalidArgumentError(
-        fmt::format("line {}: {}", number_, std::string(status.message()))));
+    Warn(fmt::format("line {}: {}", number_, std::string(status.message())));
     return absl::OkStatus();
   }
 
@@ -51,6 +46,15 @@ class JsonLines {
   uint64_t bad_ = 0;
 };
 
+// The next bytes of standard input; none: its end. The session is attended to
+// meanwhile.
+absl::StatusOr<size_t> AwaitInput(Publisher& publisher,
+                                  std::array<char, 65536>& buffer) {
+  const absl::Status status = publisher.Await(STDIN_FILENO, Deadline::Never());
+  if (!status.ok()) return status;
+  return ReadInput(buffer.data(), buffer.size());
+}
+
 // Each part of the input that ends with `separator`; the last one needs none.
 // What is there is published as one batch, so that neither a slow writer waits
 // for its lines to go out nor a fast one pays a system call for each.
@@ -60,7 +64,7 @@ absl::Status PublishParts(Client& client, Publisher& publisher, char separator,
   std::string pending;
   std::array<char, 65536> buffer;
   while (true) {
-    const auto bytes = ReadInput(buffer.data(), buffer.size());
+    const auto bytes = AwaitInput(publisher, buffer);
     if (!bytes.ok()) return bytes.status();
     if (*bytes == 0) break;
     pending.append(buffer.data(), *bytes);
@@ -89,69 +93,70 @@ absl::Status PublishRepeatedly(Client& client, const PubOptions& options,
 }
 
 absl::Status PublishAll(Publisher& publisher) {
-  const auto all = ReadAllInput();
-  return all.ok() ? publisher.Publish(*all) : all.status();
-}
-
-absl::Status AwaitSubscribers(Client& client, const PubOptions& options) {
-  const absl::Time deadline = absl::Now() + options.timeout;
+  std::string all;
+  std::array<char, 65536> buffer;
   while (true) {
-    const absl::Duration rest = deadline - absl::Now();
-    const auto subscribers = client.CountSubscribers(options.topic, rest);
-    if (!subscribers.ok() && !absl::IsUnavailable(subscribers.status())) {
-      return subscribers.status();
-    }
-    if (subscribers.ok() && *subscribers >= options.wait_subscribers) {
-      return absl::OkStatus();
-    }
-    if (absl::Now() >= deadline) {
-      return absl::DeadlineExceededError(
-          fmt::format("\"{}\" has {} subscribers and not {}", options.topic,
-                      subscribers.value_or(0), options.wait_subscribers));
-    }
-    absl::SleepFor(std::min(kAskInterval, rest));
+    const auto bytes = AwaitInput(publisher, buffer);
+    if (!bytes.ok()) return bytes.status();
+    if (*bytes == 0) return publisher.Publish(all);
+    all.append(buffer.data(), *bytes);
   }
 }
 
-// Fails if the broker has refused a message: its Error comes after the messages
-// were written.
-absl::Status AwaitRefusal(Client& client) {
-  const absl::Status status =
-      client.Flush(Level::kAccepted, kRefusalPatience).status();
-  const bool refused = absl::IsPermissionDenied(status) ||
-                       absl::IsFailedPrecondition(status) ||
-                       absl::IsResourceExhausted(status);
-  return refused ? status : absl::OkStatus();
+// Whatever the options say is to be published.
+absl::Status PublishWhatIsGiven(Client& client, const PubOptions& options,
+                                Publisher& publisher, JsonLines& json) {
+  if (options.message) return PublishRepeatedly(client, options, publisher);
+  if (options.raw) return PublishAll(publisher);
+  if (options.json) {
+    return PublishParts(client, publisher, '\n',
+                        [&](auto line) { return json.Publish(line); });
+  }
+  return PublishParts(client, publisher, options.null ? '\0' : '\n',
+                      [&](auto payload) { return publisher.Publish(payload); });
 }
 
 Exit Pub(const PubOptions& options) {
-  auto client = ConnectClient(options.bus, "fifobus pub", options.will.will());
+  const Deadline deadline = options.timeout;
+  ClientOptions client_options;
+  client_options.will = options.will.will();
+  auto client = ConnectClient(options.bus, "fifobus pub",
+                              std::move(client_options), options.timeout);
   if (!client.ok()) return Fail(client.status());
   Publisher publisher(**client, options);
   JsonLines json(publisher);
   absl::Status status;
   if (options.wait_subscribers > 0) {
-    status = AwaitSubscribers(**client, options);
+    status = AwaitSubscribers(**client, options.topic, options.wait_subscribers,
+                              deadline);
   }
-  if (!status.ok()) return Fail(status);
-  if (options.message) {
-    status = PublishRepeatedly(**client, options, publisher);
-  } else if (options.raw) {
-    status = PublishAll(publisher);
-  } else if (options.json) {
-    status = PublishParts(**client, publisher, '\n',
-                          [&](auto line) { return json.Publish(line); });
-  } else {
-    status =
-        PublishParts(**client, publisher, options.null ? '\0' : '\n',
-                     [&](auto payload) { return publisher.Publish(payload); });
+  if (status.ok()) {
+    status = PublishWhatIsGiven(**client, options, publisher, json);
   }
   if (publisher.output() != Output::Outcome::kWritten) {
     return ExitOf(publisher.output(), kDone);
   }
-  if (status.ok() && !options.confirm) status = AwaitRefusal(**client);
+  if (status.ok() && !options.confirm) status = publisher.Finish();
   if (!status.ok()) return Fail(status);
-  return json.bad() == 0 ? kDone : kFailed;
+  if (options.null_by_digit && publisher.published() == 0) {
+    Warn(
+        "standard input was empty, so nothing was published; to publish the "
+        "MESSAGE -0 write: fifobus pub TOPIC -- -0");
+    return kUsage;
+  }
+  return json.bad() == 0 && !publisher.lost() ? kDone : kFailed;
+}
+
+// Replaces -0 by --null. If CLI11 knew an option -0, it would read the payload
+// -0.5 as that option and ".5".
+void SpellOutNull(std::span<char*> words, PubOptions& options) {
+  static char null[] = "--null";
+  for (char*& word : words) {
+    if (word == std::string_view("--")) return;
+    if (word != std::string_view("-0")) continue;
+    word = null;
+    options.null_by_digit = true;
+  }
 }
 
 // What Needs and Excludes cannot say.
@@ -225,6 +230,8 @@ void AddPub(Command& program) {
       "  fifobus pub beat tick --repeat 0 --rate 2\n"
       "  find . -print0 | fifobus pub files -0\n"
       "  fifobus sub 'sensors/**' --json | fifobus pub --json copies");
+  pub.OnWords(
+      [options](std::span<char*> words) { SpellOutNull(words, *options); });
   pub.OnCheck([options] { return RequireTopic(*options); });
   pub.OnRun([options] { return Pub(*options); });
 }

@@ -23,6 +23,7 @@ struct PubOptions {
   // What standard input is: lines if nothing is set.
   bool raw = false;
   bool null = false;
+  bool null_by_digit = false;  // given as -0, which may have been a MESSAGE
   bool json = false;
 
   bool retain = false;

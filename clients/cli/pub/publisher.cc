@@ -1,14 +1,25 @@
 #include "clients/cli/pub/publisher.h"
 
-#include <cstdio>
+#include <array>
 
-#include "absl/time/clock.h"
+#include "broker/base/clock.h"
+#include "clients/cli/attend.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
+namespace {
+
+// How long the end waits until the broker has read everything. What is left
+// then, because subscribers are slow, it reads when this process is gone.
+constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
+
+}  // namespace
 
 Publisher::Publisher(Client& client, const PubOptions& options)
-    : client_(client), options_(options) {
+    : client_(client),
+      options_(options),
+      output_watch_(options.confirm ? StandardOutputWatch()
+                                    : pollfd{-1, 0, 0}) {
   if (options.rate > 0) pacer_.emplace(absl::Seconds(1) / options.rate);
 }
 
@@ -54,22 +65,30 @@ absl::Status Publisher::Send(MessageFields& message) {
                           : Report(client_.Publish(message));
 }
 
-// Serves the session while it waits: a broker that stops waits for the answers
-// of its clients.
 absl::Status Publisher::AwaitTurn() {
-  const absl::Time due = pacer_->Next(absl::Now());
-  if (absl::Now() >= due) return absl::OkStatus();
+  const absl::Duration now = MonotonicNow();
+  const absl::Duration due = pacer_->Next(now);
+  if (now >= due) return absl::OkStatus();
   const absl::Status status = Flush();
-  if (!status.ok()) return status;
-  client_.set_mode(Mode::kNonBlocking);
-  while (absl::Now() < due) {
-    WaitReadable(client_, due);
-    if (client_.Receive().outcome == ReceiveOutcome::kDisconnected) {
-      return client_.status();
-    }
-  }
-  client_.set_mode(Mode::kBlocking);
-  return absl::OkStatus();
+  return status.ok() ? Await(-1, due - now) : status;
+}
+
+absl::Status Publisher::Await(int input, Deadline deadline) {
+  std::array<pollfd, 2> polled = {{{input, POLLIN, 0}, output_watch_}};
+  const absl::Status status = AttendUntil(client_, deadline, polled);
+  if (!status.ok() || polled[1].revents == 0) return status;
+  written_ = Output::Outcome::kReaderGone;
+  return absl::CancelledError("standard output");
+}
+
+absl::Status Publisher::Finish() {
+  const absl::Status status =
+      client_.Flush(Level::kAccepted, kAnswerPatience).status();
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  // Subscribers are slow, or the broker is away. A loss would be known by now.
+  const PublishOutcome outcome = client_.Flush(Deadline::Now());
+  return outcome == PublishOutcome::kTimedOut ? absl::OkStatus()
+                                              : Report(outcome);
 }
 
 absl::Status Publisher::PublishConfirmed(const MessageFields& message) {
@@ -83,15 +102,16 @@ absl::Status Publisher::PublishConfirmed(const MessageFields& message) {
              : absl::CancelledError("standard output");
 }
 
-absl::Status Publisher::Report(PublishOutcome outcome) const {
+absl::Status Publisher::Report(PublishOutcome outcome) {
   switch (outcome) {
     case PublishOutcome::kSent:
       return absl::OkStatus();
     case PublishOutcome::kSentAfterGap:
-      fmt::print(stderr,
-                 "fifobus: the broker was restarted; an unknown number of "
-                 "the messages before {} is lost\n",
-                 sequence_);
+      lost_ = true;
+      Warn(
+          fmt::format("the session with the broker was lost: it is not known "
+                      "which of the messages up to number {} have arrived",
+                      sequence_));
       return absl::OkStatus();
     default:
       return client_.status();

@@ -1,6 +1,8 @@
 #ifndef FIFOBUS_CLIENTS_CLI_PUB_PUBLISHER_H_
 #define FIFOBUS_CLIENTS_CLI_PUB_PUBLISHER_H_
 
+#include <poll.h>
+
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -11,6 +13,7 @@
 #include "clients/cli/pub/pacer.h"
 #include "clients/cli/pub/pub_options.h"
 #include "clients/cpp/client.h"
+#include "clients/cpp/deadline.h"
 #include "clients/cpp/owned_message.h"
 
 namespace fifobus::cli {
@@ -30,14 +33,29 @@ class Publisher {
   // Sends now what a batch has gathered.
   absl::Status Flush();
 
-  // Whether the reader of the printed confirmations is gone.
+  // Waits until the descriptor `input` is readable, or until the deadline. With
+  // -1 only the deadline counts. Meanwhile it attends to the session.
+  // Cancelled: see output().
+  absl::Status Await(int input, Deadline deadline);
+
+  // At the end: whether everything has arrived, as far as the broker says.
+  absl::Status Finish();
+
+  // Whether the reader of the confirmations is gone.
   Output::Outcome output() const { return written_; }
+
+  // How many messages were given to the client.
+  uint64_t published() const { return sequence_; }
+
+  // Whether messages were lost, or are not known to have arrived. Standard error
+  // has said so.
+  bool lost() const { return lost_; }
 
  private:
   absl::Status Send(MessageFields& message);
   absl::Status AwaitTurn();
   absl::Status PublishConfirmed(const MessageFields& message);
-  absl::Status Report(PublishOutcome outcome) const;
+  absl::Status Report(PublishOutcome outcome);
 
   Client& client_;
   const PubOptions& options_;
@@ -45,6 +63,8 @@ class Publisher {
   std::vector<HeaderView> headers_;
   Output confirmations_;
   Output::Outcome written_ = Output::Outcome::kWritten;
+  const pollfd output_watch_;
+  bool lost_ = false;
   uint64_t sequence_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include <poll.h>
 
-#include <algorithm>
+#include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
@@ -9,13 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "broker/base/unique_fd.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/request/reply_headers.h"
 #include "clients/cli/shell/job.h"
 #include "clients/cli/shell/message_variables.h"
 #include "clients/cli/stop_signals.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -30,12 +34,32 @@ struct ReplyOptions {
   size_t jobs = 1;
 };
 
+// How soon a reply is sent again that did not go out. Not tuned.
+constexpr absl::Duration kResendInterval = absl::Milliseconds(20);
+
+bool HasExpired(const MessageView& message) {
+  return message.expiry_unix_nanos != 0 &&
+         message.expiry_unix_nanos <=
+             static_cast<uint64_t>(absl::GetCurrentTimeNanos());
+}
+
 // Runs one command for each request, several at once, and replies with what it
-// printed. Ends with its client or with a signal.
+// printed. Ends with its client or with a signal, which it heeds at any time:
+// it waits for nothing but by poll(2).
+//
+//   request -> running_ -> answers_ -> sent
+//
+// running_.size() + answers_.size() <= options.jobs. While that is reached, it
+// takes one request ahead, so that it answers a broker that stops, and then no
+// more. A member of a group that does not acknowledge takes nothing ahead:
+// another member may have time for it.
 class Responder {
  public:
   Responder(Client& client, const ReplyOptions& options, UniqueFd signals)
-      : client_(client), options_(options), signals_(std::move(signals)) {
+      : client_(client),
+        options_(options),
+        signals_(std::move(signals)),
+        takes_ahead_(options.subscribe.group.empty() || options.ack) {
     client_.set_mode(Mode::kNonBlocking);
   }
 
@@ -43,8 +67,9 @@ class Responder {
     while (true) {
       if (TakeRequests() == Outcome::kOver) return Fail(client_.status());
       AwaitSomething();
-      if (signaled_) return kDone;
+      if (TakenSignal(signals_) != 0) return End();
       FinishJobs();
+      if (SendAnswers() == Outcome::kOver) return Fail(client_.status());
     }
   }
 
@@ -54,21 +79,31 @@ class Responder {
     uint64_t ack_id = 0;
     std::unique_ptr<Job> job;
   };
+  struct Answer {
+    OwnedMessage reply;
+    uint64_t ack_id = 0;
+  };
   enum class Outcome { kGoOn, kOver };
 
-  // As many as may run at once.
+  bool busy() const {
+    return running_.size() + answers_.size() >= options_.jobs;
+  }
+
+  // As many as may run at once, and one ahead.
   Outcome TakeRequests() {
-    while (running_.size() < options_.jobs) {
-      const Received got = client_.Receive();
+    while (!busy() || (takes_ahead_ && !ahead_)) {
+      Received got =
+          ahead_ ? *std::exchange(ahead_, std::nullopt) : client_.Receive();
       switch (got.outcome) {
         case ReceiveOutcome::kMessage:
-          Begin(got);
+          if (busy()) {
+            ahead_ = got;
+          } else {
+            Begin(got);
+          }
           break;
         case ReceiveOutcome::kGap:
-          fmt::print(stderr, "fifobus: {} requests are lost ({})\n",
-                     got.gap.messages == 0 ? "an unknown number of"
-                                           : std::to_string(got.gap.messages),
-                     GapReasonText(got.gap.reason));
+          OnGap(got.gap);
           break;
         case ReceiveOutcome::kDisconnected:
           return Outcome::kOver;
@@ -79,12 +114,24 @@ class Responder {
     return Outcome::kGoOn;
   }
 
+  void OnGap(const Gap& gap) {
+    if (gap.reason == GapReason::kExpired) return;  // their askers are gone
+    Warn(fmt::format("{} requests are lost ({})",
+                     gap.messages == 0 ? "an unknown number of"
+                                       : std::to_string(gap.messages),
+                     GapReasonText(gap.reason)));
+    if (gap.messages > 0) lost_ = true;
+  }
+
   void Begin(const Received& got) {
     if (got.message.reply_topic.empty()) {
-      fmt::print(stderr,
-                 "fifobus: a message on {} is no request, it has no reply "
-                 "topic; passed over\n",
-                 got.message.topic);
+      Warn(fmt::format(
+          "a message on {} is no request, it has no reply topic; passed over",
+          got.message.topic));
+      client_.Ack(got.delivery.ack_id);
+      return;
+    }
+    if (HasExpired(got.message)) {  // its asker waits no more
       client_.Ack(got.delivery.ack_id);
       return;
     }
@@ -95,7 +142,7 @@ class Responder {
                           MessageVariables(got.message, got.delivery),
                           got.message.payload);
     if (!job.ok()) {
-      Answer(running, "", kErrorHeader, std::string(job.status().message()));
+      AddAnswer(running, "", kErrorHeader, std::string(job.status().message()));
       return;
     }
     running.job = *std::move(job);
@@ -104,14 +151,12 @@ class Responder {
 
   // Until the client, a job or a signal has something to do.
   void AwaitSomething() {
-    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}};
-    // A busy process does not look for more requests: it would wake for
-    // nothing.
-    const bool busy = running_.size() >= options_.jobs;
-    polled.push_back({busy ? -1 : client_.fd(), POLLIN, 0});
+    const bool receives = !busy() || (takes_ahead_ && !ahead_);
+    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0},
+                                  {receives ? client_.fd() : -1, POLLIN, 0}};
     for (const Running& running : running_) running.job->AddPolled(polled);
-    (void)poll(polled.data(), polled.size(), -1);
-    signaled_ = (polled[0].revents & POLLIN) != 0;
+    PollUntil(polled,
+              answers_.empty() ? Deadline::Never() : Deadline(kResendInterval));
   }
 
   void FinishJobs() {
@@ -122,46 +167,100 @@ class Responder {
         continue;
       }
       if (state == Job::State::kOutputTooLong) {
-        Answer(*at, "", kErrorHeader, "the command's output fits no message");
+        AddAnswer(*at, "", kErrorHeader,
+                  "the command's output fits no message");
       } else if (at->job->exit_code() != 0) {
-        Answer(*at, at->job->output(), kExitCodeHeader,
-               std::to_string(at->job->exit_code()));
+        AddAnswer(*at, at->job->output(), kExitCodeHeader,
+                  std::to_string(at->job->exit_code()));
       } else {
-        Answer(*at, at->job->output(), "", "");
+        AddAnswer(*at, at->job->output(), "", "");
       }
       at = running_.erase(at);
     }
   }
 
-  void Answer(const Running& running, std::string_view payload,
-              std::string_view header_name, std::string_view header_value) {
-    const HeaderView header = {header_name, header_value};
-    MessageFields reply;
-    reply.topic = running.request.reply_topic;
-    reply.payload = payload;
-    if (!header_name.empty()) reply.headers = {&header, 1};
-    // Waits while the pipe is full: nothing else is to be done then.
-    client_.set_mode(Mode::kBlocking);
-    PublishOutcome outcome = client_.Publish(reply);
-    if (outcome == PublishOutcome::kRefused && header_name != kErrorHeader) {
-      Answer(running, "", kErrorHeader,
-             std::string(client_.status().message()));
-      return;
+  void AddAnswer(const Running& running, const std::string& payload,
+                 std::string_view header_name,
+                 const std::string& header_value) {
+    Answer& answer = answers_.emplace_back();
+    answer.ack_id = running.ack_id;
+    answer.reply.topic = running.request.reply_topic;
+    answer.reply.payload = payload;
+    if (!header_name.empty()) {
+      answer.reply.headers.push_back({std::string(header_name), header_value});
     }
-    if (outcome == PublishOutcome::kSentAfterGap) {
-      fmt::print(stderr,
-                 "fifobus: earlier replies may be lost: the broker was "
-                 "restarted\n");
+  }
+
+  // Those that go out without waiting, in their order.
+  Outcome SendAnswers() {
+    while (!answers_.empty()) {
+      Answer& answer = answers_.front();
+      switch (Send(answer.reply)) {
+        case PublishOutcome::kSentAfterGap:
+          Warn("earlier replies may be lost: the broker was restarted");
+          lost_ = true;
+          break;
+        case PublishOutcome::kSent:
+          break;
+        case PublishOutcome::kDisconnected:
+          return Outcome::kOver;
+        case PublishOutcome::kRefused:
+          if (Excuse(answer, client_.status())) continue;
+          break;
+        default:
+          return Outcome::kGoOn;
+      }
+      if (answer.ack_id != 0) client_.Ack(answer.ack_id);
+      answers_.pop_front();
     }
-    if (running.ack_id != 0) client_.Ack(running.ack_id);
-    client_.set_mode(Mode::kNonBlocking);
+    return Outcome::kGoOn;
+  }
+
+  PublishOutcome Send(const OwnedMessage& reply) {
+    std::vector<HeaderView> headers;
+    for (const OwnedMessage::Header& header : reply.headers) {
+      headers.push_back({header.name, header.value});
+    }
+    MessageFields fields;
+    fields.topic = reply.topic;
+    fields.payload = reply.payload;
+    fields.headers = headers;
+    return client_.Publish(fields);
+  }
+
+  // Makes the reason of a reply that is refused; false: that is refused, too,
+  // so there is no reply.
+  bool Excuse(Answer& answer, const absl::Status& why) {
+    const std::string text(why.message());
+    std::vector<OwnedMessage::Header>& headers = answer.reply.headers;
+    if (!headers.empty() && headers.front().name == kErrorHeader) {
+      Warn(fmt::format("a reply is refused: {}", text));
+      return false;
+    }
+    answer.reply.payload.clear();
+    headers = {{std::string(kErrorHeader), text}};
+    return true;
+  }
+
+  Exit End() {
+    if (!answers_.empty()) {
+      lost_ = true;
+      Warn(
+          fmt::format("replies that were not sent, because there is no broker "
+                      "or it does not read on: {}",
+                      answers_.size()));
+    }
+    return lost_ ? kFailed : kDone;
   }
 
   Client& client_;
   const ReplyOptions& options_;
   const UniqueFd signals_;
+  const bool takes_ahead_;
+  std::optional<Received> ahead_;
   std::list<Running> running_;
-  bool signaled_ = false;
+  std::deque<Answer> answers_;
+  bool lost_ = false;
 };
 
 Exit Reply(const ReplyOptions& options) {

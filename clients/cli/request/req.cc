@@ -5,12 +5,14 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "clients/cli/await_subscribers.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/message_options.h"
 #include "clients/cli/output.h"
 #include "clients/cli/request/reply_headers.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 #include "proto/message_text.h"
 
@@ -23,6 +25,7 @@ struct ReqOptions {
   std::string topic;
   std::optional<std::string> message;
   absl::Duration timeout = absl::Seconds(5);
+  uint32_t wait_subscribers = 0;
   bool json = false;
   bool raw = false;
 };
@@ -72,32 +75,43 @@ Exit OnOver(const Received& got, const ReqOptions& options) {
       "the broker died: it is not known whether the request was worked on"));
 }
 
+// Until the reply, or until it is known that none will come.
+Exit AwaitReply(Client& client, const ReqOptions& options) {
+  while (true) {
+    const Received got = client.Receive();
+    if (got.outcome == ReceiveOutcome::kReply) return OnOver(got, options);
+    if (got.outcome == ReceiveOutcome::kDisconnected) {
+      return Fail(client.status());
+    }
+  }
+}
+
 Exit Req(const ReqOptions& options) {
-  auto client = ConnectClient(options.bus, "fifobus req");
-  if (!client.ok()) return Fail(client.status());
+  // Before there is a session, which a slow input would leave unattended.
   absl::StatusOr<std::string> payload =
       options.message ? *options.message : ReadAllInput();
   if (!payload.ok()) return Fail(payload.status());
+  const Deadline deadline = options.timeout;
+  auto client = ConnectClient(options.bus, "fifobus req", /*client_options=*/{},
+                              options.timeout);
+  if (!client.ok()) return Fail(client.status());
+  if (options.wait_subscribers > 0) {
+    const absl::Status status = AwaitSubscribers(
+        **client, options.topic, options.wait_subscribers, deadline);
+    if (!status.ok()) return Fail(status);
+  }
   MessageFields request;
   std::vector<HeaderView> headers;
   options.about.Fill(request, headers);
   request.topic = options.topic;
   request.payload = *payload;
-  const SentRequest sent = (*client)->SendRequest(
-      request, options.timeout, absl::Now() + options.timeout);
-  if (sent.request_id == 0) {
-    return sent.outcome == PublishOutcome::kTimedOut
-               ? Fail(absl::DeadlineExceededError(
-                     "the broker did not take the request in time"))
-               : Fail((*client)->status());
-  }
-  while (true) {
-    const Received got = (*client)->Receive();
-    if (got.outcome == ReceiveOutcome::kReply) return OnOver(got, options);
-    if (got.outcome == ReceiveOutcome::kDisconnected) {
-      return Fail((*client)->status());
-    }
-  }
+  const SentRequest sent =
+      (*client)->SendRequest(request, deadline.Rest(), deadline);
+  if (sent.request_id != 0) return AwaitReply(**client, options);
+  return sent.outcome == PublishOutcome::kTimedOut
+             ? Fail(absl::DeadlineExceededError(
+                   "the broker did not take the request in time"))
+             : Fail((*client)->status());
 }
 
 }  // namespace
@@ -114,7 +128,10 @@ void AddReq(Command& program) {
   req.AddText("MESSAGE", options->message,
               "the request; without it all of standard input");
   req.AddDuration("--timeout", options->timeout,
-                  "how long to wait for the reply [5s]");
+                  "how long to wait for the reply, and before that for a "
+                  "broker and subscribers; then exit code 3 [5s]");
+  req.AddCount("--wait-subscribers N", options->wait_subscribers, kAnyCount,
+               "wait until the topic has N subscribers, then send the request");
   options->about.AddTo(req);
   const Option json = req.AddFlag("--json", options->json,
                                   "one JSON object, with all metadata");

@@ -1,5 +1,4 @@
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,10 +8,12 @@
 #include <utility>
 
 #include "broker/base/log.h"
+#include "broker/base/unique_fd.h"
 #include "broker/broker.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/serve/config_file.h"
 #include "clients/cli/serve/serve_options.h"
+#include "clients/cli/stop_signals.h"
 #include "clients/cpp/bus_locator.h"
 #include "fmt/format.h"
 
@@ -27,22 +28,6 @@ struct ServeCommand {
   std::string config;  // the file's path; empty: none
   bool check = false;
 };
-
-// These are taken by sigwait. They are blocked before any thread starts, so that
-// all threads inherit it. One that is ignored stays so: a shell without job
-// control ignores SIGINT in its background, because Ctrl-C is meant for others,
-// and nohup ignores SIGHUP. Blocked, it would come all the same: sigwait(3).
-sigset_t BlockSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
-    struct sigaction action = {};
-    (void)sigaction(number, nullptr, &action);
-    if (action.sa_handler != SIG_IGN) sigaddset(&signals, number);
-  }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
-}
 
 // Each session takes two descriptors; the usual soft limit of 1024 is for
 // programs that use select(2).
@@ -102,17 +87,16 @@ void Reload(Broker& broker, ConfigFile& in_force) {
 }
 
 // Until a signal to stop; returns it.
-int AwaitStop(const sigset_t& signals, Broker& broker, ConfigFile& file) {
+int AwaitStop(const UniqueFd& signals, Broker& broker, ConfigFile& file) {
   while (true) {
-    int received = 0;
-    sigwait(&signals, &received);
+    const int received = AwaitSignal(signals);
     if (received != SIGHUP || file.path.empty()) return received;
     Reload(broker, file);
   }
 }
 
-Exit RunBroker(const ServeOptions& options, ConfigFile file) {
-  const sigset_t signals = BlockSignals();
+Exit RunBroker(const ServeOptions& options, ConfigFile file,
+               const UniqueFd& signals) {
   const rlim_t descriptors = RaiseDescriptorLimit();
   KeepFreedMemory();
   auto broker = Broker::Start(options.broker);
@@ -122,15 +106,18 @@ Exit RunBroker(const ServeOptions& options, ConfigFile file) {
                     {"descriptors", descriptors}});
   const int received = AwaitStop(signals, **broker, file);
   // A second signal ends it at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  ReleaseStopSignals();
   LogInfo("stopping", {{"signal", received}});
   const Broker::Leftover leftover = (*broker)->Stop();
   return leftover.bytes + leftover.unread_bytes == 0 ? kDone : kFailed;
 }
 
 Exit Serve(const ServeOptions& options, ConfigFile file) {
+  // Before any thread starts, so that all inherit it.
+  const auto signals = TakeStopSignals();
+  if (!signals.ok()) return Fail(signals.status());
   StartLog(options.log_level);
-  const Exit exit = RunBroker(options, std::move(file));
+  const Exit exit = RunBroker(options, std::move(file), *signals);
   FlushLog(kLogPatience);
   return exit;
 }

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "clients/cli/inherited_signals.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -75,10 +76,7 @@ std::vector<const char*> Environment(
   if (getppid() != parent) _exit(127);  // it died before the line above
   dup2(input, STDIN_FILENO);
   if (output >= 0) dup2(output, STDOUT_FILENO);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  signal(SIGPIPE, SIG_DFL);
+  RestoreSignals();
   execve("/bin/sh", const_cast<char* const*>(arguments),
          const_cast<char* const*>(names));
   (void)!write(STDERR_FILENO, kCannotRun.data(), kCannotRun.size());

@@ -1,15 +1,14 @@
 #include <poll.h>
 
-#include <cstdio>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "broker/base/unique_fd.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/output.h"
-#include "clients/cli/poll_until.h"
 #include "clients/cli/shell/job.h"
 #include "clients/cli/shell/message_variables.h"
 #include "clients/cli/stop_signals.h"
@@ -20,54 +19,38 @@ namespace fifobus::cli {
 namespace {
 
 // A command for each message, one after the other.
-//
-// While one runs nothing is received, so that a subscriber whose commands are
-// slow is slow for the broker, too.
 class Executor : public SubOutput {
  public:
   Executor(Client& client, const SubOptions& options, UniqueFd signals)
-      : client_(client), options_(options), signals_(std::move(signals)) {}
+      : SubOutput(client, options),
+        options_(options),
+        signals_(std::move(signals)) {}
 
   void Put(const Received& got) override {
-    std::string input;
-    if (options_.json || options_.format) {
-      AppendMessage(got, options_, input);
-    } else {
-      input = got.message.payload;
-    }
-    auto job =
-        Job::Start(options_.exec, MessageVariables(got.message, got.delivery),
-                   input, ShellChild::Stdout::kInherited);
+    // The views of `got` go when a message is taken ahead.
+    const uint64_t ack_id = got.delivery.ack_id;
+    const std::string about =
+        fmt::format("{} sequence={}", got.message.topic, got.message.sequence);
+    auto job = Start(got);
     if (!job.ok()) {
       (void)Fail(job.status());
-      OnFailure(got);
+      OnFailure(ack_id);
       return;
     }
     do {
       AwaitJob(*job);
     } while ((*job)->Advance() == Job::State::kRunning);
     if ((*job)->exit_code() == 0) {
-      if (got.delivery.ack_id != 0) client_.Ack(got.delivery.ack_id);
+      if (ack_id != 0) client().Ack(ack_id);
       return;
     }
     if (StandardOutputIsUnread()) {  // what it died of, and no failure
       unread_ = true;
       return;
     }
-    fmt::print(stderr, "fifobus: {} sequence={}: the command ended with {}\n",
-               got.message.topic, got.message.sequence,
-               ExitText((*job)->exit_code()));
-    OnFailure(got);
-  }
-
-  Received Await(absl::Time deadline) override {
-    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0},
-                                  {client_.fd(), POLLIN, 0},
-                                  StandardOutputWatch()};
-    PollUntil(polled, deadline);
-    if (const int number = TakenSignal(signals_)) EndBySignal(number);
-    unread_ = polled[2].revents != 0;
-    return {};
+    Warn(fmt::format("{}: the command ended with {}", about,
+                     ExitText((*job)->exit_code())));
+    OnFailure(ack_id);
   }
 
   bool over() const override { return unread_ || failed_; }
@@ -75,22 +58,44 @@ class Executor : public SubOutput {
   Exit End(Exit otherwise) override { return failed_ ? kFailed : otherwise; }
 
  private:
+  absl::StatusOr<std::unique_ptr<Job>> Start(const Received& got) {
+    std::string input;
+    if (options_.json || options_.format) {
+      AppendMessage(got, options_, input);
+    } else {
+      input = got.message.payload;
+    }
+    return Job::Start(options_.exec,
+                      MessageVariables(got.message, got.delivery), input,
+                      ShellChild::Stdout::kInherited);
+  }
+
+  Received Await(Deadline deadline) override {
+    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0},
+                                  {client().fd(), POLLIN, 0},
+                                  StandardOutputWatch()};
+    PollUntil(polled, deadline);
+    if (const int number = TakenSignal(signals_)) EndBySignal(number);
+    unread_ = polled[2].revents != 0;
+    return {};
+  }
+
   void AwaitJob(std::unique_ptr<Job>& job) {
-    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}};
+    std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}, WatchAhead()};
     job->AddPolled(polled);
-    PollUntil(polled, absl::InfiniteFuture());
+    PollUntil(polled, Deadline::Never());
     if (const int number = TakenSignal(signals_)) {
       job.reset();
       EndBySignal(number);
     }
+    TakeAhead(polled[1]);
   }
 
-  void OnFailure(const Received& got) {
-    if (got.delivery.ack_id != 0) client_.Retry(got.delivery.ack_id);
+  void OnFailure(uint64_t ack_id) {
+    if (ack_id != 0) client().Retry(ack_id);
     failed_ = options_.fail_on_error;
   }
 
-  Client& client_;
   const SubOptions& options_;
   const UniqueFd signals_;
   bool unread_ = false;

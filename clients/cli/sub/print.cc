@@ -1,7 +1,11 @@
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 
-#include "absl/time/clock.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/output.h"
 #include "clients/cli/sub/sub_output.h"
 #include "proto/message_text.h"
@@ -9,24 +13,20 @@
 namespace fifobus::cli {
 namespace {
 
-// To standard output, and acknowledged when written out.
+// How often a subscriber that spins looks whether its output is read.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
+
+// To standard output, and acknowledged when written out. Ends when nobody reads
+// standard output any more, although there is nothing to be written.
 class Printer : public SubOutput {
  public:
   Printer(Client& client, const SubOptions& options)
-      : client_(client), options_(options) {}
+      : SubOutput(client, options), options_(options) {}
 
   void Put(const Received& got) override {
     AppendMessage(got, options_, output_.text());
     acks_.Add(got);
     if (output_.full()) Write();
-  }
-
-  Received Await(absl::Time deadline) override {
-    Write();
-    if (over()) return {};
-    client_.set_mode(options_.mode.mode());
-    if (options_.mode.non_blocking) WaitReadable(client_, deadline);
-    return client_.Receive(deadline);
   }
 
   bool over() const override { return written_ != Output::Outcome::kWritten; }
@@ -37,13 +37,32 @@ class Printer : public SubOutput {
   }
 
  private:
-  void Write() {
-    written_ = output_.Flush();
-    if (!over()) acks_.Send(client_);
+  Received Await(Deadline deadline) override {
+    Write();
+    if (over()) return {};
+    if (options_.mode.busy_poll) return Spin(deadline);
+    std::array<pollfd, 2> polled = {watch_, {client().fd(), POLLIN, 0}};
+    PollUntil(polled, deadline);
+    if (polled[0].revents != 0) written_ = Output::Outcome::kReaderGone;
+    return {};
   }
 
-  Client& client_;
+  Received Spin(Deadline deadline) {
+    client().set_mode(Mode::kBusyPoll);
+    const Deadline look = kLookInterval;
+    Received got = client().Receive(std::min(deadline, look));
+    if (got.outcome != ReceiveOutcome::kTimedOut) return got;
+    if (StandardOutputIsUnread()) written_ = Output::Outcome::kReaderGone;
+    return {};
+  }
+
+  void Write() {
+    written_ = output_.Flush();
+    if (!over()) acks_.Send(client());
+  }
+
   const SubOptions& options_;
+  const pollfd watch_ = StandardOutputWatch();
   Output output_;
   Output::Outcome written_ = Output::Outcome::kWritten;
   PendingAcks acks_;

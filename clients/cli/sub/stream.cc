@@ -2,17 +2,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "broker/base/unique_fd.h"
+#include "clients/cli/attend.h"
 #include "clients/cli/output.h"
-#include "clients/cli/poll_until.h"
 #include "clients/cli/shell/shell_child.h"
 #include "clients/cli/stop_signals.h"
 #include "clients/cli/sub/sub_output.h"
@@ -34,9 +32,9 @@ constexpr absl::Duration kFinishTime = absl::Seconds(5);
 // The command is never started again: a loop in the shell can do that.
 class Streamer : public SubOutput {
  public:
-  Streamer(Client& client, const SubOptions& options, absl::Time deadline,
+  Streamer(Client& client, const SubOptions& options, Deadline deadline,
            UniqueFd signals, std::unique_ptr<ShellChild> child)
-      : client_(client),
+      : SubOutput(client, options),
         options_(options),
         deadline_(deadline),
         signals_(std::move(signals)),
@@ -48,12 +46,6 @@ class Streamer : public SubOutput {
     if (text_.size() >= kGatheredBytesMax) Write();
   }
 
-  Received Await(absl::Time deadline) override {
-    Write();
-    if (!over_) AwaitSomething({client_.fd(), POLLIN, 0}, deadline);
-    return {};
-  }
-
   bool over() const override { return over_; }
 
   // Its end is waited for, as a shell waits for the end of a pipeline.
@@ -62,19 +54,24 @@ class Streamer : public SubOutput {
     child_->input().Reset();
     std::optional<int> exit_code;
     while (!(exit_code = child_->Reap())) {
-      AwaitSomething({-1, 0, 0}, absl::InfiniteFuture());
+      AwaitBusy({-1, 0, 0}, Deadline::Never());
     }
     if (*exit_code == 0 || StandardOutputIsUnread()) return otherwise;
-    fmt::print(stderr, "fifobus: the command ended with {}\n",
-               ExitText(*exit_code));
+    Warn(fmt::format("the command ended with {}", ExitText(*exit_code)));
     return kFailed;
   }
 
  private:
+  Received Await(Deadline deadline) override {
+    Write();
+    if (!over_) AwaitSomething({client().fd(), POLLIN, 0}, deadline);
+    return {};
+  }
+
   // All that is gathered; waits while the command is busy, until the deadline.
   void Write() {
     // Also if there is always another message and nothing to wait for.
-    AwaitSomething({-1, 0, 0}, absl::InfinitePast());
+    AwaitSomething({-1, 0, 0}, Deadline::Now());
     size_t written = 0;
     while (written < text_.size() && !over_) {
       const ssize_t bytes = write(child_->input().get(), text_.data() + written,
@@ -82,25 +79,36 @@ class Streamer : public SubOutput {
       if (bytes >= 0) {
         written += static_cast<size_t>(bytes);
       } else if (errno == EAGAIN) {
-        if (absl::Now() >= deadline_) break;
-        AwaitSomething({child_->input().get(), POLLOUT, 0}, deadline_);
+        if (deadline_.HasCome()) break;
+        AwaitBusy({child_->input().get(), POLLOUT, 0}, deadline_);
       } else if (errno != EINTR) {
         over_ = true;  // it does not want the rest
       }
     }
     text_.erase(0, written);
-    if (text_.empty()) acks_.Send(client_);
+    if (text_.empty()) acks_.Send(client());
   }
 
-  // Until `wanted` or the deadline has come, or the command's end.
-  void AwaitSomething(pollfd wanted, absl::Time deadline) {
+  // As AwaitSomething, while nothing is received.
+  void AwaitBusy(pollfd wanted, Deadline deadline) {
+    pollfd ahead = WatchAhead();
+    AwaitSomething(wanted, deadline, &ahead);
+    TakeAhead(ahead);
+  }
+
+  // Until `wanted` or the deadline has come, or the command's end; or what may
+  // be taken ahead.
+  void AwaitSomething(pollfd wanted, Deadline deadline,
+                      pollfd* ahead = nullptr) {
     std::vector<pollfd> polled = {
         wanted,
         {signals_.get(), POLLIN, 0},
         {child_->end().get(), POLLIN, 0},
         // If it is over, its end is what is waited for.
-        over_ ? pollfd{-1, 0, 0} : StandardOutputWatch()};
+        over_ ? pollfd{-1, 0, 0} : StandardOutputWatch(),
+        ahead == nullptr ? pollfd{-1, 0, 0} : *ahead};
     PollUntil(polled, deadline);
+    if (ahead != nullptr) *ahead = polled.back();
     if (const int number = TakenSignal(signals_)) EndWithCommand(number);
     if (polled[2].revents != 0 || polled[3].revents != 0) over_ = true;
   }
@@ -109,14 +117,13 @@ class Streamer : public SubOutput {
     child_->input().Reset();
     std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0},
                                   {child_->end().get(), POLLIN, 0}};
-    PollUntil(polled, absl::Now() + kFinishTime);
+    PollUntil(polled, kFinishTime);
     child_.reset();
     EndBySignal(number);
   }
 
-  Client& client_;
   const SubOptions& options_;
-  const absl::Time deadline_;
+  const Deadline deadline_;
   const UniqueFd signals_;
   std::unique_ptr<ShellChild> child_;
   std::string text_;
@@ -127,7 +134,7 @@ class Streamer : public SubOutput {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SubOutput>> StreamMessages(
-    Client& client, const SubOptions& options, absl::Time deadline) {
+    Client& client, const SubOptions& options, Deadline deadline) {
   auto signals = TakeStopSignals();
   if (!signals.ok()) return signals.status();
   auto child = ShellChild::Start(options.exec_stream, /*variables=*/{},

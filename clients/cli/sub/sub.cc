@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/sub/message_format.h"
@@ -15,6 +16,9 @@
 
 namespace fifobus::cli {
 namespace {
+
+// How long the broker may take to answer a Subscribe, if no timeout is shorter.
+constexpr absl::Duration kAnswerPatience = absl::Seconds(5);
 
 std::string_view WhatHappened(GapReason reason) {
   switch (reason) {
@@ -35,24 +39,23 @@ std::string_view WhatHappened(GapReason reason) {
 
 void ReportGap(const Gap& gap) {
   if (gap.reason == GapReason::kReconnected) {
-    fmt::print(stderr,
-               "fifobus: the broker is gone; what is published until it is "
-               "back, an unknown number of messages, is missing here "
-               "(reconnected)\n");
+    Warn(
+        "the broker is gone; what is published until it is back, an unknown "
+        "number of messages, is missing here (reconnected)");
     return;
   }
   std::string topics;
   for (const Gap::Loss& loss : gap.losses) {
     topics += fmt::format(" {}={}", loss.topic, loss.messages);
   }
-  fmt::print(stderr, "fifobus: {} messages are lost here, {} ({}):{}\n",
-             gap.messages, WhatHappened(gap.reason), GapReasonText(gap.reason),
-             topics);
+  Warn(fmt::format("{} messages are lost here, {} ({}):{}", gap.messages,
+                   WhatHappened(gap.reason), GapReasonText(gap.reason),
+                   topics));
 }
 
 absl::StatusOr<std::unique_ptr<SubOutput>> OpenOutput(Client& client,
                                                       const SubOptions& options,
-                                                      absl::Time deadline) {
+                                                      Deadline deadline) {
   if (!options.exec.empty()) return ExecuteMessages(client, options);
   if (!options.exec_stream.empty()) {
     return StreamMessages(client, options, deadline);
@@ -61,16 +64,11 @@ absl::StatusOr<std::unique_ptr<SubOutput>> OpenOutput(Client& client,
 }
 
 // Puts what is received there until one of all the ends has come.
-Exit ReceiveAll(Client& client, const SubOptions& options, absl::Time deadline,
+Exit ReceiveAll(Client& client, const SubOptions& options, Deadline deadline,
                 SubOutput& output) {
   uint64_t received = 0;
   while (true) {
-    // Takes what is there without waiting.
-    client.set_mode(Mode::kNonBlocking);
-    Received got = client.Receive();
-    if (got.outcome == ReceiveOutcome::kWouldBlock) {
-      got = output.Await(deadline);
-    }
+    const Received got = output.Next(deadline);
     switch (got.outcome) {
       case ReceiveOutcome::kMessage:
         output.Put(got);
@@ -80,12 +78,11 @@ Exit ReceiveAll(Client& client, const SubOptions& options, absl::Time deadline,
         ReportGap(got.gap);
         if (options.fail_on_gap) return output.End(kFailed);
         break;
-      case ReceiveOutcome::kTimedOut:
-        return output.End(kTimedOut);
       case ReceiveOutcome::kDisconnected:
         return output.End(Fail(client.status()));
       case ReceiveOutcome::kConfirmation:
       case ReceiveOutcome::kReply:
+      case ReceiveOutcome::kTimedOut:
       case ReceiveOutcome::kWouldBlock:
         break;
     }
@@ -93,27 +90,25 @@ Exit ReceiveAll(Client& client, const SubOptions& options, absl::Time deadline,
       break;
     }
     // Also if there is always another message.
-    if (options.timeout != absl::InfiniteDuration() &&
-        absl::Now() >= deadline) {
-      return output.End(kTimedOut);
-    }
+    if (deadline.HasCome()) return output.End(kTimedOut);
   }
   return output.End(kDone);
 }
 
 Exit Sub(const SubOptions& options) {
+  const Deadline deadline = options.timeout;
   ClientOptions client_options = options.client;
   client_options.will = options.will.will();
-  auto client =
-      ConnectClient(options.bus, "fifobus sub", std::move(client_options));
+  auto client = ConnectClient(options.bus, "fifobus sub",
+                              std::move(client_options), options.timeout);
   if (!client.ok()) return Fail(client.status());
   SubscribeOptions subscribe = options.subscribe;
   if (options.ack) subscribe.acks = options.acks;
   for (const std::string& pattern : options.patterns) {
-    const absl::Status status = (*client)->Subscribe(pattern, subscribe);
+    const absl::Status status = (*client)->Subscribe(
+        pattern, subscribe, std::min(deadline.Rest(), kAnswerPatience));
     if (!status.ok()) return Fail(status);
   }
-  const absl::Time deadline = absl::Now() + options.timeout;
   auto output = OpenOutput(**client, options, deadline);
   if (!output.ok()) return Fail(output.status());
   return ReceiveAll(**client, options, deadline, **output);
