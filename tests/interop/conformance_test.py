@@ -57,11 +57,11 @@ class ConformanceTest(unittest.TestCase):
 
     def test_a_client_that_tears_frames_is_found_out(self):
         script = (
-            "import os, sys, fifobus.transport.session_pipes as pipes\n"
-            "def tear(fd, parts):\n"
-            "    return os.write(fd, b''.join(bytes(p) for p in parts) + b'?')\n"
-            "import fifobus.transport.connection\n"
-            "fifobus.transport.connection.write_without_signal = tear\n"
+            "import os, sys, fifobus.transport.noted as noted\n"
+            "def tear(written, fd, parts):\n"
+            "    data = b''.join(bytes(part) for part in parts)\n"
+            "    written.append(os.write(fd, data + b'?') - 1)\n"
+            "noted.write = tear\n"
             "from fifobus.__main__ import main\n"
             "sys.exit(main(sys.argv[1:]))\n"
         )

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "clients/cli/conformance/client.h"
 #include "fmt/format.h"
 #include "proto/bus_paths.h"
@@ -23,12 +24,12 @@
 namespace fifobus::cli {
 namespace {
 
-int MillisTo(absl::Time deadline) {
+int MillisTo(absl::Duration deadline) {
   return static_cast<int>(absl::ToInt64Milliseconds(
-      std::max(absl::ZeroDuration(), deadline - absl::Now())));
+      std::max(absl::ZeroDuration(), deadline - MonotonicNow())));
 }
 
-bool Poll(int fd, int16_t events, absl::Time deadline) {
+bool Poll(int fd, int16_t events, absl::Duration deadline) {
   pollfd ready = {fd, events, 0};
   return poll(&ready, 1, MillisTo(deadline)) == 1;
 }
@@ -51,7 +52,8 @@ ConformanceSession::ConformanceSession(UniqueFd up, UniqueFd up_writer,
       up_writer_(std::move(up_writer)),
       down_(std::move(down)) {}
 
-ConformanceSession::Fill ConformanceSession::FillUntil(absl::Time deadline) {
+ConformanceSession::Fill ConformanceSession::FillUntil(
+    absl::Duration deadline) {
   while (true) {
     std::array<char, 65536> buffer;
     const ssize_t bytes = read(up_.get(), buffer.data(), buffer.size());
@@ -61,7 +63,7 @@ ConformanceSession::Fill ConformanceSession::FillUntil(absl::Time deadline) {
     }
     if (bytes == 0) return Fill::kEnd;
     if (errno == EINTR) continue;
-    if (absl::Now() >= deadline) return Fill::kNothing;
+    if (MonotonicNow() >= deadline) return Fill::kNothing;
     (void)Poll(up_.get(), POLLIN, deadline);
   }
 }
@@ -84,7 +86,7 @@ absl::Status ConformanceSession::Answer(const pb::Ping& ping) {
 }
 
 absl::StatusOr<pb::Frame> ConformanceSession::ReadNext() {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (true) {
     const FrameExtent extent = FindFrame(received_, kFrameBytesMaxDefault);
     if (extent.state == FrameExtent::State::kTooLarge) {
@@ -132,7 +134,8 @@ absl::StatusOr<pb::Frame> ConformanceSession::Read(bool (pb::Frame::*has)()
 }
 
 absl::Status ConformanceSession::ExpectSilence(absl::Duration duration) {
-  if (received_.empty() && FillUntil(absl::Now() + duration) != Fill::kBytes) {
+  if (received_.empty() &&
+      FillUntil(MonotonicNow() + duration) != Fill::kBytes) {
     return absl::OkStatus();
   }
   return Broken("it wrote more");
@@ -141,7 +144,7 @@ absl::Status ConformanceSession::ExpectSilence(absl::Duration duration) {
 absl::Status ConformanceSession::ExpectEnd() {
   // The writing end that looks for readers would hide the hang-up.
   up_writer_.Reset();
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (true) {
     if (FindFrame(received_, kFrameBytesMaxDefault).state !=
         FrameExtent::State::kPartial) {
@@ -163,7 +166,7 @@ absl::Status ConformanceSession::ExpectEnd() {
 }
 
 absl::Status ConformanceSession::Write(std::string_view bytes) {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (!bytes.empty()) {
     const ssize_t written = write(down_.get(), bytes.data(), bytes.size());
     if (written > 0) bytes.remove_prefix(static_cast<size_t>(written));
@@ -205,8 +208,8 @@ absl::StatusOr<pb::Subscribe> ConformanceSession::Subscribed() {
 
 bool ConformanceSession::ClientReadsUp() {
   // POLLERR: no reader is left.
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (absl::Now() < deadline) {
+  const absl::Duration deadline = MonotonicNow() + kPatience;
+  while (MonotonicNow() < deadline) {
     pollfd writer = {up_writer_.get(), 0, 0};
     if (poll(&writer, 1, 5) == 1) return false;
   }
@@ -255,8 +258,8 @@ absl::Status ConformanceBus::Live() {
 
 absl::StatusOr<ConformanceBus::Offer> ConformanceBus::AwaitOffer(
     absl::Duration patience) {
-  const absl::Time deadline = absl::Now() + patience;
-  while (absl::Now() < deadline) {
+  const absl::Duration deadline = MonotonicNow() + patience;
+  while (MonotonicNow() < deadline) {
     if (!Poll(watch_.get(), POLLIN, deadline)) break;
     alignas(inotify_event) std::array<char, 4096> buffer;
     const ssize_t bytes = read(watch_.get(), buffer.data(), buffer.size());

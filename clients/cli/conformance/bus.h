@@ -47,7 +47,7 @@ class ConformanceSession {
   absl::StatusOr<pb::Frame> ReadNext();
   absl::Status Answer(const pb::Ping& ping);
   enum class Fill { kBytes, kNothing, kEnd };
-  Fill FillUntil(absl::Time deadline);
+  Fill FillUntil(absl::Duration deadline);
 
   UniqueFd up_;
   UniqueFd up_writer_;  // only to see whether anybody reads `up`

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -55,10 +56,10 @@ absl::Status ConformanceClient::Type(std::string_view text) {
 }
 
 absl::Status ConformanceClient::Expect(std::string_view expected) {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (printed_.size() < expected.size()) {
     pollfd readable = {output_.get(), POLLIN, 0};
-    const int64_t rest = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const int64_t rest = absl::ToInt64Milliseconds(deadline - MonotonicNow());
     std::array<char, 65536> buffer;
     ssize_t bytes = 0;
     if (rest > 0 && poll(&readable, 1, static_cast<int>(rest)) == 1) {
@@ -78,10 +79,10 @@ absl::Status ConformanceClient::Expect(std::string_view expected) {
 }
 
 absl::StatusOr<int> ConformanceClient::AwaitExit() {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (true) {
     if (const auto result = process_.Poll()) return *result;
-    if (absl::Now() >= deadline) {
+    if (MonotonicNow() >= deadline) {
       return absl::FailedPreconditionError("it does not end");
     }
     absl::SleepFor(kLook);

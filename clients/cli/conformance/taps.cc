@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "broker/base/unique_fd.h"
 #include "clients/cli/conformance/trial.h"
 #include "fmt/format.h"
@@ -43,10 +44,10 @@ UniqueFd MakeTopic(Trial& trial) {
 // The next writes to a pipe, `bytes` in all.
 std::string Read(Trial& trial, const UniqueFd& in, size_t bytes) {
   std::string text;
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (trial.status().ok() && text.size() < bytes) {
     pollfd readable = {in.get(), POLLIN, 0};
-    const int64_t rest = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const int64_t rest = absl::ToInt64Milliseconds(deadline - MonotonicNow());
     std::array<char, 4096> buffer;
     ssize_t got = 0;
     if (rest > 0 && poll(&readable, 1, static_cast<int>(rest)) == 1) {
@@ -66,8 +67,8 @@ struct Tap {
 };
 
 Tap AwaitTap(Trial& trial) {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (trial.status().ok() && absl::Now() < deadline) {
+  const absl::Duration deadline = MonotonicNow() + kPatience;
+  while (trial.status().ok() && MonotonicNow() < deadline) {
     std::error_code ignored;
     for (const auto& entry :
          std::filesystem::directory_iterator(OutPath(trial), ignored)) {
@@ -92,9 +93,9 @@ void WriteLine(Trial& trial, const Tap& tap, std::string_view text) {
   }
   line += '\n';
   // Until the client has opened the FIFO nobody reads, as for the broker.
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Duration deadline = MonotonicNow() + kPatience;
   while (write(tap.fd.get(), line.data(), line.size()) < 0) {
-    if (absl::Now() > deadline) {
+    if (MonotonicNow() > deadline) {
       trial.Require(false, "it does not read its FIFO");
       return;
     }

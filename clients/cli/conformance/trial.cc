@@ -1,8 +1,15 @@
 #include "clients/cli/conformance/trial.h"
 
 #include "absl/time/clock.h"
+#include "broker/base/clock.h"
 
 namespace fifobus::cli {
+namespace {
+
+// How long to wait for a session before another look at the client.
+constexpr absl::Duration kLook = absl::Milliseconds(20);
+
+}  // namespace
 
 void Trial::Require(bool met, std::string_view otherwise) {
   if (met) return;
@@ -71,9 +78,20 @@ void Trial::Terminate() {
 ConformanceBus::Offer Trial::AwaitOffer() {
   ConformanceBus::Offer offer;
   Step([&] {
-    auto made = bus_.AwaitOffer();
-    if (made.ok()) offer = *std::move(made);
-    return made.status();
+    const absl::Duration deadline = MonotonicNow() + kPatience;
+    while (true) {
+      // A client that has ended offers nothing any more.
+      const bool ended = !client_->IsRunning();
+      auto made = bus_.AwaitOffer(kLook);
+      if (made.ok()) {
+        offer = *std::move(made);
+        return absl::OkStatus();
+      }
+      if (ended) {
+        return absl::FailedPreconditionError("it ended and offered no session");
+      }
+      if (MonotonicNow() >= deadline) return made.status();
+    }
   });
   return offer;
 }
