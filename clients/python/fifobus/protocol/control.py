@@ -230,6 +230,7 @@ class GroupStats:
     unacked: int = wire.uint(6)
     redelivered: int = wire.uint(7)
     dead_lettered: int = wire.uint(8)
+    taken_along: int = wire.uint(9)
 
 
 @dataclass
@@ -254,6 +255,9 @@ class StatsReply:
     taps: List[TapStats] = wire.repeated(4, TapStats)
     counters: List[Counter] = wire.repeated(5, Counter)
     groups: List[GroupStats] = wire.repeated(6, GroupStats)
+    # Sums of topics that are not listed.
+    reply_topics: Optional[TopicStats] = wire.member(7, TopicStats)
+    forgotten_topics: Optional[TopicStats] = wire.member(8, TopicStats)
 
 
 @dataclass
