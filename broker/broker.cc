@@ -36,6 +36,7 @@ void SetSum(const TopicSum& sum, pb::StatsReply::Topic& topic) {
   topic.set_messages(sum.messages);
   topic.set_bytes(sum.bytes);
   topic.set_no_subscriber(sum.no_subscriber);
+  topic.set_lines_refused(sum.lines_refused);
   for (const uint64_t number : sum.publishers) topic.add_publishers(number);
 }
 

@@ -43,7 +43,11 @@ void StrayFiles::MoveLines() {
     const StrayFile::Progress progress = file->MoveLines();
     moved = moved || progress == StrayFile::Progress::kMoved;
     if (progress != StrayFile::Progress::kDone) return false;
-    parts_.counters.lines_refused.Add(file->lines_refused());
+    if (file->lines_refused() > 0) {
+      parts_.counters.lines_refused.Add(file->lines_refused());
+      parts_.topic_stats.Find(WithoutSuffix(file->path(), kInSuffix))
+          ->AddRefusedLines(file->lines_refused());
+    }
     LogInfo("the lines of a file in place of a tap are published",
             {{"path", TopicsPath(file->path())},
              {"lines", file->lines()},

@@ -188,6 +188,40 @@ void CollectNames(const json& value, std::set<std::string>& names) {
   }
 }
 
+TEST_F(CliTest, WhyTellsOfLinesThatWereRefused) {
+  const TestBus bus;
+  Use(bus);
+  const auto client = bus.Subscribe("a");
+  EXPECT_EQ(Run("p=$(fifobus path a) && printf '%05000d\\nshort\\n%05000d\\n' "
+                "1 2 > $p")
+                .exit,
+            0);
+  EXPECT_EQ(ReceivePayloads(*client, 1), std::vector<std::string>{"short"});
+  EXPECT_TRUE(WaitUntil([&] { return bus.Count("lines_refused") == 2; }));
+  const Outcome why = Run("fifobus why a --interval 1ms");
+  EXPECT_TRUE(Has(why.out, "2 lines written to a.in were refused")) << why.out;
+  EXPECT_TRUE(Has(why.out, "at most 4096 bytes")) << why.out;
+  EXPECT_TRUE(Has(Run("fifobus info a --interval 1ms").out, "2 lines"));
+  EXPECT_EQ(
+      json::parse(Run("fifobus ls --json").out)["topics"][0]["lines_refused"],
+      2);
+}
+
+TEST_F(CliTest, WhyTellsOfLinesThatWereRefusedForTheirOwner) {
+  BrokerOptions options;
+  TopicRule& rule = options.topics.emplace_back();
+  rule.pattern = "a";
+  rule.publish = Principals{};
+  const TestBus bus(options);
+  Use(bus);
+  const auto client = bus.Subscribe("a");
+  EXPECT_EQ(Run("p=$(fifobus path a) && echo x > $p").exit, 0);
+  EXPECT_TRUE(WaitUntil([&] { return bus.Count("lines_refused") == 1; }));
+  const Outcome why = Run("fifobus why a --interval 1ms");
+  EXPECT_TRUE(Has(why.out, "Nothing was published on a")) << why.out;
+  EXPECT_TRUE(Has(why.out, "1 line written to a.in was refused")) << why.out;
+}
+
 TEST_F(CliTest, TheDocumentHasEachFieldOfTheJson) {
   const TestBus bus;
   Use(bus);

@@ -32,6 +32,10 @@ void Router::Begin(const ChunkRef& chunk, const std::shared_ptr<Valve>& valve,
   fan_out_.Begin(chunk, valve);
 }
 
+void Router::CountRefusedLines(std::string_view topic, uint64_t lines) {
+  stats_.Find(topic)->AddRefusedLines(lines);
+}
+
 void Router::Refresh() {
   thread_rule_.Check();
   if (snapshot_->generation() == table_.generation()) return;

@@ -96,6 +96,9 @@ class Router {
   // is logged instead. REQUIRES: all is flushed.
   void PublishOwn(const MessageFields& fields);
 
+  // Counts lines of the topic's tap that are not published. Takes a lock.
+  void CountRefusedLines(std::string_view topic, uint64_t lines);
+
   // Takes a new snapshot of the subscriptions, because this chunk itself has
   // changed them and its next messages come after that change. REQUIRES:
   // everything is flushed.

@@ -12,6 +12,7 @@ void AddTo(TopicSum& sum, const TopicSum& other) {
   sum.messages += other.messages;
   sum.bytes += other.bytes;
   sum.no_subscriber += other.no_subscriber;
+  sum.lines_refused += other.lines_refused;
 }
 
 }  // namespace
@@ -22,6 +23,10 @@ void TopicCount::Add(uint64_t messages, uint64_t bytes,
   bytes_.fetch_add(bytes, std::memory_order_relaxed);
   if (no_subscriber == 0) return;
   no_subscriber_.fetch_add(no_subscriber, std::memory_order_relaxed);
+}
+
+void TopicCount::AddRefusedLines(uint64_t lines) {
+  lines_refused_.fetch_add(lines, std::memory_order_relaxed);
 }
 
 void TopicCount::NotePublisher(uint64_t session) {
@@ -39,6 +44,7 @@ TopicSum TopicCount::sum() const {
   sum.messages = messages_.load(std::memory_order_relaxed);
   sum.bytes = bytes_.load(std::memory_order_relaxed);
   sum.no_subscriber = no_subscriber_.load(std::memory_order_relaxed);
+  sum.lines_refused = lines_refused_.load(std::memory_order_relaxed);
   return sum;
 }
 

@@ -22,6 +22,7 @@ struct TopicSum {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t no_subscriber = 0;
+  uint64_t lines_refused = 0;  // of its tap; not published
   // Sessions that have published, the last few in no order; 0: a tap.
   std::vector<uint64_t> publishers = {};
 };
@@ -31,6 +32,8 @@ struct TopicSum {
 class TopicCount {
  public:
   void Add(uint64_t messages, uint64_t bytes, uint64_t no_subscriber);
+
+  void AddRefusedLines(uint64_t lines);
 
   // The session publishes now.
   void NotePublisher(uint64_t session);
@@ -51,6 +54,7 @@ class TopicCount {
   std::atomic<uint64_t> messages_{0};
   std::atomic<uint64_t> bytes_{0};
   std::atomic<uint64_t> no_subscriber_{0};
+  std::atomic<uint64_t> lines_refused_{0};
   // When it was used last, in ticks of TopicStats.
   std::atomic<uint64_t> last_used_{0};
   std::atomic<bool> forgotten_{false};

@@ -50,6 +50,7 @@ FeedResult TapFeed::OnBytes(const ChunkRef&, std::string_view bytes) {
   result.bytes_taken += taken;
   Advance(taken);
   rest_bytes_ = bytes.size() - taken;
+  CountRefused();
   return result;
 }
 
@@ -97,6 +98,7 @@ FeedOutcome TapFeed::OnHangUp(std::string_view rest) {
   TakeLast(rest);
   Advance(rest.size());
   rest_bytes_ = 0;
+  CountRefused();
   return FeedOutcome::kContinue;
 }
 
@@ -145,8 +147,14 @@ void TapFeed::Route() {
   frames_.clear();
 }
 
+void TapFeed::CountRefused() {
+  if (refused_ > 0)
+    router_.CountRefusedLines(topic_, std::exchange(refused_, 0));
+}
+
 void TapFeed::RefuseLine(std::string_view reason) {
   counters_.lines_refused.Add();
+  ++refused_;
   if (const auto refused = refused_lines_.Count()) {
     LogWarning("line refused", {{"topic", topic_},
                                 {"reason", reason},

@@ -63,6 +63,8 @@ class TapFeed : public Feed {
   void AppendLine(std::string_view line, uint64_t now_unix_nanos);
   void Route();
   void RefuseLine(std::string_view reason);
+  // Counts the lines that were refused since the last time for the topic.
+  void CountRefused();
 
   const std::string topic_;
   const uint32_t owner_;
@@ -81,6 +83,7 @@ class TapFeed : public Feed {
   // A line was refused and its end has not come yet.
   bool skipping_ = false;
   SparseLog refused_lines_;
+  uint64_t refused_ = 0;  // and not yet counted for the topic
   std::string frames_;
 };
 

@@ -134,6 +134,9 @@ void PrintTopic(const BusView& view, const pb::StatsReply::Topic& topic) {
                                 BytesText(static_cast<uint64_t>(view.Rate(
                                     before.bytes(), topic.bytes())))));
   Line("to nobody", CountText(topic.no_subscriber(), "message"));
+  if (topic.lines_refused() > 0) {
+    Line("refused", CountText(topic.lines_refused(), "line") + " of its tap");
+  }
   for (const uint64_t number : topic.publishers()) {
     Line("publisher", PublisherText(view.now, number));
   }

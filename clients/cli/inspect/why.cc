@@ -17,6 +17,9 @@ namespace {
 
 using Queue = pb::StatsReply::Queue;
 
+// PIPE_BUF, up to which a write is whole: pipe(7). As in FRAMING.md.
+constexpr int kTapLineBytesMax = 4096;
+
 struct WhyOptions {
   BusOptions bus;
   std::string topic;
@@ -29,6 +32,16 @@ struct Subscriber {
   const Queue& queue;
   uint32_t pid = 0;  // 0: not known
 };
+
+void ExplainRefusedLines(const pb::StatsReply::Topic& topic) {
+  if (topic.lines_refused() == 0) return;
+  fmt::print(
+      "{} written to {}.in {} refused, not published: a line has at most {} "
+      "bytes with its newline, and the configuration may not let the FIFO's "
+      "owner publish. The broker's log says which it was.\n",
+      CountText(topic.lines_refused(), "line"), topic.name(),
+      topic.lines_refused() == 1 ? "was" : "were", kTapLineBytesMax);
+}
 
 void ExplainPublishing(const BusView& view,
                        const pb::StatsReply::Topic& topic) {
@@ -235,6 +248,7 @@ Exit Why(const WhyOptions& options) {
   pb::StatsReply::Topic unseen;
   unseen.set_name(options.topic);
   ExplainPublishing(*view, topic == nullptr ? unseen : *topic);
+  if (topic != nullptr) ExplainRefusedLines(*topic);
   ExplainReceivers(*view, options.topic);
   ExplainEndedGroups(view->now);
   return kDone;

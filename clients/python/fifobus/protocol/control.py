@@ -185,6 +185,7 @@ class TopicStats:
     no_subscriber: int = wire.uint(4)
     subscribers: int = wire.uint(5)
     publishers: List[int] = wire.repeated(6, int)
+    lines_refused: int = wire.uint(7)
 
 
 @dataclass
