@@ -126,7 +126,7 @@ class CommandTest(unittest.TestCase):
 
     def test_exit_codes_are_the_binarys(self):
         for code, arguments in (
-            (3, ("sub", "a", "--timeout", "10ms")),
+            (3, ("sub", "a", "--timeout", "3s")),
             (2, ("sub",)),
             (2, ("sub", "a", "--timeout", "soon")),
             (1, ("pub", "küche", "x")),

@@ -157,6 +157,7 @@ class AsyncClient(AsyncSession):
         reply_topic: str = "",
         content_type: str = "",
         expiry: Optional[float] = None,
+        expiry_unix_nanos: int = 0,
         retain: bool = False,
         sequence: int = 0,
         publish_time_unix_nanos: int = 0,
@@ -175,13 +176,15 @@ class AsyncClient(AsyncSession):
             retain,
             sequence,
             publish_time_unix_nanos,
+            expiry_unix_nanos,
         )
         if confirm:
             after = REQUEST_TIMEOUT if timeout is None else timeout
             return await self._publish_confirmed(topic, body, metadata, after)
         deadline = deadline_of(timeout)
         extra = headers or reply_topic or content_type or expiry is not None
-        if extra or retain or sequence or publish_time_unix_nanos:
+        stamps = expiry_unix_nanos or publish_time_unix_nanos
+        if extra or retain or sequence or stamps:
             await self._send(
                 lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
                 body,

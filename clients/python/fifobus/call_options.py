@@ -44,12 +44,14 @@ def metadata_of(
     retain: bool,
     sequence: int,
     publish_time_unix_nanos: int,
+    expiry_unix_nanos: int = 0,
 ) -> Metadata:
     """What publish was told beside topic and payload."""
     metadata = Metadata()
     metadata.headers = header_pairs_of(headers)
     metadata.reply_topic = reply_topic
     metadata.content_type = content_type
+    metadata.expiry_unix_nanos = expiry_unix_nanos
     if expiry is not None:
         metadata.expiry_unix_nanos = time.time_ns() + round(expiry * 1e9)
     metadata.retain = retain

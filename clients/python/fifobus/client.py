@@ -153,6 +153,7 @@ class Client(ClientSession):
         reply_topic: str = "",
         content_type: str = "",
         expiry: Optional[float] = None,
+        expiry_unix_nanos: int = 0,
         retain: bool = False,
         sequence: int = 0,
         publish_time_unix_nanos: int = 0,
@@ -162,11 +163,11 @@ class Client(ClientSession):
         """Publishes one message; when it returns, its bytes are in the pipe, or in the
         open batch.
 
-        Text is sent as UTF-8. After `expiry` seconds the message is not delivered any
-        more. `retain` also makes it its topic's retained value (with an empty payload:
-        clears that). With `confirm` it waits, whatever the mode, for up to `timeout`
-        (5) seconds until the broker says how many subscribers take the message.
-        Otherwise `timeout` counts in mode BLOCKING only.
+        Text is sent as UTF-8. After `expiry` seconds, or at `expiry_unix_nanos`, the
+        message is not delivered any more. `retain` also makes it its topic's retained
+        value (with an empty payload: clears that). With `confirm` it waits, whatever
+        the mode, for up to `timeout` (5) seconds until the broker says how many
+        subscribers take the message. Otherwise `timeout` counts in mode BLOCKING only.
 
         Raises InvalidName, MessageTooLarge, WouldBlock (not blocking: the pipe is full
         or there is no broker now) and TimedOut, all without having taken anything;
@@ -180,6 +181,7 @@ class Client(ClientSession):
             or reply_topic
             or content_type
             or expiry is not None
+            or expiry_unix_nanos
             or retain
             or sequence
             or publish_time_unix_nanos
@@ -194,6 +196,7 @@ class Client(ClientSession):
                 retain,
                 sequence,
                 publish_time_unix_nanos,
+                expiry_unix_nanos,
             )
         token = [get_ident()]
         if self._use.setdefault(0, token) is not token:

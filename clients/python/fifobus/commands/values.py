@@ -1,0 +1,76 @@
+"""What the values of options may be. Each raises ArgumentTypeError."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Callable, Tuple
+
+from fifobus.protocol.control import Overflow
+
+# Seconds that stand for "inf".
+FOREVER = float(1 << 31)
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+_PART = re.compile(rf"({_NUMBER})(ns|us|ms|s|m|h)")
+
+
+def duration(text: str) -> float:
+    """Seconds of "500ms", "2s", "1m30s" or a bare number of seconds."""
+    if text in ("inf", "+inf"):
+        return FOREVER
+    plain = text[1:] if text.startswith("+") else text
+    if re.fullmatch(_NUMBER, plain):
+        plain += "s"
+    if not re.fullmatch(rf"({_PART.pattern})+", plain):
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is not a duration; examples: 500ms 2s 1.5m'
+        )
+    seconds = sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(plain))
+    return min(seconds, FOREVER)
+
+
+def header(text: str) -> Tuple[str, bytes]:
+    """The name and value of "name=value"."""
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is no header; example: --header unit=celsius'
+        )
+    return name, value.encode(errors="surrogateescape")
+
+
+def count(least: int, bits: int = 64) -> Callable[[str], int]:
+    """A whole number of at least `least` that has so many bits at most."""
+    most = (1 << bits) - 1
+
+    def parse(text: str) -> int:
+        if re.fullmatch("[0-9]{1,20}", text) and least <= int(text) <= most:
+            return int(text)
+        bounds = f"from {least} to {most}" if bits < 64 else f"of at least {least}"
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number {bounds}')
+
+    return parse
+
+
+def rate(text: str) -> float:
+    """How often a second."""
+    try:
+        value = 0.0 if "_" in text else float(text)
+    except ValueError:
+        value = 0.0
+    if 1e-6 <= value <= 1e9:
+        return value
+    raise argparse.ArgumentTypeError(f'"{text}" is not a number from 0.000001 to 1e9')
+
+
+def overflow(text: str) -> Overflow:
+    names = {
+        policy.name.lower().replace("_", "-"): policy
+        for policy in Overflow
+        if policy is not Overflow.UNSPECIFIED
+    }
+    if text in names:
+        return names[text]
+    raise argparse.ArgumentTypeError(f'"{text}" is none of {", ".join(names)}')
