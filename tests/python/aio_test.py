@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 import unittest
 
 import fifobus
@@ -36,6 +37,13 @@ class AsyncClientTest(unittest.IsolatedAsyncioTestCase):
             await client.receive(0.01)
         with self.assertRaises(BlockingIOError):
             client.receive_nowait()
+
+    async def test_an_expiry_is_kept_to_the_nanosecond(self):
+        client = await self.subscriber("a")
+        expiry = time.time_ns() + 3_600_000_000_001
+        await client.publish("a", expiry_unix_nanos=expiry)
+        message = await client.receive(HANG_SECONDS)
+        self.assertEqual(message.expiry_unix_nanos, expiry)
 
     async def test_publish_waits_for_the_slowest_and_other_tasks_go_on(self):
         self.bus.kill()

@@ -55,6 +55,12 @@ class ClientTest(unittest.TestCase):
         self.assertEqual((message.sequence, message.publish_time_unix_nanos), (7, 8))
         self.assertFalse(message.retained)
 
+    def test_an_expiry_is_kept_to_the_nanosecond(self):
+        client = self.subscriber("a")
+        expiry = time.time_ns() + 3_600_000_000_001
+        client.publish("a", expiry_unix_nanos=expiry)
+        self.assertEqual(client.receive(HANG_SECONDS).expiry_unix_nanos, expiry)
+
     def test_payloads_of_all_sizes_arrive(self):
         client = self.subscriber("a")
         sizes = [0, 1, 120, 121, 4096, 65536, 70000, 1 << 20, 15 << 20]
