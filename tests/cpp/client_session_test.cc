@@ -143,6 +143,16 @@ class ClientSessionTest : public testing::Test {
   std::unique_ptr<Client> client_;
 };
 
+TEST_F(ClientSessionTest, AGoodbyeThatCameWithWelcomeMakesTheClientReadable) {
+  ConformanceSession session = Accept();
+  Write(session, {GoodbyeFrame()});
+  // Reads both, and looks at the first only.
+  EXPECT_EQ(client_->Flush(), PublishOutcome::kSent);
+  EXPECT_TRUE(IsReadable(*client_));
+  EXPECT_EQ(client_->Receive().outcome, ReceiveOutcome::kWouldBlock);
+  EXPECT_TRUE(session.ExpectEnd().ok());
+}
+
 TEST_F(ClientSessionTest, AGoodbyeOfTheLastSessionDoesNotEndTheNext) {
   ConformanceSession first = AcceptSubscribed("a");
   Write(first, {MessageFrame("a", "1"), MessageFrame("a", "2"),

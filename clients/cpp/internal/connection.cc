@@ -112,6 +112,8 @@ void Connection::Greet() {
       in_->Take(extent.frame_bytes);
       OnFirstFrame(ReadWholeFrame(bytes.substr(0, extent.frame_bytes)));
       in_->Release();
+      // What came with Welcome is not in the pipe any more.
+      if (state_ == State::kOpen && !in_->untaken().empty()) SetReadable(true);
       return;
     }
     switch (in_->Fill(pipes_.down())) {
