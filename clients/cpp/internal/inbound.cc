@@ -58,12 +58,19 @@ Received RepeatedOf(std::string_view frame, const RepeatedMessage& repeated) {
 Received Inbound::Receive(const Patience& patience) {
   dialogue_.connection().in().Release();
   dialogue_.Progress();
+  return dialogue_.forgotten() ? EndOfChild() : NextEvent(patience);
+}
+
+Received Inbound::EndOfChild() {
   Received got;
-  if (dialogue_.forgotten()) [[unlikely]] {
-    got.outcome = ReceiveOutcome::kDisconnected;
-    return got;
-  }
-  got = TakeBuffered();
+  got.outcome = ReceiveOutcome::kDisconnected;
+  return got;
+}
+
+// Returns one variable only, so that a message is made where the caller wants
+// it and is not copied.
+Received Inbound::NextEvent(const Patience& patience) {
+  Received got = TakeBuffered();
   if (got.outcome == ReceiveOutcome::kWouldBlock) got = AwaitEvent(patience);
   return got;
 }

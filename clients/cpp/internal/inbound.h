@@ -36,6 +36,9 @@ class Inbound {
   void Answer(uint64_t ack_id, AckVerdict verdict);
 
  private:
+  // All that the child of a fork is told.
+  static Received EndOfChild();
+  Received NextEvent(const Patience& patience);
   // Reads, and waits as it may, until there is an event or none will come.
   Received AwaitEvent(const Patience& patience);
   // The next event that was read already; kWouldBlock: none.
