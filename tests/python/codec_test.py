@@ -180,6 +180,13 @@ class VectorsTest(unittest.TestCase):
             name = vector["name"]
             self.assertEqual(not topics.pattern_fault(name), vector["valid"], name)
 
+    def test_wildcards_of_others_are_answered_with_those_of_fifobus(self):
+        for pattern in ("a/#", "a/+/b", "a.>", "a.*", "**/a"):
+            self.assertIn(
+                "a level that is * matches any one, and ** as the last level",
+                topics.pattern_fault(pattern),
+            )
+
     def test_patterns_match_what_they_say(self):
         for vector in vectors("topics")["matches"]:
             for topic in vector["matches"]:

@@ -10,6 +10,10 @@ TOPIC_BYTES_MAX = 200
 TOPIC_LEVELS_MAX = 16
 
 _LEVEL = re.compile(r"[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]*\Z")
+_WILDCARDS = (
+    "levels are separated by /, a level that is * matches any one, and ** as the last "
+    "level matches all that are left"
+)
 _RESERVED_SUFFIXES = (".in", ".out", ".last")
 
 
@@ -55,8 +59,11 @@ def topic_fault(topic: str) -> str:
 
 
 def pattern_fault(pattern: str) -> str:
-    """As topic_fault, of a pattern."""
-    return _name_fault(pattern, wildcards=True)
+    """As topic_fault, of a pattern. Says how wildcards are written to people who know
+    others, such as "#", "+" and ">"."""
+    fault = _name_fault(pattern, wildcards=True)
+    wildcards = fault.startswith(("has a character", "has **"))
+    return f"{fault}; {_WILDCARDS}" if wildcards else fault
 
 
 def is_reserved(topic: str) -> bool:
