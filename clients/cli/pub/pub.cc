@@ -174,8 +174,8 @@ void AddInput(Command& pub, PubOptions& options) {
               "line names its own");
   const Option message =
       pub.AddText("MESSAGE", options.message,
-                  "the payload; without it each line of standard input is one "
-                  "message");
+                  "the payload, behind -- if it begins with -; without it each "
+                  "line of standard input is one message");
   const Option raw =
       pub.AddFlag("--raw", options.raw, "all of standard input is one message")
           .Excludes({message});
