@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "bench/load/transport.h"
 #include "clients/cpp/client.h"
 
@@ -56,7 +56,7 @@ class FifobusSubscriber : public Subscriber {
     // Not a new deadline, and so a look at the clock, for each message; and
     // none where the bare FIFO's reader has none either.
     if (wait_ != Wait::kBlocking && calls_++ % 256 == 0) {
-      deadline_ = absl::Now() + 2 * absl::Milliseconds(kIdleMillis);
+      deadline_ = 2 * absl::Milliseconds(kIdleMillis);
     }
     bool came = false;
     while (true) {
@@ -74,7 +74,7 @@ class FifobusSubscriber : public Subscriber {
           continue;  // never asked for
         case ReceiveOutcome::kWouldBlock:
           if (came) return true;
-          if (absl::Now() > deadline_) return Idle();
+          if (deadline_.HasCome()) return Idle();
           if (wait_ == Wait::kEpoll) {
             pollfd polled = {client_->fd(), POLLIN, 0};
             (void)poll(&polled, 1, kIdleMillis);
@@ -98,7 +98,7 @@ class FifobusSubscriber : public Subscriber {
   const Wait wait_;
   const std::unique_ptr<Client> client_;
   uint64_t calls_ = 0;
-  absl::Time deadline_ = absl::InfiniteFuture();
+  Deadline deadline_;
 };
 
 }  // namespace
