@@ -22,12 +22,15 @@ enum MessageField : uint32_t {
   kHeaders = 7,
   kRetain = 8,
   kConfirmId = 9,
+  kConfirmLevel = 10,
   kPayload = 15,
 };
 enum DeliveryField : uint32_t {
   kRetained = 1,
   kAckId = 2,
   kDeliveryCount = 3,
+  kOffset = 4,
+  kStoredTime = 5,
 };
 enum HeaderField : uint32_t { kName = 1, kValue = 2 };
 
@@ -35,9 +38,17 @@ struct Field {
   bool ok = false;
   uint32_t number = 0;
   uint32_t wire_type = 0;
-  uint64_t value = 0;      // kVarint
+  uint64_t value = 0;      // kVarint, kFixed64
   std::string_view bytes;  // kLen
 };
+
+uint64_t LoadLittleEndian64(const char* bytes) {
+  uint64_t value = 0;
+  for (int i = 7; i >= 0; --i) {
+    value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  }
+  return value;
+}
 
 bool Skip(std::string_view& bytes, uint64_t count) {
   if (count > bytes.size()) return false;
@@ -69,6 +80,8 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline Field TakeField(std::string_view& bytes) {
       return field;
     }
     case kFixed64:
+      if (bytes.size() < 8) return field;
+      field.value = LoadLittleEndian64(bytes.data());
       field.ok = Skip(bytes, 8);
       return field;
     case kFixed32:
@@ -113,6 +126,7 @@ uint32_t ExpectedWireType(uint32_t number) {
     case kExpiry:
     case kRetain:
     case kConfirmId:
+    case kConfirmLevel:
       return kVarint;
     default:
       return kLen;
@@ -120,7 +134,7 @@ uint32_t ExpectedWireType(uint32_t number) {
 }
 
 bool IsKnown(uint32_t number) {
-  return (number >= kTopic && number <= kConfirmId) || number == kPayload;
+  return (number >= kTopic && number <= kConfirmLevel) || number == kPayload;
 }
 
 FrameFault StoreField(const Field& field, MessageView& message) {
@@ -151,6 +165,9 @@ FrameFault StoreField(const Field& field, MessageView& message) {
     case kConfirmId:
       message.confirm_id = field.value;
       return FrameFault::kNone;
+    case kConfirmLevel:
+      message.confirm_level = static_cast<uint32_t>(field.value);
+      return FrameFault::kNone;
     default:
       message.payload = field.bytes;
       return FrameFault::kNone;
@@ -159,7 +176,7 @@ FrameFault StoreField(const Field& field, MessageView& message) {
 
 bool IsFrameKind(uint32_t number) {
   return number >= static_cast<uint32_t>(FrameKind::kMessage) &&
-         number <= static_cast<uint32_t>(FrameKind::kGoodbye);
+         number <= static_cast<uint32_t>(FrameKind::kLogReply);
 }
 
 }  // namespace
@@ -253,8 +270,9 @@ DeliveryView ReadDelivery(std::string_view member) {
   while (!member.empty()) {
     const Field field = TakeField(member);
     if (!field.ok) return delivery;
-    if (field.number < kRetained || field.number > kDeliveryCount) continue;
-    if (field.wire_type != kVarint) return delivery;
+    if (field.number < kRetained || field.number > kStoredTime) continue;
+    const bool fixed = field.number >= kOffset;
+    if (field.wire_type != (fixed ? kFixed64 : kVarint)) return delivery;
     switch (field.number) {
       case kRetained:
         delivery.retained = field.value != 0;
@@ -262,8 +280,14 @@ DeliveryView ReadDelivery(std::string_view member) {
       case kAckId:
         delivery.ack_id = field.value;
         break;
-      default:
+      case kDeliveryCount:
         delivery.delivery_count = static_cast<uint32_t>(field.value);
+        break;
+      case kOffset:
+        delivery.offset = field.value;
+        break;
+      default:
+        delivery.stored_time_unix_nanos = field.value;
     }
   }
   delivery.fault = FrameFault::kNone;

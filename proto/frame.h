@@ -39,6 +39,9 @@ enum class FrameKind : uint32_t {
   kStatsReply = 15,
   kError = 16,
   kGoodbye = 17,
+  kCaughtUp = 18,
+  kLogRequest = 19,
+  kLogReply = 20,
 };
 
 // Why a frame was refused.
@@ -116,6 +119,7 @@ struct MessageView {
   std::string_view headers;
   bool retain = false;
   uint64_t confirm_id = 0;
+  uint32_t confirm_level = 0;  // pb::Confirm::Level; 0: accepted
   std::string_view payload;
 };
 
@@ -135,6 +139,8 @@ struct DeliveryView {
   bool retained = false;
   uint64_t ack_id = 0;          // 0: not to be acknowledged
   uint32_t delivery_count = 0;  // 0: not counted; above 1: delivered before
+  uint64_t offset = 0;          // in its log; 0: not read out of one
+  uint64_t stored_time_unix_nanos = 0;
 };
 
 // Unknown fields are passed over.

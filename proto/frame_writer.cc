@@ -9,6 +9,7 @@ namespace fifobus {
 namespace {
 
 constexpr uint32_t kVarint = 0;
+constexpr uint32_t kFixed64 = 1;
 constexpr uint32_t kLen = 2;
 
 constexpr char Tag(uint32_t number, uint32_t wire_type) {
@@ -25,14 +26,19 @@ constexpr char kExpiryTag = Tag(6, kVarint);
 constexpr char kHeadersTag = Tag(7, kLen);
 constexpr char kRetainTag = Tag(8, kVarint);
 constexpr char kConfirmIdTag = Tag(9, kVarint);
+constexpr char kConfirmLevelTag = Tag(10, kVarint);
 constexpr char kPayloadTag = Tag(15, kLen);
 constexpr char kDeliveryTag = Tag(9, kLen);
 constexpr char kRetainedTag = Tag(1, kVarint);
 constexpr char kAckIdTag = Tag(2, kVarint);
 constexpr char kDeliveryCountTag = Tag(3, kVarint);
+constexpr char kOffsetTag = Tag(4, kFixed64);
+constexpr char kStoredTimeTag = Tag(5, kFixed64);
 constexpr char kAckTag = Tag(11, kLen);
 constexpr char kAckIdsTag = Tag(1, kLen);  // packed
 constexpr char kVerdictTag = Tag(2, kVarint);
+constexpr char kSubscriptionTag = Tag(3, kVarint);
+constexpr char kUpToOffsetTag = Tag(4, kVarint);
 constexpr char kHeaderNameTag = Tag(1, kLen);
 constexpr char kHeaderValueTag = Tag(2, kLen);
 
@@ -59,7 +65,8 @@ size_t MessageBytes(const MessageFields& fields) {
                  OptionalTextBytes(fields.content_type) +
                  NumberBytes(fields.expiry_unix_nanos) +
                  NumberBytes(fields.retain ? 1 : 0) +
-                 NumberBytes(fields.confirm_id) + TextBytes(fields.payload);
+                 NumberBytes(fields.confirm_id) +
+                 NumberBytes(fields.confirm_level) + TextBytes(fields.payload);
   for (const HeaderView& header : fields.headers) {
     const size_t header_bytes = HeaderBytes(header);
     bytes += 1 + VarintBytes(header_bytes) + header_bytes;
@@ -95,6 +102,14 @@ char* PutNumber(char* out, char tag, uint64_t value) {
   return PutVarint(out, value);
 }
 
+size_t Fixed64Bytes(uint64_t value) { return value == 0 ? 0 : 1 + 8; }
+
+char* PutFixed64(char* out, char tag, uint64_t value) {
+  *out++ = tag;
+  for (int i = 0; i < 8; ++i) *out++ = static_cast<char>(value >> (8 * i));
+  return out;
+}
+
 // Everything up to the payload's bytes. `message_bytes` is MessageBytes().
 char* PutHead(char* out, const MessageFields& fields, size_t message_bytes) {
   out = PutPrefix(out, 1 + VarintBytes(message_bytes) + message_bytes);
@@ -114,6 +129,7 @@ char* PutHead(char* out, const MessageFields& fields, size_t message_bytes) {
   }
   out = PutNumber(out, kRetainTag, fields.retain ? 1 : 0);
   out = PutNumber(out, kConfirmIdTag, fields.confirm_id);
+  out = PutNumber(out, kConfirmLevelTag, fields.confirm_level);
   *out++ = kPayloadTag;
   return PutVarint(out, fields.payload.size());
 }
@@ -152,14 +168,43 @@ void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out) {
   const uint64_t retained = delivery.retained ? 1 : 0;
   const size_t member_bytes = NumberBytes(retained) +
                               NumberBytes(delivery.ack_id) +
-                              NumberBytes(delivery.delivery_count);
+                              NumberBytes(delivery.delivery_count) +
+                              Fixed64Bytes(delivery.offset) +
+                              Fixed64Bytes(delivery.stored_time_unix_nanos);
   const size_t body_bytes = 1 + VarintBytes(member_bytes) + member_bytes;
   char* at = PutPrefix(Extend(out, kFramePrefixBytes + body_bytes), body_bytes);
   *at++ = kDeliveryTag;
   at = PutVarint(at, member_bytes);
   at = PutNumber(at, kRetainedTag, retained);
   at = PutNumber(at, kAckIdTag, delivery.ack_id);
-  PutNumber(at, kDeliveryCountTag, delivery.delivery_count);
+  at = PutNumber(at, kDeliveryCountTag, delivery.delivery_count);
+  if (delivery.offset != 0) at = PutFixed64(at, kOffsetTag, delivery.offset);
+  if (delivery.stored_time_unix_nanos != 0) {
+    PutFixed64(at, kStoredTimeTag, delivery.stored_time_unix_nanos);
+  }
+}
+
+void WriteStoredDelivery(uint64_t offset, uint64_t stored_time_unix_nanos,
+                         char* out) {
+  constexpr size_t kMemberBytes = 2 * (1 + 8);
+  static_assert(kStoredDeliveryBytes == kFramePrefixBytes + 2 + kMemberBytes);
+  out = PutPrefix(out, 2 + kMemberBytes);
+  *out++ = kDeliveryTag;
+  *out++ = static_cast<char>(kMemberBytes);
+  out = PutFixed64(out, kOffsetTag, offset);
+  PutFixed64(out, kStoredTimeTag, stored_time_unix_nanos);
+}
+
+void AppendPositionAckFrame(uint64_t subscription, uint64_t up_to_offset,
+                            std::string& out) {
+  const size_t member_bytes =
+      NumberBytes(subscription) + NumberBytes(up_to_offset);
+  const size_t body_bytes = 2 + member_bytes;
+  char* at = PutPrefix(Extend(out, kFramePrefixBytes + body_bytes), body_bytes);
+  *at++ = kAckTag;
+  at = PutVarint(at, member_bytes);
+  at = PutNumber(at, kSubscriptionTag, subscription);
+  PutNumber(at, kUpToOffsetTag, up_to_offset);
 }
 
 void AppendAckFrame(uint64_t ack_id, AckVerdict verdict, std::string& out) {

@@ -29,6 +29,7 @@ struct MessageFields {
   absl::Span<const HeaderView> headers = {};
   bool retain = false;
   uint64_t confirm_id = 0;
+  uint32_t confirm_level = 0;  // pb::Confirm::Level
 };
 
 // The bytes that the frame has after its prefix; compare with frame_bytes_max
@@ -51,11 +52,22 @@ void WriteMessageFrame(const MessageFields& fields, char* out);
 // frame of its message must follow directly.
 void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out);
 
+// A Delivery frame with an offset and a stored time alone, as it lies in a log
+// before each message. It has the same size whatever they are.
+inline constexpr size_t kStoredDeliveryBytes = 24;
+void WriteStoredDelivery(uint64_t offset, uint64_t stored_time_unix_nanos,
+                         char* out);
+
 // How a group's member answers a message: Ack.Verdict of frame.proto.
-enum class AckVerdict { kDone = 0, kRetry = 1 };
+enum class AckVerdict { kDone = 0, kRetry = 1, kExtend = 2 };
 
 // Appends an Ack frame for one message.
 void AppendAckFrame(uint64_t ack_id, AckVerdict verdict, std::string& out);
+
+// Appends an Ack frame of a durable reader that is done up to this offset.
+// `subscription` is the request_id of its Subscribe.
+void AppendPositionAckFrame(uint64_t subscription, uint64_t up_to_offset,
+                            std::string& out);
 
 // Appends a control frame. REQUIRES: exactly one member is set.
 void AppendFrame(const pb::Frame& frame, std::string& out);
