@@ -102,7 +102,22 @@ absl::Status Broker::StartWorkers() {
     parts_.workers.push_back(*std::move(worker));
   }
   MakeGroups();
-  return absl::OkStatus();
+  return OpenLogs();
+}
+
+absl::Status Broker::OpenLogs() {
+  logs_ = std::make_unique<LogSet>(
+      parts_.options, parts_.workers.size(),
+      [this](size_t worker, std::function<void()> task) {
+        parts_.workers[worker]->loop().Post(std::move(task));
+      });
+  return SetLogs(parts_.options.logs);
+}
+
+absl::Status Broker::SetLogs(const std::vector<LogRule>& rules) {
+  absl::Status status = logs_->SetRules(rules);
+  if (status.ok()) parts_.table.SetLogs(logs_->table());
+  return status;
 }
 
 // Not on the worker with the doors, if there is another.
@@ -227,6 +242,8 @@ Broker::Leftover Broker::Stop() {
   for (const auto& worker : parts_.workers) RunOn(*worker, [] {});
   LogStop(leftover);
   parts_.workers.clear();
+  parts_.table.SetLogs(LogTable());
+  logs_.reset();  // commits what it has taken
   retained_files_.reset();
   return leftover;
 }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "broker/base/mutex.h"
 #include "broker/bus/bus_parts.h"
+#include "broker/bus/log_set.h"
 #include "broker/bus/retained_files.h"
 #include "broker/bus/session_door.h"
 #include "broker/bus/session_link.h"
@@ -56,6 +57,11 @@ class Broker : public StatsSource {
   // fails and changes nothing. Not during Stop.
   absl::Status SetTopicRules(const std::vector<TopicRule>& rules);
 
+  // Puts other rules in place of options.logs. A log that they do not name takes
+  // nothing more and keeps what it has. If a rule is bad or a log cannot be
+  // opened, this fails and changes nothing. Not during Stop.
+  absl::Status SetLogs(const std::vector<LogRule>& rules);
+
   pb::StatsReply CollectStats() const override;
   pb::StatsReply CollectTopic(const std::string& topic) const override;
   const BrokerOptions& options() const { return parts_.options; }
@@ -65,6 +71,7 @@ class Broker : public StatsSource {
 
   absl::Status StartWorkers();
   void MakeGroups();
+  absl::Status OpenLogs();
   absl::Status OpenDoors();
   void OnPair(UniqueFd up, UniqueFd down);
   std::vector<std::shared_ptr<SessionLink>> Links() const;
@@ -74,6 +81,7 @@ class Broker : public StatsSource {
   void LogStop(const Leftover& leftover) const;
 
   BusParts parts_;
+  std::unique_ptr<LogSet> logs_;
   std::unique_ptr<RetainedFiles> retained_files_;
   std::unique_ptr<SessionDoor> door_;
   std::unique_ptr<TapTree> taps_;

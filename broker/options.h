@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "broker/rules/history_rule.h"
+#include "broker/rules/log_rule.h"
 #include "broker/rules/overflow_policy.h"
 #include "broker/rules/topic_rule.h"
 #include "proto/frame.h"
@@ -107,6 +108,14 @@ struct BrokerOptions {
   // What the configuration settles by topic. Broker::SetTopicRules replaces
   // these rules while the broker runs.
   std::vector<TopicRule> topics;
+
+  // What survives the broker: DIR/logs/NAME for each log. Not on a file system in
+  // memory. Needed only if there are logs.
+  std::string state_dir;
+
+  // The logs, in their order: a topic belongs to the first that matches it.
+  // Broker::SetLogs replaces these rules while the broker runs.
+  std::vector<LogRule> logs;
 
   // How many topics may have a retained value, each also a file, and the bytes
   // of all values together: 16 of the largest frames. Not tuned.

@@ -166,11 +166,10 @@ void WriteMessageFrame(const MessageFields& fields, char* out) {
 
 void AppendDeliveryFrame(const DeliveryView& delivery, std::string& out) {
   const uint64_t retained = delivery.retained ? 1 : 0;
-  const size_t member_bytes = NumberBytes(retained) +
-                              NumberBytes(delivery.ack_id) +
-                              NumberBytes(delivery.delivery_count) +
-                              Fixed64Bytes(delivery.offset) +
-                              Fixed64Bytes(delivery.stored_time_unix_nanos);
+  const size_t member_bytes =
+      NumberBytes(retained) + NumberBytes(delivery.ack_id) +
+      NumberBytes(delivery.delivery_count) + Fixed64Bytes(delivery.offset) +
+      Fixed64Bytes(delivery.stored_time_unix_nanos);
   const size_t body_bytes = 1 + VarintBytes(member_bytes) + member_bytes;
   char* at = PutPrefix(Extend(out, kFramePrefixBytes + body_bytes), body_bytes);
   *at++ = kDeliveryTag;

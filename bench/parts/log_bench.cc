@@ -176,9 +176,9 @@ void BM_ReadExtents(benchmark::State& state) {
   uint64_t offset = 1;
   uint64_t bytes = 0;
   for (auto _ : state) {
-    const ReadResult read = log->Read(offset, size_t{1} << 20);
+    const LogReadResult read = log->Read(offset, size_t{1} << 20);
     for (const LogExtent& extent : read.extents) bytes += extent.bytes;
-    offset = read.outcome == ReadOutcome::kExtents ? read.next_offset : 1;
+    offset = read.outcome == LogReadOutcome::kExtents ? read.next_offset : 1;
   }
   state.SetBytesProcessed(static_cast<int64_t>(bytes));
   std::filesystem::remove_all(Folder());

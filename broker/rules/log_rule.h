@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace fifobus {
@@ -37,6 +39,11 @@ struct LogRule {
 
   OnFull on_full = OnFull::kWait;
 };
+
+// Says what is wrong with a rule: its name, which is a folder, or its pattern.
+absl::Status CheckLogRule(const LogRule& rule);
+// The same for all of them. Their names differ; their patterns may overlap.
+absl::Status CheckLogRules(const std::vector<LogRule>& rules);
 
 }  // namespace fifobus
 

@@ -27,11 +27,11 @@ TEST_F(DurableLogTest, OffsetsBeginAtOneAndHaveNoHoles) {
 
 TEST_F(DurableLogTest, WhatIsNotCommittedIsNotRead) {
   (void)Append("a");
-  EXPECT_EQ(log_->Read(1, 100).outcome, ReadOutcome::kEnd);
+  EXPECT_EQ(log_->Read(1, 100).outcome, LogReadOutcome::kEnd);
   EXPECT_EQ(log_->Commit(LogWriter::SyncWhen::kLater), LogOutcome::kDone);
   EXPECT_EQ(events_.written, 1u);
   EXPECT_EQ(events_.committed, 0u);
-  EXPECT_EQ(log_->Read(1, 100).outcome, ReadOutcome::kEnd);
+  EXPECT_EQ(log_->Read(1, 100).outcome, LogReadOutcome::kEnd);
   EXPECT_EQ(Commit(), LogOutcome::kDone);
   EXPECT_EQ(events_.committed, 1u);
   EXPECT_EQ(BodyAt(1), "a");
@@ -41,14 +41,14 @@ TEST_F(DurableLogTest, AReadBeginsWithTheBatchThatHoldsTheOffset) {
   (void)Append("abc", "", 0, 3);
   (void)Append("de", "", 0, 2);
   ASSERT_EQ(Commit(), LogOutcome::kDone);
-  const ReadResult read = log_->Read(2, 1000);
+  const LogReadResult read = log_->Read(2, 1000);
   ASSERT_EQ(read.extents.size(), 2u);
   EXPECT_EQ(read.extents[0].first_offset, 1u);
   EXPECT_EQ(read.extents[0].count, 3u);
   EXPECT_EQ(BodyOf(read.extents[1]), "de");
   EXPECT_EQ(read.next_offset, 6u);
   EXPECT_EQ(log_->Read(2, 1).extents.size(), 1u);
-  EXPECT_EQ(log_->Read(6, 1).outcome, ReadOutcome::kEnd);
+  EXPECT_EQ(log_->Read(6, 1).outcome, LogReadOutcome::kEnd);
 }
 
 TEST_F(DurableLogTest, StoredTimesNeverDecrease) {
@@ -123,8 +123,8 @@ TEST_F(DurableLogTest, WhatRetentionRemovedIsAnExactNumber) {
   Open();
   StoreSegments(5);
   log_->Retain(now_);
-  const ReadResult read = log_->Read(1, 1);
-  EXPECT_EQ(read.outcome, ReadOutcome::kTrimmed);
+  const LogReadResult read = log_->Read(1, 1);
+  EXPECT_EQ(read.outcome, LogReadOutcome::kTrimmed);
   EXPECT_EQ(read.missing, (MissingRange{1, 3}));
   EXPECT_EQ(read.next_offset, 4u);
   EXPECT_EQ(Files(".seg").size(), 2u);
@@ -156,7 +156,7 @@ TEST_F(DurableLogTest, AReaderKeepsTheSegmentThatRetentionRemoves) {
   rule_.keep_messages = 1;
   Open();
   StoreSegments(3);
-  const ReadResult read = log_->Read(1, 1);
+  const LogReadResult read = log_->Read(1, 1);
   log_->Retain(now_);
   EXPECT_EQ(log_->first_offset(), 3u);
   EXPECT_EQ(BodyOf(read.extents.at(0)), "segment 1");
@@ -275,12 +275,12 @@ TEST_F(DurableLogTest, AReaderFollowsTheCommitter) {
     std::thread reader([&] {
       const absl::Duration deadline = MonotonicNow() + absl::Seconds(60);
       while (read_up_to < kMessages && MonotonicNow() < deadline) {
-        const ReadResult read = log_->Read(read_up_to + 1, 3000);
+        const LogReadResult read = log_->Read(read_up_to + 1, 3000);
         for (const LogExtent& extent : read.extents) {
           EXPECT_EQ(BodyOf(extent), std::to_string(extent.first_offset));
         }
-        EXPECT_NE(read.outcome, ReadOutcome::kDamaged) << read_up_to;
-        EXPECT_NE(read.outcome, ReadOutcome::kFailed) << read_up_to;
+        EXPECT_NE(read.outcome, LogReadOutcome::kDamaged) << read_up_to;
+        EXPECT_NE(read.outcome, LogReadOutcome::kFailed) << read_up_to;
         read_up_to = read.next_offset - 1;
       }
     });

@@ -213,8 +213,8 @@ class LogKillTest : public testing::Test {
     EXPECT_TRUE(log.committed_offset() < 20 || offset + 19 <= confirmed)
         << "retention keeps the last 20";
     while (offset <= log.committed_offset()) {
-      const ReadResult read = log.Read(offset, 10000);
-      ASSERT_EQ(read.outcome, ReadOutcome::kExtents) << offset;
+      const LogReadResult read = log.Read(offset, 10000);
+      ASSERT_EQ(read.outcome, LogReadOutcome::kExtents) << offset;
       for (const LogExtent& extent : read.extents) {
         ASSERT_EQ(extent.first_offset, offset);
         ASSERT_EQ(BodyOf(extent), BodyNumber(offset));

@@ -39,7 +39,7 @@ TEST_F(LogRecoveryTest, ADamagedBodyIsReportedAndLeftAlone) {
   EXPECT_EQ(log_->Read(1, 1000).extents.size(), 1u);
   Open();
   EXPECT_EQ(missing_, (std::vector<MissingRange>{{2, 2}}));
-  EXPECT_EQ(log_->Read(2, 1).outcome, ReadOutcome::kDamaged);
+  EXPECT_EQ(log_->Read(2, 1).outcome, LogReadOutcome::kDamaged);
   EXPECT_EQ(BodyAt(1), "first");
   EXPECT_EQ(BodyAt(3), "third");
   Store("fourth");
@@ -190,7 +190,7 @@ TEST_F(LogRecoveryTest, ADiskThatFailsTwiceFailsTheLog) {
 TEST_F(LogRecoveryTest, ADiskThatFailsIsNoEmptyLog) {
   Store("first");
   machine_.failures_per_mille = 1000;
-  EXPECT_EQ(log_->Read(1, 1).outcome, ReadOutcome::kFailed);
+  EXPECT_EQ(log_->Read(1, 1).outcome, LogReadOutcome::kFailed);
   EXPECT_EQ(log_->FindOffset(absl::FromUnixNanos(1000)), std::nullopt);
   EXPECT_EQ(TryOpen(), LogOutcome::kFailed);
   machine_.failures_per_mille = 0;

@@ -83,8 +83,8 @@ class LogFixture : public testing::Test {
   }
 
   std::string BodyAt(uint64_t offset) {
-    const ReadResult read = log_->Read(offset, 1);
-    if (read.outcome != ReadOutcome::kExtents) return "none";
+    const LogReadResult read = log_->Read(offset, 1);
+    if (read.outcome != LogReadOutcome::kExtents) return "none";
     return BodyOf(read.extents.at(0));
   }
 

@@ -38,8 +38,8 @@ inline std::string LogText(const DurableLog& log) {
     missing = {};
   };
   for (;;) {
-    const ReadResult read = log.Read(offset, 5000);
-    if (read.outcome == ReadOutcome::kDamaged) {
+    const LogReadResult read = log.Read(offset, 5000);
+    if (read.outcome == LogReadOutcome::kDamaged) {
       if (missing.first_offset == 0) missing = read.missing;
       missing.last_offset = read.missing.last_offset;
     }
@@ -49,8 +49,8 @@ inline std::string LogText(const DurableLog& log) {
                           extent.count, extent.stored_time_unix_nanos,
                           LogHash(BodyOf(extent), 0));
     }
-    if (read.outcome != ReadOutcome::kExtents &&
-        read.outcome != ReadOutcome::kDamaged) {
+    if (read.outcome != LogReadOutcome::kExtents &&
+        read.outcome != LogReadOutcome::kDamaged) {
       break;
     }
     offset = read.next_offset;
@@ -117,9 +117,9 @@ struct LogModel {
     uint64_t offset = log.first_offset();
     int missing_batches = 0;
     for (;;) {
-      const ReadResult read = log.Read(offset, 2000);
-      if (read.outcome == ReadOutcome::kEnd) break;
-      if (read.outcome == ReadOutcome::kDamaged && damaged) {
+      const LogReadResult read = log.Read(offset, 2000);
+      if (read.outcome == LogReadOutcome::kEnd) break;
+      if (read.outcome == LogReadOutcome::kDamaged && damaged) {
         const Batch* batch = Find(offset);
         if (batch == nullptr || batch->end_offset() != read.next_offset) {
           return fmt::format("missing from {} to {}", offset,
@@ -129,7 +129,7 @@ struct LogModel {
         offset = read.next_offset;
         continue;
       }
-      if (read.outcome != ReadOutcome::kExtents) {
+      if (read.outcome != LogReadOutcome::kExtents) {
         return fmt::format("outcome {} at {}", static_cast<int>(read.outcome),
                            offset);
       }

@@ -198,7 +198,7 @@ class LogSimulation {
 
   void ReadSomewhere() {
     const uint64_t from = 1 + Draw(static_cast<uint32_t>(model_.next_offset()));
-    const ReadResult read = log_->Read(from, 1 + Draw(4000));
+    const LogReadResult read = log_->Read(from, 1 + Draw(4000));
     for (const LogExtent& extent : read.extents) {
       const std::string body = BodyOf(extent);
       const LogModel::Batch* batch = model_.Find(extent.first_offset);
@@ -207,11 +207,11 @@ class LogSimulation {
       if (batch == nullptr || machine_.failures_per_mille > 0) continue;
       if (!machine_.dead()) Expect(batch->body == body, "what is read");
     }
-    if (read.outcome == ReadOutcome::kExtents) {
+    if (read.outcome == LogReadOutcome::kExtents) {
       Expect(read.extents[0].first_offset <= from &&
                  from < read.extents[0].first_offset + read.extents[0].count,
              "the first extent holds what was asked for");
-    } else if (read.outcome == ReadOutcome::kDamaged) {
+    } else if (read.outcome == LogReadOutcome::kDamaged) {
       Expect(damaged_, "damage without a flip");
     }
     if (!damaged_) FindSomeTime();

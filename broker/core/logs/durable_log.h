@@ -134,7 +134,7 @@ class DurableLog {
   void Wake();
 
   LogView view() const;
-  ReadResult Read(uint64_t from_offset, size_t bytes_max) const {
+  LogReadResult Read(uint64_t from_offset, size_t bytes_max) const {
     return ReadLog(view(), from_offset, bytes_max);
   }
   // The first offset stored at that time or later; the next one if there is

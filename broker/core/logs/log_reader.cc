@@ -27,7 +27,7 @@ size_t SegmentOf(const SegmentList& segments, uint64_t offset) {
   return static_cast<size_t>(after - segments.begin()) - 1;
 }
 
-ReadResult Missing(ReadOutcome outcome, uint64_t first, uint64_t last) {
+LogReadResult Missing(LogReadOutcome outcome, uint64_t first, uint64_t last) {
   return {outcome, {}, {first, last}, last + 1};
 }
 
@@ -52,12 +52,12 @@ class SegmentReader {
     result_.next_offset = from;
   }
 
-  ReadResult Read(size_t bytes_max) {
+  LogReadResult Read(size_t bytes_max) {
     const OpenedFile opened = segment_.File();
     if (!opened.result.ok()) {
       // A file that somebody has removed is damage like any other.
       if (opened.result.outcome == DiskOutcome::kMissing) {
-        return Missing(ReadOutcome::kDamaged, from_, end_offset_ - 1);
+        return Missing(LogReadOutcome::kDamaged, from_, end_offset_ - 1);
       }
       return Failed();
     }
@@ -83,7 +83,7 @@ class SegmentReader {
       Take(header);
       bytes += header.body_bytes;
     }
-    result_.outcome = ReadOutcome::kExtents;
+    result_.outcome = LogReadOutcome::kExtents;
     return std::move(result_);
   }
 
@@ -96,21 +96,21 @@ class SegmentReader {
   }
 
   // What was found before it comes first.
-  ReadResult Lost(uint64_t last_offset) {
+  LogReadResult Lost(uint64_t last_offset) {
     if (!result_.extents.empty()) {
-      result_.outcome = ReadOutcome::kExtents;
+      result_.outcome = LogReadOutcome::kExtents;
       return std::move(result_);
     }
-    return Missing(ReadOutcome::kDamaged, from_, last_offset);
+    return Missing(LogReadOutcome::kDamaged, from_, last_offset);
   }
 
-  ReadResult Failed() { return {ReadOutcome::kFailed, {}, {}, from_}; }
+  LogReadResult Failed() { return {LogReadOutcome::kFailed, {}, {}, from_}; }
 
   Segment& segment_;
   const uint64_t from_;
   const uint64_t end_offset_;
   std::shared_ptr<DiskFile> file_;
-  ReadResult result_;
+  LogReadResult result_;
 };
 
 // The first offset in the segment with that time; its end if there is none.
@@ -138,16 +138,16 @@ std::optional<uint64_t> FindTimeIn(Segment& segment, uint64_t end_offset,
 
 }  // namespace
 
-ReadResult ReadLog(const LogView& view, uint64_t from_offset,
-                   size_t bytes_max) {
+LogReadResult ReadLog(const LogView& view, uint64_t from_offset,
+                      size_t bytes_max) {
   if (from_offset > view.committed_offset || !view.segments ||
       view.segments->empty()) {
-    return {ReadOutcome::kEnd, {}, {}, from_offset};
+    return {LogReadOutcome::kEnd, {}, {}, from_offset};
   }
   const SegmentList& segments = *view.segments;
   const uint64_t first = segments.front()->base_offset();
   if (from_offset < first) {
-    return Missing(ReadOutcome::kTrimmed, from_offset, first - 1);
+    return Missing(LogReadOutcome::kTrimmed, from_offset, first - 1);
   }
   const size_t index = SegmentOf(segments, from_offset);
   return SegmentReader(*segments[index], from_offset, EndOffset(view, index))
@@ -179,13 +179,13 @@ CheckedLog CheckLog(const LogView& view) {
   if (!view.segments || view.segments->empty()) return checked;
   uint64_t offset = view.segments->front()->base_offset();
   for (;;) {
-    ReadResult read = ReadLog(view, offset, kCheckBytes);
-    if (read.outcome == ReadOutcome::kEnd) return checked;
-    if (read.outcome == ReadOutcome::kFailed) {
+    LogReadResult read = ReadLog(view, offset, kCheckBytes);
+    if (read.outcome == LogReadOutcome::kEnd) return checked;
+    if (read.outcome == LogReadOutcome::kFailed) {
       checked.failed = true;
       return checked;
     }
-    if (read.outcome == ReadOutcome::kDamaged) {
+    if (read.outcome == LogReadOutcome::kDamaged) {
       checked.missing.push_back(read.missing);
     }
     offset = read.next_offset;

@@ -33,7 +33,7 @@ struct LogExtent {
   uint64_t stored_time_unix_nanos = 0;
 };
 
-enum class ReadOutcome {
+enum class LogReadOutcome {
   kExtents,  // `extents`
   kEnd,      // nothing is committed yet from there on
   kTrimmed,  // retention removed what is in `missing`
@@ -41,8 +41,8 @@ enum class ReadOutcome {
   kFailed,   // the disk; try again later
 };
 
-struct [[nodiscard]] ReadResult {
-  ReadOutcome outcome = ReadOutcome::kEnd;
+struct [[nodiscard]] LogReadResult {
+  LogReadOutcome outcome = LogReadOutcome::kEnd;
   // The first may begin below the offset that was asked for: batches are whole.
   std::vector<LogExtent> extents;
   MissingRange missing;
@@ -53,7 +53,8 @@ struct [[nodiscard]] ReadResult {
 // Reads from an offset on, about `bytes_max` and at least one batch. Each
 // batch's hashes are checked on every read, so that what a disk has spoilt
 // since is not delivered.
-ReadResult ReadLog(const LogView& view, uint64_t from_offset, size_t bytes_max);
+LogReadResult ReadLog(const LogView& view, uint64_t from_offset,
+                      size_t bytes_max);
 
 // The first offset stored at this time or later; behind the last one if there
 // is none. Nothing: the disk could not be read.

@@ -104,6 +104,7 @@ bool Snapshot::Reaches(std::string_view topic, uint32_t egress_id) const {
 SubscriptionTable::SubscriptionTable() {
   auto first = std::make_shared<Snapshot>();
   first->rules_ = std::make_shared<const TopicRules>();
+  first->logs_ = std::make_shared<const LogTable>();
   MutexLock lock(mutex_);
   snapshot_ = std::move(first);
 }
@@ -112,29 +113,39 @@ void SubscriptionTable::Add(std::string_view pattern,
                             const std::shared_ptr<Egress>& egress) {
   const TopicLevels levels = SplitLevels(pattern);
   MutexLock lock(mutex_);
-  Replace(CopyPath(snapshot_->root_, levels,
-                   [&](auto& subscribers) {
-                     subscribers = subscribers.With(egress->id(), egress);
-                   }),
-          snapshot_->rules_);
+  std::shared_ptr<Snapshot> next = Next();
+  next->root_ = CopyPath(next->root_, levels, [&](auto& subscribers) {
+    subscribers = subscribers.With(egress->id(), egress);
+  });
+  Replace(std::move(next));
 }
 
 uint64_t SubscriptionTable::Remove(std::string_view pattern,
                                    uint32_t egress_id) {
   const TopicLevels levels = SplitLevels(pattern);
   MutexLock lock(mutex_);
-  Replace(CopyPath(snapshot_->root_, levels,
-                   [&](auto& subscribers) {
-                     subscribers = subscribers.Without(egress_id);
-                   }),
-          snapshot_->rules_);
+  std::shared_ptr<Snapshot> next = Next();
+  next->root_ = CopyPath(next->root_, levels, [&](auto& subscribers) {
+    subscribers = subscribers.Without(egress_id);
+  });
+  Replace(std::move(next));
   return snapshot_->generation();
 }
 
 void SubscriptionTable::SetRules(TopicRules rules) {
   auto shared = std::make_shared<const TopicRules>(std::move(rules));
   MutexLock lock(mutex_);
-  Replace(snapshot_->root_, std::move(shared));
+  std::shared_ptr<Snapshot> next = Next();
+  next->rules_ = std::move(shared);
+  Replace(std::move(next));
+}
+
+void SubscriptionTable::SetLogs(LogTable logs) {
+  auto shared = std::make_shared<const LogTable>(std::move(logs));
+  MutexLock lock(mutex_);
+  std::shared_ptr<Snapshot> next = Next();
+  next->logs_ = std::move(shared);
+  Replace(std::move(next));
 }
 
 std::shared_ptr<const Snapshot> SubscriptionTable::snapshot() const {
@@ -142,12 +153,13 @@ std::shared_ptr<const Snapshot> SubscriptionTable::snapshot() const {
   return snapshot_;
 }
 
-void SubscriptionTable::Replace(Snapshot::NodeRef root,
-                                std::shared_ptr<const TopicRules> rules) {
-  auto next = std::make_shared<Snapshot>();
-  next->rules_ = std::move(rules);
-  next->root_ = std::move(root);
-  next->generation_ = snapshot_->generation_ + 1;
+std::shared_ptr<Snapshot> SubscriptionTable::Next() const {
+  auto next = std::make_shared<Snapshot>(*snapshot_);
+  ++next->generation_;
+  return next;
+}
+
+void SubscriptionTable::Replace(std::shared_ptr<Snapshot> next) {
   snapshot_ = std::move(next);
   generation_.store(snapshot_->generation_, std::memory_order_release);
 }

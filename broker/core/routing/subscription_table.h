@@ -11,12 +11,13 @@
 
 #include "broker/base/mutex.h"
 #include "broker/core/delivery/egress.h"
+#include "broker/core/logs/log_table.h"
 #include "broker/core/routing/persistent_map.h"
 #include "broker/rules/topic_rules.h"
 
 namespace fifobus {
 
-// The subscribers of all topics at one moment, and the topics' rules. A tree of
+// The subscribers of all topics at one moment, the topics' rules and their logs. A tree of
 // levels in which literal levels, `*` and `**` are separate branches. A lookup
 // visits only branches that match so far, so its cost does not depend on the
 // number of other patterns. Immutable, hence Thread-safe.
@@ -36,6 +37,7 @@ class SubscriptionSnapshot {
 
   // What was settled by topic then. Lives as long as this.
   const TopicRules& rules() const { return *rules_; }
+  const LogTable& logs() const { return *logs_; }
 
  private:
   friend class SubscriptionTable;
@@ -54,6 +56,7 @@ class SubscriptionSnapshot {
 
   uint64_t generation_ = 0;
   std::shared_ptr<const TopicRules> rules_;
+  std::shared_ptr<const LogTable> logs_;
   NodeRef root_;
 };
 
@@ -75,6 +78,8 @@ class SubscriptionTable {
   // Puts other rules in the place of those that all snapshots had so far.
   // Subscribers stay subscribed.
   void SetRules(TopicRules rules);
+  // The same for the logs.
+  void SetLogs(LogTable logs);
 
   std::shared_ptr<const SubscriptionSnapshot> snapshot() const;
 
@@ -85,8 +90,10 @@ class SubscriptionTable {
   }
 
  private:
-  void Replace(SubscriptionSnapshot::NodeRef root,
-               std::shared_ptr<const TopicRules> rules)
+  // A copy of the current snapshot, to be changed and then put in its place.
+  std::shared_ptr<SubscriptionSnapshot> Next() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Replace(std::shared_ptr<SubscriptionSnapshot> next)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;

@@ -1,0 +1,62 @@
+#include "broker/bus/log_set.h"
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "broker/io/posix_disk.h"
+#include "fmt/format.h"
+
+namespace fifobus {
+
+LogSet::LogSet(const BrokerOptions& options, size_t workers,
+               ServedLog::PostToWorker post)
+    : options_(options), workers_(workers), post_(std::move(post)) {}
+
+absl::Status LogSet::SetRules(const std::vector<LogRule>& rules) {
+  const absl::Status status = CheckLogRules(rules);
+  if (!status.ok()) return status;
+  std::vector<LogTable::Entry> entries;
+  std::vector<std::shared_ptr<ServedLog>> opened;
+  for (const LogRule& rule : rules) {
+    std::shared_ptr<ServedLog> log = FindOpen(rule.name);
+    if (!log) {
+      auto fresh = Open(rule);
+      if (!fresh.ok()) return fresh.status();
+      log = *std::move(fresh);
+      opened.push_back(log);
+    }
+    entries.push_back({rule.pattern, std::move(log)});
+  }
+  open_.insert(open_.end(), opened.begin(), opened.end());
+  entries_ = std::move(entries);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<ServedLog>> LogSet::Open(const LogRule& rule) {
+  if (options_.state_dir.empty()) {
+    return absl::InvalidArgumentError(
+        fmt::format("log \"{}\": a log needs a state directory", rule.name));
+  }
+  const std::filesystem::path logs =
+      std::filesystem::path(options_.state_dir) / "logs";
+  std::error_code error;
+  std::filesystem::create_directories(logs.parent_path(), error);
+  if (!error) {
+    const auto above = PosixDisk::OpenFolder(logs.string());
+    if (!above.ok()) return above.status();
+  }
+  auto disk = PosixDisk::OpenFolder((logs / rule.name).string());
+  if (!disk.ok()) return disk.status();
+  return ServedLog::Open(*std::move(disk), rule, options_, workers_, post_);
+}
+
+std::shared_ptr<ServedLog> LogSet::FindOpen(const std::string& name) const {
+  for (const std::shared_ptr<ServedLog>& log : open_) {
+    if (log->name() == name) return log;
+  }
+  return nullptr;
+}
+
+}  // namespace fifobus

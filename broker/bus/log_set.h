@@ -1,0 +1,47 @@
+#ifndef FIFOBUS_BROKER_BUS_LOG_SET_H_
+#define FIFOBUS_BROKER_BUS_LOG_SET_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "broker/core/logs/log_table.h"
+#include "broker/core/logs/served_log.h"
+#include "broker/options.h"
+#include "broker/rules/log_rule.h"
+
+namespace fifobus {
+
+// The logs of a broker: opens each in its folder below the state directory, and
+// makes the table of them. A log that was opened stays open until the end.
+//
+// Thread-compatible.
+class LogSet {
+ public:
+  // `options` must outlive it; for the rest see ServedLog::Open.
+  LogSet(const BrokerOptions& options, size_t workers,
+         ServedLog::PostToWorker post);
+
+  // Opens the logs that are not open yet. If a rule is bad or a log cannot be
+  // opened, this fails with a text that says what to do, and nothing else
+  // changes.
+  absl::Status SetRules(const std::vector<LogRule>& rules);
+
+  // By the rules that were set last.
+  LogTable table() const { return LogTable(entries_); }
+
+ private:
+  absl::StatusOr<std::shared_ptr<ServedLog>> Open(const LogRule& rule);
+  std::shared_ptr<ServedLog> FindOpen(const std::string& name) const;
+
+  const BrokerOptions& options_;
+  const size_t workers_;
+  const ServedLog::PostToWorker post_;
+  std::vector<std::shared_ptr<ServedLog>> open_;
+  std::vector<LogTable::Entry> entries_;
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_BUS_LOG_SET_H_

@@ -1,0 +1,115 @@
+#include "broker/core/logs/served_log.h"
+
+#include <utility>
+
+#include "broker/base/log.h"
+#include "fmt/format.h"
+
+namespace fifobus {
+namespace {
+
+std::string WhatToDo(LogOutcome outcome) {
+  switch (outcome) {
+    case LogOutcome::kNewerVersion:
+      return "; it was left untouched: run the fifobus that wrote it, or a "
+             "newer "
+             "one";
+    case LogOutcome::kLocked:
+      return "; stop the broker that has it, or give this one another state "
+             "directory";
+    case LogOutcome::kDamaged:
+      return "; it was left untouched: move its folder aside to begin anew";
+    default:
+      return "; see that the state directory can be written";
+  }
+}
+
+}  // namespace
+
+ServedLog::ServedLog(size_t workers, const PostToWorker& post) {
+  for (size_t i = 0; i < workers; ++i) {
+    watches_.push_back(std::make_unique<LogWatch>(
+        [post, i](std::function<void()> task) { post(i, std::move(task)); }));
+  }
+}
+
+absl::StatusOr<std::shared_ptr<ServedLog>> ServedLog::Open(
+    std::unique_ptr<Disk> disk, const LogRule& rule,
+    const BrokerOptions& options, size_t workers, const PostToWorker& post) {
+  std::shared_ptr<ServedLog> served(new ServedLog(workers, post));
+  DurableLog::Opened opened =
+      DurableLog::Open(std::move(disk), rule, options, *served);
+  if (!opened.log) {
+    return absl::FailedPreconditionError(fmt::format(
+        "log \"{}\": {} ({}){}", rule.name, LogOutcomeText(opened.outcome),
+        opened.reason, WhatToDo(opened.outcome)));
+  }
+  for (const MissingRange& missing : opened.missing) {
+    LogError("log damaged: stored messages cannot be read",
+             {{"log", rule.name},
+              {"first_offset", missing.first_offset},
+              {"last_offset", missing.last_offset}});
+  }
+  served->log_ = std::move(opened.log);
+  served->written_offset_.store(served->log_->committed_offset());
+  served->committed_offset_.store(served->log_->committed_offset());
+  served->committer_ = std::make_unique<LogCommitter>(*served->log_, options);
+  return served;
+}
+
+ServedLog::~ServedLog() { committer_.reset(); }
+
+void ServedLog::HoldBack(const std::shared_ptr<Valve>& valve) {
+  valve->Pause();
+  {
+    const MutexLock lock(mutex_);
+    held_back_.push_back(valve);
+  }
+  // Room may have come before the valve was known, and is not told again.
+  if (!log_->full()) OnRoom();
+}
+
+size_t ServedLog::held_back() const {
+  const MutexLock lock(mutex_);
+  return held_back_.size();
+}
+
+std::string ServedLog::trouble() const {
+  const MutexLock lock(mutex_);
+  return trouble_;
+}
+
+void ServedLog::OnWritten(uint64_t offset) {
+  written_offset_.store(offset);
+  WakeAll();
+}
+
+void ServedLog::OnCommitted(uint64_t offset) {
+  committed_offset_.store(offset);
+  WakeAll();
+}
+
+void ServedLog::OnRoom() {
+  std::vector<std::shared_ptr<Valve>> resume;
+  {
+    const MutexLock lock(mutex_);
+    resume.swap(held_back_);
+  }
+  for (const std::shared_ptr<Valve>& valve : resume) valve->Resume();
+}
+
+void ServedLog::OnOutcome(LogOutcome outcome, std::string_view reason) {
+  {
+    const MutexLock lock(mutex_);
+    trouble_ = outcome == LogOutcome::kDone
+                   ? std::string()
+                   : fmt::format("{} ({})", LogOutcomeText(outcome), reason);
+  }
+  WakeAll();
+}
+
+void ServedLog::WakeAll() {
+  for (const std::unique_ptr<LogWatch>& watch : watches_) watch->Wake();
+}
+
+}  // namespace fifobus

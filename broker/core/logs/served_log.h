@@ -1,0 +1,85 @@
+#ifndef FIFOBUS_BROKER_CORE_LOGS_SERVED_LOG_H_
+#define FIFOBUS_BROKER_CORE_LOGS_SERVED_LOG_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "broker/base/mutex.h"
+#include "broker/core/logs/durable_log.h"
+#include "broker/core/logs/log_committer.h"
+#include "broker/core/logs/log_watch.h"
+#include "broker/options.h"
+#include "broker/rules/log_rule.h"
+#include "broker/seam/disk.h"
+#include "broker/seam/feed.h"
+
+namespace fifobus {
+
+// One log as the broker serves it: the log, the thread that commits it, the
+// publishers that wait for room, and the workers that wait for it to go on.
+//
+// Thread-safe. The lock is a leaf.
+class ServedLog : private LogObserver {
+ public:
+  // Opens the log, or says why not, with what to do. `workers`: how many there
+  // are; `post(i, task)` runs a task on the thread of worker i. `options` must
+  // outlive it. It must be destroyed after the workers have run what was posted
+  // to them.
+  using PostToWorker = std::function<void(size_t, std::function<void()>)>;
+  static absl::StatusOr<std::shared_ptr<ServedLog>> Open(
+      std::unique_ptr<Disk> disk, const LogRule& rule,
+      const BrokerOptions& options, size_t workers, const PostToWorker& post);
+  // Commits what was appended, as far as the disk lets it.
+  ~ServedLog() override;
+
+  const std::string& name() const { return log_->rule().name; }
+  DurableLog& log() { return *log_; }
+  const DurableLog& log() const { return *log_; }
+
+  // Up to where it is in the file, and on disk.
+  uint64_t written_offset() const { return written_offset_.load(); }
+  uint64_t committed_offset() const { return committed_offset_.load(); }
+
+  // Pauses the valve until the log has room. To be called after an append that
+  // found it full.
+  void HoldBack(const std::shared_ptr<Valve>& valve);
+  // How many are paused now.
+  size_t held_back() const;
+
+  // How a worker, by its index, hears that the log has gone on.
+  LogWatch& watch(size_t worker) { return *watches_[worker]; }
+
+  // Why nothing is stored now; empty: all is well.
+  std::string trouble() const;
+
+ private:
+  ServedLog(size_t workers, const PostToWorker& post);
+
+  void OnWritten(uint64_t offset) override;
+  void OnCommitted(uint64_t offset) override;
+  void OnRoom() override;
+  void OnOutcome(LogOutcome outcome, std::string_view reason) override;
+  void WakeAll();
+
+  std::atomic<uint64_t> written_offset_{0};
+  std::atomic<uint64_t> committed_offset_{0};
+  std::vector<std::unique_ptr<LogWatch>> watches_;  // by worker
+
+  mutable Mutex mutex_;
+  std::vector<std::shared_ptr<Valve>> held_back_ ABSL_GUARDED_BY(mutex_);
+  std::string trouble_ ABSL_GUARDED_BY(mutex_);
+
+  std::unique_ptr<DurableLog> log_;
+  std::unique_ptr<LogCommitter> committer_;  // ends first
+};
+
+}  // namespace fifobus
+
+#endif  // FIFOBUS_BROKER_CORE_LOGS_SERVED_LOG_H_
