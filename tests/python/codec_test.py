@@ -47,6 +47,9 @@ DATACLASSES = {
     for name, kind in {
         **{kind.__name__: kind for kind in control.KINDS.values()},
         "Gap": control.GapFrame,
+        "CaughtUp": control.CaughtUpFrame,
+        "Start": control.StartFrame,
+        "Welcome.PublisherMark": control.PublisherMark,
         "Gap.Loss": control.Loss,
         "Subscribe.Acks": control.Acks,
         "StatsReply.Topic": control.TopicStats,
@@ -55,6 +58,11 @@ DATACLASSES = {
         "StatsReply.Tap": control.TapStats,
         "StatsReply.Queue": control.QueueStats,
         "StatsReply.Counter": control.Counter,
+        "StatsReply.Log": control.LogStats,
+        "StatsReply.Reader": control.ReaderStats,
+        "LogRequest.Seek": control.Seek,
+        "LogRequest.Trim": control.Trim,
+        "LogRequest.Forget": control.Forget,
     }.items()
 }
 
@@ -97,6 +105,7 @@ def parts_of(message):
         "headers": message.header_list,
         "retain": message.retain,
         "confirm_id": message._metadata.confirm_id,
+        "confirm_level": message._metadata.confirm_level,
     }
 
 
@@ -225,6 +234,7 @@ class ProtobufTest(unittest.TestCase):
             (control.Overflow, pb.Overflow, "OVERFLOW_"),
             (control.GapReason, pb.Gap.Reason, "REASON_"),
             (control.Level, pb.Confirm.Level, "LEVEL_"),
+            (control.Failure, pb.Confirm.Failure, "FAILURE_"),
             (control.Verdict, pb.Ack.Verdict, "VERDICT_"),
             (control.ErrorCode, pb.Error.Code, "CODE_"),
         ):

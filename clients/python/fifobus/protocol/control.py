@@ -37,6 +37,8 @@ class GapReason(enum.IntEnum):
     CONFLATED = 3
     EXPIRED = 4
     DISCONNECTED = 5
+    TRIMMED = 6  # the log did not keep them until they were read
+    DAMAGED = 7  # the disk has damaged what the log has of them
 
 
 class Level(enum.IntEnum):
@@ -44,6 +46,17 @@ class Level(enum.IntEnum):
 
     UNSPECIFIED = 0
     ACCEPTED = 1  # in each subscriber's pipe or queue
+    WRITTEN = 2  # and in its log's file: survives the broker
+    STORED = 3  # and on disk: survives the machine
+
+
+class Failure(enum.IntEnum):
+    """Why a level above ACCEPTED was not reached."""
+
+    NONE = 0
+    NO_LOG = 1
+    LOG_FAILED = 2
+    TOO_MANY_PUBLISHERS = 3  # the log remembers no more names
 
 
 class Verdict(enum.IntEnum):
@@ -51,6 +64,7 @@ class Verdict(enum.IntEnum):
 
     DONE = 0
     RETRY = 1
+    EXTEND = 2  # the timeout begins anew
 
 
 class ErrorCode(enum.IntEnum):
@@ -68,6 +82,11 @@ class ErrorCode(enum.IntEnum):
     BAD_GROUP = 9
     BAD_OVERFLOW = 10
     DENIED = 11
+    NO_LOG = 12
+    BAD_START = 13
+    BAD_DURABLE = 14
+    FENCED = 15
+    LOG_FAILED = 16
 
 
 @dataclass
@@ -79,6 +98,16 @@ class Hello:
     queue_bytes_max: int = wire.uint(5)
     queue_messages_max: int = wire.uint(6)
     will: bytes = wire.raw(7)  # a Message
+    publisher: str = wire.text(8)
+
+
+@dataclass
+class PublisherMark:
+    """Where a publisher stands in a log."""
+
+    log: str = wire.text(1)
+    last_sequence: int = wire.uint(2)
+    last_offset: int = wire.uint(3)  # that of this message
 
 
 @dataclass
@@ -90,6 +119,18 @@ class Welcome:
     session_number: int = wire.uint(5)
     queue_bytes_max: int = wire.uint(6)
     queue_messages_max: int = wire.uint(7)
+    publisher_marks: List[PublisherMark] = wire.repeated(8, PublisherMark)
+
+
+@dataclass
+class StartFrame:
+    """At most one of them is not None."""
+
+    first: Optional[bool] = wire.choice(1, "flag")
+    offset: Optional[int] = wire.choice(2, "uint")
+    last: Optional[int] = wire.choice(3, "uint")
+    time_unix_nanos: Optional[int] = wire.choice(4, "uint")
+    next: Optional[bool] = wire.choice(5, "flag")
 
 
 @dataclass
@@ -106,11 +147,22 @@ class Subscribe:
     skip_retained: bool = wire.flag(3)
     group: str = wire.text(4)
     acks: Optional[Acks] = wire.member(5, Acks)
+    start: Optional[StartFrame] = wire.member(6, StartFrame)
+    durable: str = wire.text(7)
+    until_now: bool = wire.flag(8)
 
 
 @dataclass
 class Subscribed:
     request_id: int = wire.uint(1)
+    log: str = wire.text(2)
+    next_offset: int = wire.uint(3)
+
+
+@dataclass
+class CaughtUpFrame:
+    request_id: int = wire.uint(1)
+    next_offset: int = wire.uint(2)
 
 
 @dataclass
@@ -143,6 +195,8 @@ class Delivery:
     retained: bool = wire.flag(1)
     ack_id: int = wire.uint(2)
     delivery_count: int = wire.uint(3)
+    offset: int = wire.fixed64(4)
+    stored_time_unix_nanos: int = wire.fixed64(5)
 
 
 @dataclass
@@ -152,23 +206,30 @@ class Confirm:
     sessions: int = wire.uint(3)
     taps: int = wire.uint(4)
     retained: bool = wire.flag(5)
+    offset: int = wire.uint(6)
+    duplicate: bool = wire.flag(7)
+    failure: int = wire.uint(8)
 
 
 @dataclass
 class Ack:
     ack_ids: List[int] = wire.repeated(1, int)
     verdict: int = wire.uint(2)
+    subscription: int = wire.uint(3)
+    up_to_offset: int = wire.uint(4)
 
 
 @dataclass
 class Ping:
     token: int = wire.uint(1)
+    level: int = wire.uint(2)
 
 
 @dataclass
 class Pong:
     token: int = wire.uint(1)
     level: int = wire.uint(2)
+    failure: int = wire.uint(3)
 
 
 @dataclass
@@ -243,6 +304,42 @@ class TapStats:
 
 
 @dataclass
+class ReaderStats:
+    """A durable reader of a log."""
+
+    name: str = wire.text(1)
+    pattern: str = wire.text(2)
+    position: int = wire.uint(3)
+    done_above: int = wire.uint(4)
+    lag: int = wire.uint(5)
+    sessions: List[int] = wire.repeated(6, int)
+    tap: bool = wire.flag(7)
+    group: str = wire.text(8)
+    unacked: int = wire.uint(9)
+    redelivered: int = wire.uint(10)
+    dead_lettered: int = wire.uint(11)
+
+
+@dataclass
+class LogStats:
+    name: str = wire.text(1)
+    pattern: str = wire.text(2)
+    first_offset: int = wire.uint(3)
+    next_offset: int = wire.uint(4)
+    committed_offset: int = wire.uint(5)
+    bytes: int = wire.uint(6)
+    segments: int = wire.uint(7)
+    trouble: str = wire.text(8)
+    backlog_bytes: int = wire.uint(9)
+    holds_up: int = wire.uint(10)
+    first_time_unix_nanos: int = wire.uint(11)
+    readers: List[ReaderStats] = wire.repeated(12, ReaderStats)
+    appended: int = wire.uint(13)
+    duplicates: int = wire.uint(14)
+    replay_readers: int = wire.uint(15)
+
+
+@dataclass
 class Counter:
     name: str = wire.text(1)
     value: int = wire.uint(2)
@@ -259,6 +356,41 @@ class StatsReply:
     # Sums of topics that are not listed.
     reply_topics: Optional[TopicStats] = wire.member(7, TopicStats)
     forgotten_topics: Optional[TopicStats] = wire.member(8, TopicStats)
+    logs: List[LogStats] = wire.repeated(9, LogStats)
+
+
+@dataclass
+class Seek:
+    durable: str = wire.text(1)
+    start: Optional[StartFrame] = wire.member(2, StartFrame)
+    pattern: str = wire.text(3)
+
+
+@dataclass
+class Trim:
+    first_offset: int = wire.uint(1)
+
+
+@dataclass
+class Forget:
+    durable: str = wire.text(1)
+
+
+@dataclass
+class LogRequest:
+    """At most one action is not None."""
+
+    request_id: int = wire.uint(1)
+    log: str = wire.text(2)
+    seek: Optional[Seek] = wire.member(3, Seek)
+    trim: Optional[Trim] = wire.member(4, Trim)
+    forget: Optional[Forget] = wire.member(5, Forget)
+
+
+@dataclass
+class LogReply:
+    request_id: int = wire.uint(1)
+    log: Optional[LogStats] = wire.member(2, LogStats)
 
 
 @dataclass
@@ -292,6 +424,9 @@ KINDS: Dict[int, Type[Any]] = {
     15: StatsReply,
     16: Error,
     17: Goodbye,
+    18: CaughtUpFrame,
+    19: LogRequest,
+    20: LogReply,
 }
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 

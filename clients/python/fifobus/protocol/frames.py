@@ -20,10 +20,12 @@ _VARINTS = {
     6: "expiry_unix_nanos",
     8: "retain",
     9: "confirm_id",
+    10: "confirm_level",
 }
 _REPLY_TOPIC = 4
 _CONTENT_TYPE = 5
 _HEADERS = 7
+_NUMBERS_MAX = 10  # of the fields beside the payload
 _PAYLOAD = 15
 
 
@@ -71,7 +73,7 @@ def member_head(topic: str, metadata: Metadata, payload_size: int) -> bytes:
     """A Message's bytes up to its payload. Raises InvalidName for text."""
     out = [wire.tagged_bytes(_TOPIC, topic.encode())]
     # In the order of their numbers, as protobuf writes them.
-    for number in range(2, 10):
+    for number in range(2, _NUMBERS_MAX + 1):
         if number in _VARINTS:
             value = getattr(metadata, _VARINTS[number])
             if value:
@@ -136,12 +138,12 @@ def _read_message(member: wire.Buffer) -> Message:
     for number, wire_type, value in wire.fields_of(member):
         if not seen and (number != _TOPIC or wire_type != wire.LEN):
             break
-        known = number <= 9 or number == _PAYLOAD
+        known = number <= _NUMBERS_MAX or number == _PAYLOAD
         if known and number in seen and number != _HEADERS:
             raise BadFrame("repeated_field", f"field {number} occurs twice")
         seen.add(number)
         if number in _VARINTS:
-            if not isinstance(value, int):
+            if wire_type != wire.VARINT:
                 raise wire.Malformed(f"field {number} has wire type {wire_type}")
             number_value = bool(value) if number == 8 else value
             setattr(metadata, _VARINTS[number], number_value)

@@ -36,6 +36,7 @@ class Metadata:
         "headers",
         "retain",
         "confirm_id",
+        "confirm_level",
         "retained",
         "ack_id",
         "delivery_count",
@@ -51,6 +52,7 @@ class Metadata:
         self.headers: List[Tuple[str, bytes]] = []
         self.retain = False
         self.confirm_id = 0
+        self.confirm_level = 0
         # What the broker says about it: Delivery.
         self.retained = False
         self.ack_id = 0

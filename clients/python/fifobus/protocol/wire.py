@@ -20,8 +20,8 @@ _UINT64_MAX = (1 << 64) - 1
 _UINT32_MAX = (1 << 32) - 1
 
 Buffer = Union[bytes, bytearray, memoryview]
-# A field's number, its wire type, and its value: an integer for VARINT, for LEN a slice
-# of what was read, None for the fixed types, which fifobus passes over.
+# A field's number, its wire type, and its value: an integer for VARINT and FIXED64, for
+# LEN a slice of what was read, None for FIXED32, which fifobus passes over.
 Value = Union[int, Buffer, None]
 WireField = Tuple[int, int, Value]
 
@@ -74,7 +74,10 @@ def take_field(data: Buffer, at: int, end: int) -> Tuple[WireField, int]:
     size = _FIXED_BYTES.get(wire_type, 0)
     if size == 0 or size > end - at:
         raise Malformed("a wire type is unknown, or its value cut")
-    return (number, wire_type, None), at + size
+    fixed = None
+    if wire_type == FIXED64:
+        fixed = int.from_bytes(data[at : at + size], "little")
+    return (number, wire_type, fixed), at + size
 
 
 def fields_of(data: Buffer) -> Iterator[WireField]:
@@ -105,6 +108,17 @@ _TYPE = "fifobus_type"
 def uint(number: int) -> Any:
     """Declares a uint32, uint64 or enum field."""
     return dataclasses.field(default=0, metadata={_NUMBER: number, _KIND: "uint"})
+
+
+def fixed64(number: int) -> Any:
+    """Declares a fixed64 field."""
+    return dataclasses.field(default=0, metadata={_NUMBER: number, _KIND: "fixed64"})
+
+
+def choice(number: int, kind: str) -> Any:
+    """Declares a "uint" or "flag" that is one of several: None unless it is the one,
+    and then written whatever its value."""
+    return dataclasses.field(default=None, metadata={_NUMBER: number, _KIND: kind})
 
 
 def flag(number: int) -> Any:
@@ -147,6 +161,8 @@ def encode(message: Any) -> bytes:
             continue
         if kind in ("uint", "flag"):
             out += (tagged(number, VARINT), varint(int(value)))
+        elif kind == "fixed64":
+            out += (tagged(number, FIXED64), value.to_bytes(8, "little"))
         elif kind == "repeated":
             out.append(_encode_list(number, field.metadata[_TYPE], value))
         else:
@@ -200,11 +216,11 @@ def _store(
 ) -> None:
     kind = field.metadata[_KIND]
     item: Optional[Type[Any]] = field.metadata.get(_TYPE)
-    if kind in ("uint", "flag"):
-        if not isinstance(value, int):
+    if kind in ("uint", "flag", "fixed64"):
+        if wire_type != (FIXED64 if kind == "fixed64" else VARINT):
             raise Malformed(f"{field.name} has wire type {wire_type}")
         setattr(message, field.name, bool(value) if kind == "flag" else value)
-    elif kind == "repeated" and item is int and isinstance(value, int):
+    elif kind == "repeated" and item is int and wire_type == VARINT:
         getattr(message, field.name).append(value)
     elif value is None or isinstance(value, int):
         raise Malformed(f"{field.name} has wire type {wire_type}")
