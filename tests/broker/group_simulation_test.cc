@@ -158,6 +158,8 @@ class GroupSimulation {
     if (answers == Answers::kNone) return;
     const uint32_t choice = answers == Answers::kDone ? 9 : Draw(10);
     if (choice == 0) return;
+    if (choice == 3)
+      return member.Answer({one.ack_id}, pb::Ack::VERDICT_EXTEND);
     const bool done = choice > 2;
     // Nobody has room meanwhile, so that nothing new is delivered and the count
     // tells whether the answer came in time.

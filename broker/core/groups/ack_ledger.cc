@@ -1,6 +1,8 @@
 #include "broker/core/groups/ack_ledger.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -58,8 +60,8 @@ void AckLedger::Add(uint64_t ack_id, uint32_t member, KeptMessage message,
   Held& held = held_[member];
   ++held.messages;
   held.bytes += message.frame().size();
-  unacked_.emplace_hint(unacked_.end(), ack_id,
-                        Unacked{std::move(message), now + rule_.timeout});
+  unacked_.push_back({ack_id, std::move(message), now + rule_.timeout});
+  by_ack_id_.emplace(ack_id, std::prev(unacked_.end()));
 }
 
 void AckLedger::Done(uint32_t member, uint64_t ack_id) {
@@ -69,26 +71,29 @@ void AckLedger::Done(uint32_t member, uint64_t ack_id) {
 
 void AckLedger::Retry(uint32_t member, uint64_t ack_id) {
   const auto at = Find(member, ack_id);
+  if (at != unacked_.end()) Return({at});
+}
+
+void AckLedger::Extend(uint32_t member, uint64_t ack_id, absl::Duration now) {
+  const auto at = Find(member, ack_id);
   if (at == unacked_.end()) return;
-  std::vector<KeptMessage> returned;
-  returned.push_back(Remove(at));
-  Return(std::move(returned));
+  at->deadline = now + rule_.timeout;
+  unacked_.splice(unacked_.end(), unacked_, at);
 }
 
 void AckLedger::ReclaimFrom(uint32_t member) {
-  std::vector<KeptMessage> returned;
-  for (auto at = unacked_.begin(); at != unacked_.end();) {
-    const auto next = std::next(at);
-    if (at->second.message.member() == member) returned.push_back(Remove(at));
-    at = next;
+  std::vector<Unackeds::iterator> returned;
+  for (auto at = unacked_.begin(); at != unacked_.end(); ++at) {
+    if (at->message.member() == member) returned.push_back(at);
   }
   Return(std::move(returned));
 }
 
 void AckLedger::ReclaimOverdue(absl::Duration now) {
-  std::vector<KeptMessage> returned;
-  while (!unacked_.empty() && NextDeadline() <= now) {
-    returned.push_back(Remove(unacked_.begin()));
+  std::vector<Unackeds::iterator> returned;
+  for (auto at = unacked_.begin(); at != unacked_.end() && at->deadline <= now;
+       ++at) {
+    returned.push_back(at);
   }
   Return(std::move(returned));
 }
@@ -123,22 +128,24 @@ size_t AckLedger::UnackedOf(uint32_t member) const {
 uint64_t AckLedger::Abandon() {
   const uint64_t messages = unacked_.size() + waiting_.size();
   unacked_.clear();
+  by_ack_id_.clear();
   held_.clear();
   waiting_.clear();
   return messages;
 }
 
-AckLedger::UnackedMap::iterator AckLedger::Find(uint32_t member,
-                                                uint64_t ack_id) {
-  const auto at = unacked_.find(ack_id);
-  if (at == unacked_.end() || at->second.message.member() != member) {
+AckLedger::Unackeds::iterator AckLedger::Find(uint32_t member,
+                                              uint64_t ack_id) {
+  const auto found = by_ack_id_.find(ack_id);
+  if (found == by_ack_id_.end() || found->second->message.member() != member) {
     return unacked_.end();
   }
-  return at;
+  return found->second;
 }
 
-KeptMessage AckLedger::Remove(UnackedMap::iterator at) {
-  KeptMessage message = std::move(at->second.message);
+KeptMessage AckLedger::Remove(Unackeds::iterator at) {
+  KeptMessage message = std::move(at->message);
+  by_ack_id_.erase(at->ack_id);
   unacked_.erase(at);
   const auto held = held_.find(message.member());
   held->second.bytes -= message.frame().size();
@@ -146,9 +153,13 @@ KeptMessage AckLedger::Remove(UnackedMap::iterator at) {
   return message;
 }
 
-void AckLedger::Return(std::vector<KeptMessage> messages) {
+void AckLedger::Return(std::vector<Unackeds::iterator> returned) {
+  // Extended ones may be older than they lie.
+  std::sort(returned.begin(), returned.end(),
+            [](auto a, auto b) { return a->ack_id < b->ack_id; });
   size_t waiting = 0;
-  for (KeptMessage& message : messages) {
+  for (const Unackeds::iterator at : returned) {
+    KeptMessage message = Remove(at);
     if (message.deliveries() >= rule_.deliveries_max) {
       dead_.push_back(std::move(message));
     } else {

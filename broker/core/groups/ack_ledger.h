@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <list>
 #include <string_view>
 #include <vector>
 
@@ -75,6 +75,8 @@ class AckLedger {
   // Answers of a member. Nothing, for what it does not hold.
   void Done(uint32_t member, uint64_t ack_id);
   void Retry(uint32_t member, uint64_t ack_id);
+  // It works on: the timeout begins anew. REQUIRES: as Add, of `now`.
+  void Extend(uint32_t member, uint64_t ack_id, absl::Duration now);
 
   // Takes back what the member holds: it is dead.
   void ReclaimFrom(uint32_t member);
@@ -96,35 +98,36 @@ class AckLedger {
   // The same of one member.
   size_t UnackedOf(uint32_t member) const;
   // REQUIRES: unacked() > 0.
-  absl::Duration NextDeadline() const {
-    return unacked_.begin()->second.deadline;
-  }
+  absl::Duration NextDeadline() const { return unacked_.front().deadline; }
 
   // Forgets all. Returns how many messages that were.
   uint64_t Abandon();
 
  private:
   struct Unacked {
+    uint64_t ack_id;
     KeptMessage message;
     absl::Duration deadline;
   };
-  // By ack id, and so by deadline.
-  using UnackedMap = std::map<uint64_t, Unacked>;
+  using Unackeds = std::list<Unacked>;
   struct Held {
     size_t messages = 0;
     size_t bytes = 0;
   };
 
   // The message if the member holds it, else the end.
-  UnackedMap::iterator Find(uint32_t member, uint64_t ack_id);
+  Unackeds::iterator Find(uint32_t member, uint64_t ack_id);
   // No longer the member's.
-  KeptMessage Remove(UnackedMap::iterator at);
-  // Those are to be delivered again, or are dead. In the order of ack ids.
-  void Return(std::vector<KeptMessage> messages);
+  KeptMessage Remove(Unackeds::iterator at);
+  // Those are to be delivered again, or are dead.
+  void Return(std::vector<Unackeds::iterator> returned);
 
   const AckRule rule_;
   const size_t unacked_bytes_max_;
-  UnackedMap unacked_;
+  // By deadline: the timeout is the same for all, so the one that was delivered
+  // or extended last has the last.
+  Unackeds unacked_;
+  absl::flat_hash_map<uint64_t, Unackeds::iterator> by_ack_id_;
   absl::flat_hash_map<uint32_t, Held> held_;  // of members that hold something
   std::deque<KeptMessage> waiting_;
   std::vector<KeptMessage> dead_;

@@ -230,10 +230,13 @@ void Group::StartStallClock() {
 
 void Group::AcknowledgeOne(uint32_t member, uint64_t id,
                            pb::Ack::Verdict verdict) {
-  if (verdict == pb::Ack::VERDICT_RETRY) {
-    ledger_->Retry(member, id);
-  } else {
-    ledger_->Done(member, id);
+  switch (verdict) {
+    case pb::Ack::VERDICT_RETRY:
+      return ledger_->Retry(member, id);
+    case pb::Ack::VERDICT_EXTEND:
+      return ledger_->Extend(member, id, context_.host.Now());
+    default:
+      return ledger_->Done(member, id);
   }
 }
 
