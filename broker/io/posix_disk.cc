@@ -105,17 +105,29 @@ absl::StatusOr<std::unique_ptr<PosixDisk>> PosixDisk::OpenFolder(
   if (fstat(folder.get(), &status) != 0 || status.st_uid != geteuid()) {
     return absl::FailedPreconditionError(path + " belongs to another user");
   }
-  return std::unique_ptr<PosixDisk>(new PosixDisk(std::move(folder)));
+  return std::unique_ptr<PosixDisk>(
+      new PosixDisk(std::move(folder), Access::kReadAndWrite));
+}
+
+absl::StatusOr<std::unique_ptr<PosixDisk>> PosixDisk::OpenFolderToRead(
+    const std::string& path) {
+  UniqueFd folder(
+      open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return absl::ErrnoToStatus(errno, "open " + path);
+  return std::unique_ptr<PosixDisk>(
+      new PosixDisk(std::move(folder), Access::kReadOnly));
 }
 
 OpenedFile PosixDisk::OpenFile(const std::string& name, uint64_t flags) {
-  UniqueFd fd = OpenBeneath(folder_.get(), name, O_RDWR | flags,
+  const uint64_t access = read_only() ? O_RDONLY : O_RDWR;
+  UniqueFd fd = OpenBeneath(folder_.get(), name, access | flags,
                             (flags & O_CREAT) != 0 ? 0600 : 0);
   if (!fd.valid()) return {Failure(errno), nullptr};
   return {{}, std::make_shared<PosixFile>(std::move(fd))};
 }
 
 OpenedFile PosixDisk::Create(const std::string& name) {
+  if (read_only()) return {Failure(EROFS), nullptr};
   return OpenFile(name, O_CREAT | O_EXCL);
 }
 
@@ -143,6 +155,7 @@ FolderListing PosixDisk::List() {
 }
 
 DiskResult PosixDisk::Rename(const std::string& from, const std::string& to) {
+  if (read_only()) return Failure(EROFS);
   if (renameat(folder_.get(), from.c_str(), folder_.get(), to.c_str()) != 0) {
     return Failure(errno);
   }
@@ -150,6 +163,7 @@ DiskResult PosixDisk::Rename(const std::string& from, const std::string& to) {
 }
 
 DiskResult PosixDisk::Remove(const std::string& name) {
+  if (read_only()) return Failure(EROFS);
   if (unlinkat(folder_.get(), name.c_str(), 0) != 0) return Failure(errno);
   return {};
 }
@@ -160,6 +174,7 @@ DiskResult PosixDisk::SyncFolder() {
 }
 
 DiskResult PosixDisk::Lock() {
+  if (read_only()) return Failure(EROFS);
   UniqueFd fd = OpenBeneath(folder_.get(), "lock", O_RDWR | O_CREAT, 0600);
   if (!fd.valid()) return Failure(errno);
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return Failure(errno);

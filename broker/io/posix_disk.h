@@ -44,6 +44,11 @@ class PosixDisk : public Disk {
   static absl::StatusOr<std::unique_ptr<PosixDisk>> OpenFolder(
       const std::string& path);
 
+  // For reading alone: what would change the folder or a file fails with EROFS.
+  // The folder may be of any user that lets this one read it.
+  static absl::StatusOr<std::unique_ptr<PosixDisk>> OpenFolderToRead(
+      const std::string& path);
+
   OpenedFile Create(const std::string& name) override;
   OpenedFile Open(const std::string& name) override;
   FolderListing List() override;
@@ -54,11 +59,15 @@ class PosixDisk : public Disk {
   DiskResult Lock() override;
 
  private:
-  explicit PosixDisk(UniqueFd folder) : folder_(std::move(folder)) {}
+  enum class Access { kReadAndWrite, kReadOnly };
+  PosixDisk(UniqueFd folder, Access access)
+      : folder_(std::move(folder)), access_(access) {}
 
   OpenedFile OpenFile(const std::string& name, uint64_t flags);
+  bool read_only() const { return access_ == Access::kReadOnly; }
 
   const UniqueFd folder_;
+  const Access access_;
   Mutex mutex_;
   UniqueFd lock_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,5 +1,6 @@
 #include "broker/io/posix_disk.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,6 +52,29 @@ TEST_F(PosixDiskTest, AFileIsReadAsItWasWritten) {
   EXPECT_EQ(opened.file->ReadAt(14, bytes, sizeof(bytes)).bytes, 0u);
   EXPECT_TRUE(opened.file->Truncate(5).ok());
   EXPECT_EQ(made.file->Size().bytes, 5u);
+}
+
+TEST_F(PosixDiskTest, AFolderThatIsOpenForReadingIsNeverChanged) {
+  ASSERT_TRUE(disk_->Create("a").result.ok());
+  auto opened = PosixDisk::OpenFolderToRead(folder_);
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  PosixDisk& reader = **opened;
+  const OpenedFile file = reader.Open("a");
+  ASSERT_TRUE(file.result.ok());
+  const std::string_view part = "x";
+  EXPECT_FALSE(file.file->WriteAt(0, {&part, 1}).ok());
+  EXPECT_FALSE(file.file->Truncate(0).ok());
+  EXPECT_EQ(reader.Create("b").result.error, EROFS);
+  EXPECT_EQ(reader.Rename("a", "b").error, EROFS);
+  EXPECT_EQ(reader.Remove("a").error, EROFS);
+  EXPECT_EQ(reader.Lock().error, EROFS);
+  EXPECT_EQ(reader.List().names, std::vector<std::string>{"a"});
+}
+
+TEST_F(PosixDiskTest, AFolderThatIsMissingIsNotMadeForReading) {
+  const std::string missing = folder_ + "/missing";
+  EXPECT_FALSE(PosixDisk::OpenFolderToRead(missing).ok());
+  EXPECT_FALSE(std::filesystem::exists(missing));
 }
 
 TEST_F(PosixDiskTest, OutcomesAreTold) {

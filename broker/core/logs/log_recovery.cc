@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "broker/base/log.h"
+#include "broker/core/logs/last_segment.h"
 #include "broker/core/logs/segment_folder.h"
 #include "broker/core/logs/segment_scanner.h"
 #include "broker/core/logs/torn_tail.h"
@@ -120,126 +121,46 @@ class Recovery {
 
   void RecoverLast(const FoundSegment& last) {
     LogWriter::Start& start = found_.start;
-    last_ = &last;
     const OpenedFile opened = disk_.Open(SegmentFile(last.name));
     if (!opened.result.ok()) {
       Fail(opened.result, "open");
       return;
     }
-    file_ = opened.file;
-    next_offset_ = last.name.base_offset;
-    start.committed_offset = next_offset_ - 1;
-    start.covered_offset = start.committed_offset;
     start.stored_time_unix_nanos = last.header.base_time_unix_nanos;
-    synced_offset_ = next_offset_ - 1;
-    if (!FindSyncedOffset() || !Walk()) return;
-    ReportMissing();
+    LastSegment read =
+        ReadLastSegment(*opened.file, seed_, last,
+                        [&](const BatchHeader& header, uint64_t synced_offset) {
+                          return TakeBatch(*opened.file, header, synced_offset);
+                        });
+    if (!read.result.ok()) {
+      Fail(read.result, "read");
+      return;
+    }
+    found_.missing = std::move(read.missing);
+    ReportMissing(last);
     // Whatever is not covered goes into a new segment, which this one then ends
     // at. So no more of this one is in use.
-    start.committed_offset = synced_offset_;
-    start.covered_offset = synced_offset_;
-    found_.segments.back()->SetEndPosition(kept_position_);
-    if (torn_) {
-      if (!CutTornTail()) return;
+    start.committed_offset = read.synced_offset;
+    start.covered_offset = read.synced_offset;
+    found_.segments.back()->SetEndPosition(read.kept_position);
+    if (read.torn && !CutTornTail(*opened.file, last, read.kept_position)) {
+      return;
     }
-    if (whole_ && found_.tail.empty() && synced_offset_ >= first_offset()) {
+    // Otherwise nothing in it is known to be on disk, not even its header.
+    const bool known = read.synced_offset >= last.name.base_offset;
+    if (read.whole && found_.tail.empty() && known) {
       start.active = found_.segments.back();
-      start.position = kept_position_;
-    } else if (synced_offset_ < first_offset()) {
-      // Nothing in it is known to be on disk, not even its header.
+      start.position = read.kept_position;
+    } else if (!known) {
       start.superseded.push_back(SegmentFile(last.name));
       found_.segments.pop_back();
     }
   }
 
-  uint64_t first_offset() const { return last_->name.base_offset; }
-
-  // What any header that can be read says, also behind damage.
-  bool FindSyncedOffset() {
-    SegmentScanner scanner = Scanner();
-    for (;;) {
-      const ScanItem item = scanner.Next();
-      if (item.kind == ScanItem::Kind::kEnd) return true;
-      if (item.kind == ScanItem::Kind::kFailed) return Fail({}, "read");
-      if (item.kind == ScanItem::Kind::kDamage) continue;
-      synced_offset_ = std::max(synced_offset_, item.header.synced_offset);
-    }
-  }
-
-  SegmentScanner Scanner() const {
-    return SegmentScanner(*file_, seed_, last_->header_bytes,
-                          last_->file_bytes);
-  }
-
-  // Takes in batch after batch, until the first thing that is neither whole nor
-  // below the synced offset.
-  bool Walk() {
-    SegmentScanner scanner = Scanner();
-    kept_position_ = last_->header_bytes;
-    whole_ = !last_->header_damaged;
-    for (;;) {
-      const ScanItem item = scanner.Next();
-      if (item.kind == ScanItem::Kind::kFailed) return Fail({}, "read");
-      if (item.kind == ScanItem::Kind::kDamage) {
-        whole_ = false;
-        continue;
-      }
-      if (item.kind == ScanItem::Kind::kEnd) {
-        EndWalk(item.end_position);
-        return true;
-      }
-      const BatchHeader& header = item.header;
-      if (header.base_offset < next_offset_) continue;
-      if (header.base_offset > next_offset_ &&
-          !TakeGap(header.base_offset - 1)) {
-        return true;
-      }
-      const BodyState body = scanner.CheckBody(header);
-      if (body == BodyState::kFailed) return Fail({}, "read");
-      if (body == BodyState::kDamaged) {
-        whole_ = false;
-        if (header.base_offset > synced_offset_) {
-          torn_ = true;
-          return true;
-        }
-        found_.missing.push_back({header.base_offset, header.end_offset() - 1});
-        next_offset_ = header.end_offset();
-        kept_position_ = item.end_position;
-        continue;
-      }
-      if (!TakeBatch(header)) return false;
-      kept_position_ = item.end_position;
-    }
-  }
-
-  // Offsets up to `last_offset` are in no header. False: the walk ends here.
-  bool TakeGap(uint64_t last_offset) {
-    whole_ = false;
-    if (next_offset_ > synced_offset_) {
-      torn_ = true;
-      return false;
-    }
-    const uint64_t missing = std::min(last_offset, synced_offset_);
-    found_.missing.push_back({next_offset_, missing});
-    next_offset_ = missing + 1;
-    // What lies behind was not confirmed, and nobody knows where in the damage
-    // that begins: nothing is cut.
-    return last_offset <= synced_offset_;
-  }
-
-  void EndWalk(uint64_t end_position) {
-    if (next_offset_ <= synced_offset_) {
-      found_.missing.push_back({next_offset_, synced_offset_});
-      next_offset_ = synced_offset_ + 1;
-    } else if (kept_position_ < end_position) {
-      torn_ = true;
-    }
-  }
-
-  bool TakeBatch(const BatchHeader& header) {
+  DiskResult TakeBatch(const DiskFile& file, const BatchHeader& header,
+                       uint64_t synced_offset) {
     LogWriter::Start& start = found_.start;
-    next_offset_ = header.end_offset();
-    if (header.base_offset <= synced_offset_ || header.count == 0) {
+    if (header.base_offset <= synced_offset || header.count == 0) {
       start.publishers.Note(header);
       start.stored_time_unix_nanos =
           std::max(start.stored_time_unix_nanos, header.stored_time_unix_nanos);
@@ -248,39 +169,41 @@ class Recovery {
                                                header.position,
                                                header.stored_time_unix_nanos});
       }
-      return true;
+      return {};
     }
     char* body = found_.tail.Add(header);
     uint64_t position = header.body_position();
     for (uint64_t left = header.body_bytes; left > 0;) {
-      const DiskResult read = file_->ReadAt(position, body, left);
-      if (!read.ok() || read.bytes == 0) return Fail(read, "read");
+      const DiskResult read = file.ReadAt(position, body, left);
+      if (!read.ok()) return read;
+      if (read.bytes == 0) return {DiskOutcome::kFailed, 0, 0};
       body += read.bytes;
       position += read.bytes;
       left -= read.bytes;
     }
-    return true;
+    return {};
   }
 
-  void ReportMissing() {
+  void ReportMissing(const FoundSegment& last) {
     for (const MissingRange& range : found_.missing) {
       LogError("log damaged: stored messages cannot be read",
                {{"log", log_name_},
-                {"file", SegmentFile(last_->name)},
+                {"file", SegmentFile(last.name)},
                 {"first", range.first_offset},
                 {"last", range.last_offset}});
     }
   }
 
-  bool CutTornTail() {
-    const std::string file = SegmentFile(last_->name);
+  bool CutTornTail(DiskFile& file, const FoundSegment& last,
+                   uint64_t position) {
+    const std::string name = SegmentFile(last.name);
     LogWarning("log tail torn: what was not confirmed is cut",
                {{"log", log_name_},
-                {"file", file},
-                {"position", kept_position_},
-                {"bytes", last_->file_bytes - kept_position_}});
+                {"file", name},
+                {"position", position},
+                {"bytes", last.file_bytes - position}});
     const DiskResult cut =
-        KeepAndCutTail(disk_, *file_, file, kept_position_, last_->file_bytes,
+        KeepAndCutTail(disk_, file, name, position, last.file_bytes,
                        options_.log_torn_files_max);
     // Without room it is not kept, and not cut: the new segment supersedes it.
     if (cut.ok() || cut.outcome == DiskOutcome::kNoRoom) return true;
@@ -292,16 +215,7 @@ class Recovery {
   const std::string_view log_name_;
   RecoveredLog found_;
   uint64_t seed_ = 0;
-
-  // Of the last segment.
-  const FoundSegment* last_ = nullptr;
-  std::shared_ptr<DiskFile> file_;
-  IndexSpacing spacing_;
-  uint64_t synced_offset_ = 0;  // the highest seen
-  uint64_t next_offset_ = 0;
-  uint64_t kept_position_ = 0;  // behind the last batch that is in use
-  bool whole_ = true;           // nothing in it is damaged or torn
-  bool torn_ = false;           // the rest of the file is a torn tail
+  IndexSpacing spacing_;  // of the last segment
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "broker/core/logs/torn_tail.h"
 
 #include <algorithm>
-#include <string_view>
 #include <vector>
 
 #include "broker/core/logs/segment.h"
@@ -35,7 +34,7 @@ DiskResult Copy(const DiskFile& from, uint64_t position, uint64_t end,
 void DropOldTornFiles(Disk& disk, size_t files_max) {
   std::vector<std::string> torn;
   for (std::string& name : disk.List().names) {
-    if (name.ends_with(kEnding)) torn.push_back(std::move(name));
+    if (IsTornFile(name)) torn.push_back(std::move(name));
   }
   std::sort(torn.begin(), torn.end());
   for (size_t i = 0; i + files_max < torn.size(); ++i) {
@@ -44,6 +43,8 @@ void DropOldTornFiles(Disk& disk, size_t files_max) {
 }
 
 }  // namespace
+
+bool IsTornFile(std::string_view name) { return name.ends_with(kEnding); }
 
 std::string TornFile(Disk& disk, const std::string& file) {
   const std::vector<std::string> names = disk.List().names;

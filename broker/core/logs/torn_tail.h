@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "broker/seam/disk.h"
 
@@ -12,6 +13,7 @@ namespace fifobus {
 // A name that is not taken for what is torn of a file: FILE.torn, or
 // FILE-NUMBER.torn.
 std::string TornFile(Disk& disk, const std::string& file);
+bool IsTornFile(std::string_view name);
 
 // Copies what the file has from `position` on into a torn file, and then cuts
 // it off. Of more than `files_max` torn files the first by name go.
