@@ -166,6 +166,8 @@ void AppendJsonLine(const MessageView& message, const DeliveryView& delivery,
   if (delivery.retained) out += ",\"retained\":true";
   AppendOptionalNumber("ack_id", delivery.ack_id, out);
   AppendOptionalNumber("delivery_count", delivery.delivery_count, out);
+  AppendOptionalNumber("offset", delivery.offset, out);
+  AppendOptionalTime("stored_time", delivery.stored_time_unix_nanos, out);
   out += "}\n";
 }
 

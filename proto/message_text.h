@@ -22,8 +22,9 @@ void AppendTimeText(uint64_t unix_nanos, std::string& out);
 // A payload that is not UTF-8 is given as "payload_base64" instead, a header
 // value likewise as {"base64":"..."}. Absent fields are left out; the others
 // are "reply_topic", "content_type" and "expiry", and what the broker says
-// about this delivery: "retained", "ack_id" and "delivery_count". Headers
-// of one name are one list, {"k":["v","w"]}.
+// about this delivery: "retained", "ack_id", "delivery_count", and the "offset"
+// and "stored_time" of a message that was read out of a log. Headers of one
+// name are one list, {"k":["v","w"]}.
 void AppendJsonLine(const MessageView& message, const DeliveryView& delivery,
                     std::string& out);
 

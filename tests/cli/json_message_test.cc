@@ -33,6 +33,8 @@ TEST(JsonMessageTest, WhatSubPrintsIsReadBackToTheByte) {
   delivery.retained = true;
   delivery.ack_id = 7;
   delivery.delivery_count = 2;
+  delivery.offset = 42;
+  delivery.stored_time_unix_nanos = 1;
   std::string line;
   AppendJsonLine(ReadMessageFrame(frame), delivery, line);
   const auto message = ParseJsonMessage(line);

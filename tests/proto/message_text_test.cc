@@ -89,6 +89,12 @@ TEST(JsonLine, HasWhatTheBrokerSaysAboutTheDelivery) {
   EXPECT_EQ(Json(fields, delivery),
             "{\"topic\":\"a\",\"payload\":\"\",\"retained\":true,"
             "\"ack_id\":7,\"delivery_count\":2}\n");
+  delivery = {};
+  delivery.offset = 42;
+  delivery.stored_time_unix_nanos = 1;
+  EXPECT_EQ(Json(fields, delivery),
+            "{\"topic\":\"a\",\"payload\":\"\",\"offset\":42,"
+            "\"stored_time\":\"1970-01-01T00:00:00.000000001Z\"}\n");
 }
 
 TEST(JsonLine, EscapesWhatJsonRequires) {

@@ -128,8 +128,8 @@ absl::Status ReadMember(const Member& member, OwnedMessage& message) {
     message.retain = member.value.get<bool>();
     return absl::OkStatus();
   }
-  for (const char* passed_over :
-       {"sequence", "time", "retained", "ack_id", "delivery_count"}) {
+  for (const char* passed_over : {"sequence", "time", "retained", "ack_id",
+                                  "delivery_count", "offset", "stored_time"}) {
     if (name == passed_over) return absl::OkStatus();
   }
   return Fault(name, "is not what a message has, or not of its type");

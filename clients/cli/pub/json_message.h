@@ -14,8 +14,9 @@ namespace fifobus::cli {
 // one name are a list, or have a member each.
 //
 // What belongs to the delivery that was printed, and not to the message, is
-// passed over: sequence, time, retained, ack_id, delivery_count. Other members
-// are refused, for they are likely misspelt. The topic may be missing.
+// passed over: sequence, time, retained, ack_id, delivery_count, offset,
+// stored_time. Other members are refused, for they are likely misspelt. The
+// topic may be missing.
 //
 // InvalidArgument: says what is wrong. Thread-safe (no state).
 absl::StatusOr<OwnedMessage> ParseJsonMessage(std::string_view text);
