@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "broker/base/log.h"
 #include "broker/io/posix_disk.h"
 #include "fmt/format.h"
 
@@ -30,8 +31,25 @@ absl::Status LogSet::SetRules(const std::vector<LogRule>& rules) {
     entries.push_back({rule.pattern, std::move(log)});
   }
   open_.insert(open_.end(), opened.begin(), opened.end());
-  entries_ = std::move(entries);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    entries[i].log->log().SetRule(rules[i]);
+  }
+  const std::vector<LogTable::Entry> before =
+      std::exchange(entries_, std::move(entries));
+  for (const LogTable::Entry& entry : before) {
+    if (!table().Find(entry.log->name())) LayAside(*entry.log);
+  }
   return absl::OkStatus();
+}
+
+void LogSet::LayAside(ServedLog& log) const {
+  LogRule keep_all;
+  keep_all.name = log.name();
+  keep_all.pattern = log.log().rule().pattern;
+  log.log().SetRule(keep_all);
+  LogWarning("log not configured any more: it takes nothing, its files stay",
+             {{"log", log.name()},
+              {"folder", options_.state_dir + "/logs/" + log.name()}});
 }
 
 absl::StatusOr<std::shared_ptr<ServedLog>> LogSet::Open(const LogRule& rule) {

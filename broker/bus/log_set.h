@@ -23,9 +23,10 @@ class LogSet {
   LogSet(const BrokerOptions& options, size_t workers,
          ServedLog::PostToWorker post);
 
-  // Opens the logs that are not open yet. If a rule is bad or a log cannot be
-  // opened, this fails with a text that says what to do, and nothing else
-  // changes.
+  // Opens the logs that are not open yet, and changes the rules of the others.
+  // One that is not named any more takes nothing and loses nothing. If a rule is
+  // bad or a log cannot be opened, this fails with a text that says what to do,
+  // and nothing else changes.
   absl::Status SetRules(const std::vector<LogRule>& rules);
 
   // By the rules that were set last.
@@ -33,6 +34,7 @@ class LogSet {
 
  private:
   absl::StatusOr<std::shared_ptr<ServedLog>> Open(const LogRule& rule);
+  void LayAside(ServedLog& log) const;
   std::shared_ptr<ServedLog> FindOpen(const std::string& name) const;
 
   const BrokerOptions& options_;

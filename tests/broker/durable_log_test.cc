@@ -185,6 +185,78 @@ TEST_F(DurableLogTest, AnOldMessageIsNotKeptByAQuietLog) {
   EXPECT_EQ(log_->first_offset(), 2u);
 }
 
+TEST_F(DurableLogTest, ATrimTakesWholeSegmentsBelowTheOffset) {
+  StoreSegments(5);
+  log_->Trim(3);
+  EXPECT_EQ(log_->first_offset(), 3u) << "at once";
+  EXPECT_EQ(Files(".seg").size(), 5u) << "the committer removes files";
+  log_->FinishTrim();
+  EXPECT_EQ(Files(".seg").size(), 3u);
+  EXPECT_EQ(log_->Read(1, 1).missing, (MissingRange{1, 2}));
+  log_->Trim(1);
+  log_->FinishTrim();
+  EXPECT_EQ(log_->first_offset(), 3u);
+  Open();
+  EXPECT_EQ(log_->first_offset(), 3u);
+  EXPECT_EQ(BodyAt(3), "segment 3");
+}
+
+TEST_F(DurableLogTest, ATrimInTheMiddleOfASegmentKeepsAllOfIt) {
+  options_.log_segment_bytes = size_t{1} << 20;
+  for (const char* body : {"first", "second", "third"}) Store(body);
+  log_->Trim(3);
+  log_->FinishTrim();
+  Store("fourth");
+  EXPECT_EQ(log_->first_offset(), 1u);
+}
+
+TEST_F(DurableLogTest, ATrimOfEverythingEndsWithTheNextMessage) {
+  for (const char* body : {"first", "second"}) Store(body);
+  log_->Trim(3);
+  log_->FinishTrim();
+  EXPECT_EQ(log_->first_offset(), 1u) << "the last segment says where it is";
+  Store("third");
+  EXPECT_EQ(log_->first_offset(), 3u);
+  EXPECT_EQ(Files(".seg").size(), 1u);
+  EXPECT_EQ(BodyAt(3), "third");
+}
+
+TEST_F(DurableLogTest, AnotherRuleCountsFromTheNextLook) {
+  StoreSegments(4);
+  log_->Retain(now_);
+  EXPECT_EQ(log_->first_offset(), 1u);
+  rule_.keep_messages = 2;
+  log_->SetRule(rule_);
+  log_->Retain(now_);
+  EXPECT_EQ(log_->first_offset(), 3u);
+  EXPECT_EQ(log_->rule().keep_messages, 2u);
+  EXPECT_EQ(log_->name(), "test");
+}
+
+// Any thread may trim, while the committer writes and retains.
+TEST_F(DurableLogTest, TrimsComeWhileTheCommitterWorks) {
+  constexpr uint64_t kMessages = 300;
+  options_.log_segment_bytes = 4097;
+  options_.log_retention_interval = absl::ZeroDuration();
+  rule_.keep_messages = 50;
+  Open();
+  {
+    const LogCommitter committer(*log_, options_);
+    std::thread trimmer([&] {
+      for (uint64_t n = 1; n <= kMessages; n += 7) log_->Trim(n);
+    });
+    for (uint64_t n = 1; n <= kMessages; ++n) {
+      EXPECT_EQ(Append(std::to_string(n)).outcome, AppendOutcome::kAppended);
+    }
+    trimmer.join();
+  }
+  EXPECT_EQ(log_->committed_offset(), kMessages);
+  EXPECT_EQ(BodyAt(kMessages), std::to_string(kMessages));
+  const uint64_t first = log_->first_offset();
+  Open();
+  EXPECT_EQ(log_->first_offset(), first) << "files and view agree";
+}
+
 TEST_F(DurableLogTest, AFullDiskHealsWithTheSameBytes) {
   Store("first");
   machine_.capacity_bytes = machine_.used_bytes() + 40;

@@ -61,7 +61,7 @@ DurableLog::Opened DurableLog::Open(std::unique_ptr<Disk> disk,
 DurableLog::DurableLog(std::unique_ptr<Disk> disk, const LogRule& rule,
                        const BrokerOptions& options, LogObserver& observer,
                        RecoveredLog recovered)
-    : rule_(rule),
+    : name_(rule.name),
       options_(options),
       observer_(observer),
       disk_(std::move(disk)),
@@ -73,6 +73,7 @@ DurableLog::DurableLog(std::unique_ptr<Disk> disk, const LogRule& rule,
     view_.segments =
         std::make_shared<const SegmentList>(std::move(recovered.segments));
     view_.committed_offset = recovered.start.committed_offset;
+    rule_ = rule;
   }
   const MutexLock lock(append_mutex_);
   publishers_ = std::move(recovered.start.publishers);
@@ -169,10 +170,11 @@ LogOutcome DurableLog::Publish(WriteOutcome written) {
   }
   if (room) observer_.OnRoom();
   SetOutcome(OutcomeOf(written));
-  if (written == WriteOutcome::kNoRoom &&
-      rule_.on_full == LogRule::OnFull::kDropOldest) {
-    DropSegments(1);
+  if (written == WriteOutcome::kNoRoom) {
+    const MutexLock lock(view_mutex_);
+    if (rule_.on_full == LogRule::OnFull::kDropOldest) DropSegments(1);
   }
+  RemoveFiles();
   return OutcomeOf(written);
 }
 
@@ -189,6 +191,7 @@ void DurableLog::PublishSegments() {
   }
   segments->push_back(active);
   view_.segments = std::move(segments);
+  DropTrimmed();
 }
 
 bool DurableLog::SettleBacklog(bool failed) {
@@ -208,9 +211,7 @@ void DurableLog::SetOutcome(LogOutcome outcome) {
       outcome == LogOutcome::kDone ? "" : writer_.reason();
   Log(outcome == LogOutcome::kDone ? LogLevel::kInfo : LogLevel::kError,
       "log state",
-      {{"log", rule_.name},
-       {"state", LogOutcomeText(outcome)},
-       {"reason", reason}});
+      {{"log", name_}, {"state", LogOutcomeText(outcome)}, {"reason", reason}});
   observer_.OnOutcome(outcome, reason);
 }
 
@@ -229,12 +230,25 @@ std::vector<SegmentSize> DurableLog::SegmentSizes() const {
 void DurableLog::Retain(uint64_t now_unix_nanos) {
   const std::vector<SegmentSize> sizes = SegmentSizes();
   const uint64_t committed = writer_.committed_offset();
-  DropSegments(SegmentsToDrop(sizes, committed, rule_, now_unix_nanos,
-                              observer_.DoneOffset()));
+  const LogRule keep = rule();
+  const size_t count = SegmentsToDrop(sizes, committed, keep, now_unix_nanos,
+                                      observer_.DoneOffset());
+  {
+    const MutexLock lock(view_mutex_);
+    // Fewer are left where a trim came between.
+    const uint64_t end = sizes.empty() ? 0 : sizes[count].base_offset;
+    size_t to_drop = 0;
+    while (to_drop < view_.segments->size() &&
+           (*view_.segments)[to_drop]->base_offset() < end) {
+      ++to_drop;
+    }
+    DropSegments(to_drop);
+  }
+  RemoveFiles();
   // Else the segment that is written to would keep its first message until it
   // is full. An eighth more than keep_age is not much.
   const uint64_t roll_nanos =
-      static_cast<uint64_t>(absl::ToInt64Nanoseconds(rule_.keep_age) / 8);
+      static_cast<uint64_t>(absl::ToInt64Nanoseconds(keep.keep_age) / 8);
   if (roll_nanos > 0 && writer_.active() &&
       writer_.active()->base_offset() <= committed &&
       now_unix_nanos > writer_.active()->base_time_unix_nanos() + roll_nanos) {
@@ -242,37 +256,69 @@ void DurableLog::Retain(uint64_t now_unix_nanos) {
   }
 }
 
-void DurableLog::DropSegments(size_t count) {
-  if (count > 0) {
+void DurableLog::Trim(uint64_t first_offset) {
+  {
     const MutexLock lock(view_mutex_);
-    const SegmentList& old = *view_.segments;
-    // The last one is written to, or says where the log stands.
-    count = std::min(count, old.empty() ? 0 : old.size() - 1);
-    for (size_t i = 0; i < count; ++i) {
-      SegmentName name = old[i]->name();
-      const uint32_t attempts = name.attempt;
-      for (name.attempt = 0; name.attempt <= attempts; ++name.attempt) {
-        to_remove_.push_back(name);
-      }
+    trimmed_below_ = std::max(trimmed_below_, first_offset);
+    DropTrimmed();
+    const SegmentList& left = *view_.segments;
+    // Only a segment that holds something is worth another.
+    if (left.size() == 1 && view_.committed_offset < trimmed_below_ &&
+        left.front()->base_offset() <= view_.committed_offset) {
+      roll_wanted_.store(true);
     }
-    const auto first = old.begin() + static_cast<ptrdiff_t>(count);
-    view_.segments = std::make_shared<const SegmentList>(first, old.end());
   }
+  Wake();
+}
+
+void DurableLog::FinishTrim() {
+  if (roll_wanted_.exchange(false)) writer_.RequestRoll();
   RemoveFiles();
+}
+
+void DurableLog::DropTrimmed() {
+  const SegmentList& segments = *view_.segments;
+  size_t count = 0;
+  while (count + 1 < segments.size() &&
+         segments[count + 1]->base_offset() <= trimmed_below_) {
+    ++count;
+  }
+  DropSegments(count);
+}
+
+void DurableLog::DropSegments(size_t count) {
+  const SegmentList& old = *view_.segments;
+  // The last one is written to, or says where the log stands.
+  count = std::min(count, old.empty() ? 0 : old.size() - 1);
+  if (count == 0) return;
+  for (size_t i = 0; i < count; ++i) {
+    SegmentName name = old[i]->name();
+    const uint32_t attempts = name.attempt;
+    for (name.attempt = 0; name.attempt <= attempts; ++name.attempt) {
+      to_remove_.push_back(name);
+    }
+  }
+  const auto first = old.begin() + static_cast<ptrdiff_t>(count);
+  view_.segments = std::make_shared<const SegmentList>(first, old.end());
 }
 
 // In order, so that what a crash brings back is the newest of them. A failed
 // attempt may still be there, and would then stand for its successor: it goes
 // before that one.
 void DurableLog::RemoveFiles() {
-  while (!to_remove_.empty()) {
-    const SegmentName name = to_remove_.front();
+  for (;;) {
+    SegmentName name;
+    {
+      const MutexLock lock(view_mutex_);
+      if (to_remove_.empty()) return;
+      name = to_remove_.front();
+    }
     const std::string file = SegmentFile(name);
     const DiskResult removed = disk_->Remove(file);
     if (!removed.ok() && removed.outcome != DiskOutcome::kMissing) {
       if (const auto failures = remove_failures_.Count()) {
         LogWarning("log segment not removed",
-                   {{"log", rule_.name},
+                   {{"log", name_},
                     {"file", file},
                     {"reason", strerror(removed.error)},
                     {"failures", *failures}});
@@ -280,11 +326,25 @@ void DurableLog::RemoveFiles() {
       return;
     }
     if (removed.ok()) {
-      LogInfo("log segment removed", {{"log", rule_.name}, {"file", file}});
+      LogInfo("log segment removed", {{"log", name_}, {"file", file}});
       (void)disk_->Remove(IndexFile(name));
     }
-    to_remove_.pop_front();
+    const MutexLock lock(view_mutex_);
+    to_remove_.pop_front();  // of the committer alone
   }
+}
+
+LogRule DurableLog::rule() const {
+  const MutexLock lock(view_mutex_);
+  return rule_;
+}
+
+void DurableLog::SetRule(const LogRule& rule) {
+  {
+    const MutexLock lock(view_mutex_);
+    rule_ = rule;
+  }
+  Wake();
 }
 
 bool DurableLog::full() const {

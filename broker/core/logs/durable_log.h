@@ -80,8 +80,8 @@ struct [[nodiscard]] AppendResult {
 //
 // A log is not a queue: it knows no readers, only what each of them asks for.
 //
-// Thread-safe but for Commit, Cover and Retain, which are for one thread at a
-// time, the committer's. Both locks are leaves.
+// Thread-safe but for Commit, Cover, Retain and FinishTrim, which are for one
+// thread at a time, the committer's. Both locks are leaves.
 class DurableLog {
  public:
   // Locks the folder, recovers what is in it, and has the tail that may not be
@@ -120,6 +120,8 @@ class DurableLog {
   LogOutcome Cover();
   // Removes the segments that the rule no longer keeps.
   void Retain(uint64_t now_unix_nanos);
+  // Removes the files of what was trimmed.
+  void FinishTrim();
   // True: Commit has nothing to do, and Cover has nothing to say.
   bool idle() const { return writer_.idle(); }
   bool covered() const {
@@ -146,11 +148,21 @@ class DurableLog {
   // The first offset that is still there.
   uint64_t first_offset() const;
 
+  // Removes the whole segments below an offset, now from what is read and soon
+  // from the disk. The segment that is written to goes when the next message
+  // begins another.
+  void Trim(uint64_t first_offset);
+
   // kDone, kNoRoom or kFailed.
   LogOutcome outcome() const {
     return outcome_.load(std::memory_order_relaxed);
   }
-  const LogRule& rule() const { return rule_; }
+
+  const std::string& name() const { return name_; }
+  LogRule rule() const;
+  // Takes effect with the next commit or look at what is to be kept. The name
+  // stays what it is.
+  void SetRule(const LogRule& rule);
 
  private:
   DurableLog(std::unique_ptr<Disk> disk, const LogRule& rule,
@@ -162,11 +174,12 @@ class DurableLog {
   // Returns true if the backlog has room again.
   bool SettleBacklog(bool failed);
   void SetOutcome(LogOutcome outcome);
-  void DropSegments(size_t count);
+  void DropSegments(size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(view_mutex_);
+  void DropTrimmed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(view_mutex_);
   void RemoveFiles();
   std::vector<SegmentSize> SegmentSizes() const;
 
-  const LogRule rule_;
+  const std::string name_;
   const BrokerOptions& options_;
   LogObserver& observer_;
   const std::unique_ptr<Disk> disk_;
@@ -176,8 +189,9 @@ class DurableLog {
   LogWriter writer_;
   uint64_t told_written_ = 0;
   uint64_t told_committed_ = 0;
-  std::deque<SegmentName> to_remove_;  // oldest first
   SparseLog remove_failures_;
+  // Set by any thread.
+  std::atomic<bool> roll_wanted_{false};
 
   mutable Mutex append_mutex_;
   Condition work_;
@@ -192,6 +206,10 @@ class DurableLog {
 
   mutable Mutex view_mutex_;
   LogView view_ ABSL_GUARDED_BY(view_mutex_);
+  uint64_t trimmed_below_ ABSL_GUARDED_BY(view_mutex_) = 0;
+  // Files of segments that are no part of the view any more, oldest first.
+  std::deque<SegmentName> to_remove_ ABSL_GUARDED_BY(view_mutex_);
+  LogRule rule_ ABSL_GUARDED_BY(view_mutex_);
 };
 
 }  // namespace fifobus

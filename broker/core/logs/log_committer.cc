@@ -28,6 +28,7 @@ void LogCommitter::Run() {
   while (!ending_.load()) {
     log_.WaitForWork(Timeout());
     CommitOnce();
+    log_.FinishTrim();
     const absl::Duration now = MonotonicNow();
     if (retains() && now - retained_at_ >= options_.log_retention_interval) {
       retained_at_ = now;
@@ -54,7 +55,7 @@ void LogCommitter::CommitOnce() {
 }
 
 bool LogCommitter::retains() const {
-  const LogRule& rule = log_.rule();
+  const LogRule rule = log_.rule();
   return rule.keep_bytes > 0 || rule.keep_messages > 0 ||
          rule.keep_age > absl::ZeroDuration() ||
          rule.keep_until == LogRule::KeepUntil::kDone;

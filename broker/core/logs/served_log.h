@@ -39,7 +39,7 @@ class ServedLog : private LogObserver {
   // Commits what was appended, as far as the disk lets it.
   ~ServedLog() override;
 
-  const std::string& name() const { return log_->rule().name; }
+  const std::string& name() const { return log_->name(); }
   DurableLog& log() { return *log_; }
   const DurableLog& log() const { return *log_; }
 

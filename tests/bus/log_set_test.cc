@@ -1,0 +1,99 @@
+// The logs of a configuration: opened, changed and laid aside.
+
+#include "broker/bus/log_set.h"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/support/pipe_support.h"
+
+namespace fifobus {
+namespace {
+
+LogRule Rule(const std::string& name, const std::string& pattern) {
+  LogRule rule;
+  rule.name = name;
+  rule.pattern = pattern;
+  return rule;
+}
+
+class LogSetTest : public testing::Test {
+ protected:
+  void SetUp() override { options_.state_dir = dir_.path() + "/state"; }
+
+  bool Exists(const std::string& name) const {
+    return std::filesystem::exists(options_.state_dir + "/logs/" + name);
+  }
+
+  const TempDir dir_;
+  BrokerOptions options_;
+  LogSet set_{options_, 1, [](size_t, const std::function<void()>&) {}};
+};
+
+TEST_F(LogSetTest, LogsAreOpenedInTheirOrder) {
+  ASSERT_TRUE(
+      set_.SetRules({Rule("new", "orders/new"), Rule("all", "**")}).ok());
+  EXPECT_TRUE(Exists("new"));
+  EXPECT_TRUE(Exists("all"));
+  const LogTable table = set_.table();
+  EXPECT_EQ(table.LogOf("orders/new")->name(), "new");
+  EXPECT_EQ(table.LogOf("orders/old")->name(), "all");
+}
+
+TEST_F(LogSetTest, ALogThatIsOpenTakesItsNewRule) {
+  ASSERT_TRUE(set_.SetRules({Rule("orders", "orders/*")}).ok());
+  const auto log = set_.table().Find("orders");
+  LogRule changed = Rule("orders", "orders/**");
+  changed.keep_messages = 10;
+  ASSERT_TRUE(set_.SetRules({changed, Rule("more", "more")}).ok());
+  EXPECT_EQ(set_.table().Find("orders"), log);
+  EXPECT_EQ(log->log().rule().keep_messages, 10u);
+  EXPECT_EQ(set_.table().LogOf("orders/a/b"), log);
+}
+
+TEST_F(LogSetTest, ALogThatIsNotNamedStaysOnDiskAndLosesNothing) {
+  LogRule rule = Rule("orders", "orders/**");
+  rule.keep_messages = 1;
+  ASSERT_TRUE(set_.SetRules({rule}).ok());
+  const auto log = set_.table().Find("orders");
+  ASSERT_TRUE(set_.SetRules({}).ok());
+  EXPECT_EQ(set_.table().LogOf("orders/a"), nullptr);
+  EXPECT_EQ(log->log().rule().keep_messages, 0u);
+  EXPECT_TRUE(Exists("orders"));
+  // It comes back as it was.
+  ASSERT_TRUE(set_.SetRules({rule}).ok());
+  EXPECT_EQ(set_.table().Find("orders"), log);
+  EXPECT_EQ(log->log().rule().keep_messages, 1u);
+}
+
+TEST_F(LogSetTest, ABadRuleChangesNothing) {
+  ASSERT_TRUE(set_.SetRules({Rule("orders", "orders/**")}).ok());
+  for (const std::vector<LogRule>& bad :
+       {std::vector<LogRule>{Rule("fresh", "a"), Rule("a/b", "b")},
+        {Rule("fresh", "a"), Rule("fresh", "b")},
+        {Rule("fresh", "a//b")},
+        {Rule("$dead", "a")}}) {
+    EXPECT_FALSE(set_.SetRules(bad).ok());
+    EXPECT_FALSE(Exists("fresh"));
+    EXPECT_EQ(set_.table().entries().size(), 1u);
+  }
+}
+
+TEST_F(LogSetTest, ALogThatCannotBeOpenedLeavesTheOthersAsTheyAre) {
+  LogRule rule = Rule("orders", "orders/**");
+  ASSERT_TRUE(set_.SetRules({rule}).ok());
+  // Another broker has it.
+  LogSet other(options_, 1, [](size_t, const std::function<void()>&) {});
+  ASSERT_TRUE(other.SetRules({Rule("taken", "taken")}).ok());
+  rule.keep_messages = 7;
+  const absl::Status status = set_.SetRules({rule, Rule("taken", "taken")});
+  EXPECT_NE(status.message().find("log \"taken\": "), absl::string_view::npos);
+  EXPECT_EQ(set_.table().Find("orders")->log().rule().keep_messages, 0u);
+  EXPECT_EQ(set_.table().entries().size(), 1u);
+}
+
+}  // namespace
+}  // namespace fifobus
