@@ -5,9 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "clients/cpp/internal/confirm_calls.h"
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/group_leave.h"
+#include "clients/cpp/internal/hello.h"
 #include "clients/cpp/internal/inbound.h"
 #include "clients/cpp/internal/message_check.h"
 #include "clients/cpp/internal/outbound.h"
@@ -15,7 +17,6 @@
 #include "clients/cpp/internal/request_calls.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
-#include "proto/overflow.h"
 
 namespace fifobus {
 namespace {
@@ -23,57 +24,11 @@ namespace {
 // How long the destructor waits for what is not written.
 constexpr absl::Duration kLastFlush = absl::Seconds(1);
 
-// Hello must fit into a pipe that nobody reads yet.
-constexpr size_t kWillBytesMax = size_t{32} << 10;
-
-absl::Status CheckWill(const OwnedMessage& will) {
-  std::vector<HeaderView> headers;
-  for (const OwnedMessage::Header& header : will.headers) {
-    headers.push_back({header.name, header.value});
-  }
-  MessageFields fields;
-  fields.topic = will.topic;
-  fields.payload = will.payload;
-  fields.reply_topic = will.reply_topic;
-  fields.content_type = will.content_type;
-  fields.headers = headers;
-  absl::Status status = CheckPublishTopic(will.topic);
-  if (status.ok()) status = CheckMetadata(fields);
-  if (status.ok() && MessageBodyBytes(fields) > kWillBytesMax) {
-    status = absl::InvalidArgumentError(
-        fmt::format("the will has {} bytes; at most {} are possible",
-                    MessageBodyBytes(fields), kWillBytesMax));
-  }
-  return status;
-}
-
-pb::Hello HelloOf(const ClientOptions& options) {
-  pb::Hello hello;
-  hello.set_client_name(options.client_name);
-  if (options.overflow) hello.set_overflow(OverflowInFrame(*options.overflow));
-  hello.set_queue_bytes_max(options.queue_bytes_max);
-  hello.set_queue_messages_max(options.queue_messages_max);
-  if (options.will) options.will->CopyTo(*hello.mutable_will());
-  return hello;
-}
-
-absl::Status Unknown(const absl::Status& cause) {
-  if (!absl::IsUnavailable(cause) && !absl::IsDeadlineExceeded(cause)) {
-    return cause;
-  }
-  return absl::Status(
-      cause.code(),
-      fmt::format("it is not known whether the message was taken: {}",
-                  std::string(cause.message())));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Start(ClientOptions options) {
-  if (options.will) {
-    const absl::Status will = CheckWill(*options.will);
-    if (!will.ok()) return will;
-  }
+  const absl::Status status = CheckOptions(options);
+  if (!status.ok()) return status;
   Connection::Options connection_options;
   connection_options.dir = options.dir;
   connection_options.hello = HelloOf(options);
@@ -81,8 +36,13 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(ClientOptions options) {
   connection_options.receive_bytes_max = options.receive_bytes_max;
   auto connection = Connection::Make(std::move(connection_options));
   if (!connection.ok()) return connection.status();
-  auto client = std::unique_ptr<Client>(new Client(
-      options.mode, std::make_unique<Dialogue>(*std::move(connection))));
+  const Numbering numbering(options.publisher.empty()
+                                ? Numbering::Publisher::kUnnamed
+                                : Numbering::Publisher::kNamed);
+  auto client = std::unique_ptr<Client>(
+      new Client(options.mode,
+                 std::make_unique<Dialogue>(*std::move(connection), numbering,
+                                            options.resend_bytes_max)));
   client->dialogue_->Progress();
   return client;
 }
@@ -109,6 +69,7 @@ Client::Client(Mode mode, std::unique_ptr<Dialogue> dialogue)
       outbound_(std::make_unique<Outbound>(*dialogue_)),
       inbound_(std::make_unique<Inbound>(*dialogue_)),
       request_calls_(std::make_unique<RequestCalls>(*dialogue_, *outbound_)),
+      confirm_calls_(std::make_unique<ConfirmCalls>(*dialogue_, *outbound_)),
       mode_(mode) {}
 
 Client::~Client() {
@@ -164,27 +125,10 @@ PublishOutcome Client::Publish(std::string_view topic, std::string_view payload,
 PublishOutcome Client::Publish(const MessageFields& message,
                                Deadline deadline) {
   const auto call = dialogue_->Enter();
-  if (message.confirm_id != 0) return PublishTracked(message, deadline);
+  if (message.confirm_id != 0) {
+    return confirm_calls_->PublishTracked(message, {mode_, deadline});
+  }
   return outbound_->Publish(message, {mode_, deadline});
-}
-
-PublishOutcome Client::PublishTracked(const MessageFields& message,
-                                      Deadline deadline) {
-  if (message.confirm_id >= Dialogue::kOwnConfirmIds) {
-    return Refuse(absl::InvalidArgumentError(
-        "a confirm_id must be below 2^63: the others are the library's"));
-  }
-  if (dialogue_->confirms().full()) {
-    return Refuse(absl::ResourceExhaustedError(fmt::format(
-        "{} confirmations are awaited: take them by Receive", Confirms::kMax)));
-  }
-  const PublishOutcome outcome = outbound_->Publish(message, {mode_, deadline});
-  if (outcome == PublishOutcome::kSent ||
-      outcome == PublishOutcome::kSentAfterGap) {
-    dialogue_->confirms().Add(message.confirm_id,
-                              dialogue_->connection().sessions());
-  }
-  return outcome;
 }
 
 PublishOutcome Client::Flush(Deadline deadline) {
@@ -193,41 +137,21 @@ PublishOutcome Client::Flush(Deadline deadline) {
 }
 
 absl::StatusOr<Confirmation> Client::PublishConfirmed(
-    const MessageFields& message, absl::Duration timeout) {
+    const MessageFields& message, Level level, absl::Duration timeout) {
   const auto call = dialogue_->Enter();
-  const Deadline deadline = timeout;
-  const uint64_t id = dialogue_->NextId();
-  MessageFields confirmed = message;
-  confirmed.confirm_id = Dialogue::kOwnConfirmIds + id;
-  const PublishOutcome sent =
-      outbound_->Send(confirmed, {Mode::kBlocking, deadline});
-  if (sent != PublishOutcome::kSent) return outbound_->FailureOf(sent);
-  const auto answer =
-      dialogue_->AwaitAnswer(id, deadline.Rest(), "the confirmation");
-  if (!answer.ok()) return Unknown(answer.status());
-  Confirmation confirmation = ConfirmationFrom(answer->confirm());
-  confirmation.confirm_id = message.confirm_id;
-  return confirmation;
+  return confirm_calls_->Publish(message, level, timeout);
 }
 
 absl::StatusOr<Level> Client::Flush(Level level, absl::Duration timeout) {
   const auto call = dialogue_->Enter();
-  pb::Frame frame;
-  const uint64_t id = dialogue_->NextId();
-  frame.mutable_ping()->set_token(id);
-  const auto answer = dialogue_->Ask(frame, id, timeout, "the answer to Ping");
-  if (!answer.ok()) return Unknown(answer.status());
-  if (outbound_->TakeLosses() == Outbound::Losses::kUnknown) {
-    return absl::UnavailableError(
-        "a session was lost since the last Flush: it is not known which of its "
-        "last messages were taken");
-  }
-  const Level reached = LevelFrom(answer->pong().level());
-  if (reached >= level) return reached;
-  return absl::FailedPreconditionError(
-      "the broker does not say that it has reached that level; it is older "
-      "than this client");
+  return confirm_calls_->Flush(level, timeout);
 }
+
+const std::vector<StoredMark>& Client::publisher_marks() const {
+  return dialogue_->connection().publisher_marks();
+}
+
+uint64_t Client::last_sequence() const { return dialogue_->numbering().last(); }
 
 // Subscribing
 

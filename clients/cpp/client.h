@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,6 +27,7 @@
 //     std::cout << got.message.topic << ": " << got.message.payload << "\n";
 namespace fifobus {
 
+class ConfirmCalls;
 class Dialogue;
 class Inbound;
 class Outbound;
@@ -69,7 +71,8 @@ class Client {
   using SentRequest = ::fifobus::SentRequest;
 
   // Waits for a broker until options.connect_timeout. The error names the
-  // places that were tried and what to do. InvalidArgument: the will.
+  // places that were tried and what to do. InvalidArgument: the will, or the
+  // publisher's name.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
 
   // Does not wait: the client connects when it is used, or when fd() is
@@ -90,16 +93,34 @@ class Client {
   // need to live only during the call; they may be of the last Received.
   //
   // With a confirm_id, from 1 to 2^63 - 1, Receive returns a confirmation with
-  // that id, in the order of publishing; up to 65536 may be awaited.
+  // that id, in the order of publishing; up to 65536 may be awaited. With a
+  // confirm_level, see LevelInFrame, it comes when that is reached or fails.
   PublishOutcome Publish(std::string_view topic, std::string_view payload,
                          Deadline deadline = Deadline::Never());
   PublishOutcome Publish(const MessageFields& message,
                          Deadline deadline = Deadline::Never());
 
-  // Publishes and waits until the broker has taken the message for each current
-  // subscriber. Unavailable, DeadlineExceeded: it is not known whether it has.
+  // Publishes and waits until the message has reached `level`: the broker has
+  // taken it for each current subscriber, or it is written, or stored as well.
+  // Of a duplicate the log had the message already. Unavailable,
+  // DeadlineExceeded: it is not known whether it was taken. Of those that were
+  // taken, FailedPrecondition: no log stores the topic; DataLoss: the log has
+  // failed; ResourceExhausted: the log remembers no more publishers.
   absl::StatusOr<Confirmation> PublishConfirmed(
-      const MessageFields& message, absl::Duration timeout = absl::Seconds(5));
+      const MessageFields& message, Level level,
+      absl::Duration timeout = absl::Seconds(5));
+  absl::StatusOr<Confirmation> PublishConfirmed(
+      const MessageFields& message, absl::Duration timeout = absl::Seconds(5)) {
+    return PublishConfirmed(message, Level::kAccepted, timeout);
+  }
+
+  // Of a client with ClientOptions::publisher: what the logs had of the name
+  // when the session began, and the highest number that was given to a message
+  // or that a log has. A program that repeats messages after a crash goes on
+  // behind last_sequence(), or sets the numbers of old ones itself
+  // (MessageFields::sequence): the log stores none of them twice.
+  const std::vector<StoredMark>& publisher_marks() const;
+  uint64_t last_sequence() const;
 
   // Writes what a Batch or a partial write has left. kSent: nothing is left,
   // and no session is known to be lost since this was told last.
@@ -107,7 +128,8 @@ class Client {
 
   // Waits until everything published before has reached `level`, and returns
   // the level that was reached, which may be higher. Unavailable: something may
-  // be lost with its session, and it is not known what.
+  // be lost with its session, and it is not known what. FailedPrecondition,
+  // DataLoss, ResourceExhausted: as PublishConfirmed, of one of the messages.
   absl::StatusOr<Level> Flush(Level level,
                               absl::Duration timeout = absl::Seconds(5));
 
@@ -215,9 +237,6 @@ class Client {
   Client(Mode mode, std::unique_ptr<Dialogue> dialogue);
 
   PublishOutcome Refuse(absl::Status status);
-  // Publishes what is to be confirmed by Receive.
-  PublishOutcome PublishTracked(const MessageFields& message,
-                                Deadline deadline);
   absl::StatusOr<pb::StatsReply> AskForStats(std::string_view topic,
                                              absl::Duration timeout);
   void BeginBatch();
@@ -227,6 +246,7 @@ class Client {
   const std::unique_ptr<Outbound> outbound_;
   const std::unique_ptr<Inbound> inbound_;
   const std::unique_ptr<RequestCalls> request_calls_;
+  const std::unique_ptr<ConfirmCalls> confirm_calls_;
   Mode mode_;
 };
 

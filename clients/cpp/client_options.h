@@ -46,6 +46,17 @@ struct ClientOptions {
   uint64_t queue_bytes_max = 0;
   uint64_t queue_messages_max = 0;
 
+  // Not empty: the name under which logs remember what this client has stored,
+  // one level of a topic. Its messages are numbered, from behind the highest
+  // number that a log remembers, so that a log stores none of them twice. A
+  // later client of the same name ends this one for good, with Aborted.
+  std::string publisher;
+  // With a publisher: messages that ask to be written or stored are kept, up to
+  // so many bytes of their frames, until they are confirmed. A new session
+  // sends them again, in order. At the bound Publish waits for confirmations.
+  // 0: nothing is kept, and a lost session leaves its last messages unknown.
+  size_t resend_bytes_max = 0;
+
   // Published by the broker when this client dies: when its session ends
   // without the destructor's Goodbye. With topic and payload it must be smaller
   // than what a new pipe holds: 32 KiB.

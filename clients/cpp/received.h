@@ -71,12 +71,31 @@ struct Gap {
   absl::Span<const Loss> losses;
 };
 
-// How far a message has got. Durable levels may come.
+// How far a message has got. The numbers are those of frame.proto.
 enum class Level {
-  kNone,      // not known to have arrived: its session was lost before
-  kAccepted,  // the broker has taken it for each current subscriber; it is lost
-              // if the broker dies
+  kNone = 0,      // not known to have arrived: its session was lost before
+  kAccepted = 1,  // the broker has taken it for each current subscriber; it is
+                  // lost if the broker dies
+  kWritten = 2,   // and it is in the file of its log: it survives the broker
+  kStored = 3,    // and that file is on disk: it survives the machine
 };
+
+// As MessageFields::confirm_level has it.
+constexpr uint32_t LevelInFrame(Level level) {
+  return static_cast<uint32_t>(level);
+}
+
+// Why a message that was to be written or stored is not.
+enum class ConfirmFailure {
+  kNone,
+  kNoLog,              // no log stores its topic
+  kLogFailed,          // the broker's log says why
+  kTooManyPublishers,  // the log remembers no more names
+  kUnknown,            // of a newer broker
+};
+
+// One clause for people, "no log stores its topic". Empty for kNone.
+std::string_view ConfirmFailureText(ConfirmFailure failure);
 
 // The answer to a message with a confirm_id.
 struct Confirmation {
@@ -85,6 +104,20 @@ struct Confirmation {
   uint32_t sessions = 0;  // that take it, each group counting as one
   uint32_t taps = 0;
   bool retained = false;  // it is its topic's retained value, or cleared it
+  // Why the level is lower than the one that was asked for.
+  ConfirmFailure failure = ConfirmFailure::kNone;
+  // The log had the message already: it is there once.
+  bool duplicate = false;
+  // The place of the message in its log, from 1. 0: it is in none, or, of a
+  // duplicate, the place is not known.
+  uint64_t offset = 0;
+};
+
+// What a log has of a publisher.
+struct StoredMark {
+  std::string log;
+  uint64_t last_sequence = 0;
+  uint64_t last_offset = 0;  // that of this message
 };
 
 enum class ReplyOutcome {

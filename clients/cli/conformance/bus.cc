@@ -50,7 +50,9 @@ ConformanceSession::ConformanceSession(UniqueFd up, UniqueFd up_writer,
                                        UniqueFd down)
     : up_(std::move(up)),
       up_writer_(std::move(up_writer)),
-      down_(std::move(down)) {}
+      down_(std::move(down)) {
+  pong_.set_level(pb::Confirm::LEVEL_ACCEPTED);
+}
 
 ConformanceSession::Fill ConformanceSession::FillUntil(
     absl::Duration deadline) {
@@ -79,10 +81,11 @@ absl::StatusOr<pb::Frame> ConformanceSession::Read() {
 }
 
 absl::Status ConformanceSession::Answer(const pb::Ping& ping) {
-  pb::Frame pong;
-  pong.mutable_pong()->set_token(ping.token());
-  pong.mutable_pong()->set_level(pb::Confirm::LEVEL_ACCEPTED);
-  return Write(pong);
+  last_ping_ = ping;
+  pb::Frame frame;
+  *frame.mutable_pong() = pong_;
+  frame.mutable_pong()->set_token(ping.token());
+  return Write(frame);
 }
 
 absl::StatusOr<pb::Frame> ConformanceSession::ReadNext() {

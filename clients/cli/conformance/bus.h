@@ -35,6 +35,11 @@ class ConformanceSession {
   // Reads Subscribe and answers it.
   absl::StatusOr<pb::Subscribe> Subscribed();
 
+  // What each Ping is answered with, by calls that read; at first that all was
+  // accepted.
+  void SetPong(const pb::Pong& pong) { pong_ = pong; }
+  const pb::Ping& last_ping() const { return last_ping_; }
+
   // Whether the client itself still has `up` open for reading.
   bool ClientReadsUp();
   void CloseUp() { up_.Reset(); }
@@ -54,6 +59,8 @@ class ConformanceSession {
   UniqueFd down_;
   std::string received_;
   std::string frame_;
+  pb::Pong pong_;
+  pb::Ping last_ping_;
 };
 
 // A bus directory without a broker behind it, removed at the end. The

@@ -175,6 +175,11 @@ void Connection::OnWelcome(std::string_view member) {
   frame_bytes_max_ = welcome.frame_bytes_max();
   queue_bytes_max_ = welcome.queue_bytes_max();
   queue_messages_max_ = welcome.queue_messages_max();
+  publisher_marks_.clear();
+  for (const pb::Welcome::PublisherMark& mark : welcome.publisher_marks()) {
+    publisher_marks_.push_back(
+        {mark.log(), mark.last_sequence(), mark.last_offset()});
+  }
   pipes_.OnWelcome();
   state_ = State::kOpen;
   status_ = absl::OkStatus();

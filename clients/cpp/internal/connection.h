@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +16,7 @@
 #include "clients/cpp/internal/ready_fd.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/internal/session_pipes.h"
+#include "clients/cpp/received.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 
@@ -74,6 +76,10 @@ class Connection {
   size_t frame_bytes_max() const { return frame_bytes_max_; }
   uint64_t queue_bytes_max() const { return queue_bytes_max_; }
   uint64_t queue_messages_max() const { return queue_messages_max_; }
+  // What logs had of the Hello's publisher when the session began.
+  const std::vector<StoredMark>& publisher_marks() const {
+    return publisher_marks_;
+  }
 
   // Does what can be done now about connecting, without waiting.
   void Advance() {
@@ -201,6 +207,7 @@ class Connection {
   size_t frame_bytes_max_ = kFrameBytesMaxDefault;
   uint64_t queue_bytes_max_ = 0;
   uint64_t queue_messages_max_ = 0;
+  std::vector<StoredMark> publisher_marks_;
 };
 
 }  // namespace fifobus

@@ -30,6 +30,9 @@ absl::Status StatusOf(const pb::Error& error) {
       return absl::PermissionDeniedError(text);
     case pb::Error::CODE_LIMIT:
       return absl::ResourceExhaustedError(text);
+    case pb::Error::CODE_FENCED:
+      return absl::AbortedError(fmt::format(
+          "another session has taken over from this client: {}", error.text()));
     default:
       return absl::FailedPreconditionError(text);
   }
@@ -39,10 +42,14 @@ absl::Status StatusOf(const pb::Error& error) {
 
 void Dialogue::OnSessionBegun() {
   sessions_begun_ = connection_->sessions();
-  if (subscriptions_.all().empty()) return;
+  numbering_.OnMarks(connection_->publisher_marks());
   for (Subscriptions::Subscription& subscription : subscriptions_.all()) {
     AppendFrame(Subscriptions::Ask(subscription, NextId()), connection_->out());
   }
+  if (confirms_.keeps()) {
+    confirms_.SendAgain(sessions_begun_, connection_->out());
+  }
+  if (connection_->unwritten() == 0) return;
   Write();  // also in a batch, which would leave the client deaf
 }
 
@@ -225,9 +232,7 @@ Dialogue::Whose Dialogue::WhoseIs(const FrameView& view) {
     case FrameKind::kDelivery:
       return Whose::kReceives;
     case FrameKind::kConfirm:
-      return Parse<pb::Confirm>(view).confirm_id() < kOwnConfirmIds
-                 ? Whose::kReceives
-                 : Whose::kOurs;
+      return WhoseIsConfirm(Parse<pb::Confirm>(view));
     default:
       return Whose::kOurs;
   }
@@ -242,6 +247,14 @@ Dialogue::Whose Dialogue::WhoseIsMessage(const MessageView& message) {
   }
   requests_.OnReadAhead(message);
   return requests_.IsAwaited(message.topic) ? Whose::kReceives : Whose::kOurs;
+}
+
+Dialogue::Whose Dialogue::WhoseIsConfirm(const pb::Confirm& confirm) {
+  if (confirm.confirm_id() >= kOwnConfirmIds) return Whose::kOurs;
+  if (confirms_.keeps()) {
+    confirms_.OnReadAhead(ConfirmationFrom(confirm), connection_->sessions());
+  }
+  return Whose::kReceives;
 }
 
 // Not Gap, Delivery, and Confirm of a user's message, which are Receive's.
@@ -279,6 +292,7 @@ void Dialogue::OnConfirm(const FrameView& view) {
   const auto confirm = Parse<pb::Confirm>(view);
   if (confirm.confirm_id() < kOwnConfirmIds) return;
   const uint64_t id = confirm.confirm_id() - kOwnConfirmIds;
+  confirms_.OnOwnConfirm(confirm.confirm_id());
   requests_.OnConfirm(id, confirm.sessions());
   OnAnswer(id, view);
 }

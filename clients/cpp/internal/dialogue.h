@@ -1,6 +1,7 @@
 #ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_DIALOGUE_H_
 #define FIFOBUS_CLIENTS_CPP_INTERNAL_DIALOGUE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "clients/cpp/deadline.h"
 #include "clients/cpp/internal/confirms.h"
 #include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/numbering.h"
 #include "clients/cpp/internal/one_caller.h"
 #include "clients/cpp/internal/requests.h"
 #include "clients/cpp/internal/subscriptions.h"
@@ -33,13 +35,18 @@ namespace fifobus {
 // Waits only in WaitFor, and in functions that say so. Thread-compatible.
 class Dialogue {
  public:
-  explicit Dialogue(std::unique_ptr<Connection> connection)
-      : connection_(std::move(connection)) {}
+  // `kept_bytes_max` is of Confirms.
+  Dialogue(std::unique_ptr<Connection> connection, Numbering numbering,
+           size_t kept_bytes_max)
+      : connection_(std::move(connection)),
+        numbering_(numbering),
+        confirms_(kept_bytes_max) {}
 
   Connection& connection() { return *connection_; }
   const Connection& connection() const { return *connection_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Confirms& confirms() { return confirms_; }
+  Numbering& numbering() { return numbering_; }
   Requests& requests() { return requests_; }
 
   // What every call of the client begins with. In the child of a fork it makes
@@ -104,7 +111,7 @@ class Dialogue {
   uint64_t NextId() { return ++last_id_; }
 
   // The confirm_id of an own message, which no user's equals: those are below.
-  static constexpr uint64_t kOwnConfirmIds = uint64_t{1} << 63;
+  static constexpr uint64_t kOwnConfirmIds = Confirms::kOwnIds;
 
   // Waits until `done`, whatever the mode. What a batch holds goes out before,
   // since the answer may depend on it. DeadlineExceeded: `what` did not
@@ -143,6 +150,7 @@ class Dialogue {
   enum class Whose { kReceives, kOurs };
   Whose WhoseIs(const FrameView& view);
   Whose WhoseIsMessage(const MessageView& message);
+  Whose WhoseIsConfirm(const pb::Confirm& confirm);
   void OnConfirm(const FrameView& view);
   void OnError(const pb::Error& error);
   void OnAnswer(uint64_t id, const FrameView& view);
@@ -150,6 +158,7 @@ class Dialogue {
   const std::unique_ptr<Connection> connection_;
   OneCaller callers_;
   Subscriptions subscriptions_;
+  Numbering numbering_;
   Confirms confirms_;
   Requests requests_;
   absl::Status refusal_;

@@ -90,7 +90,10 @@ Received Inbound::AwaitEvent(const Patience& patience) {
     // What was taken may have ended the session.
     if (connection.ends() != ends_told_) continue;
     if (connection.state() == Connection::State::kFailed) {
-      got.outcome = ReceiveOutcome::kDisconnected;
+      got = TakeLostConfirm(UINT64_MAX);
+      if (got.outcome == ReceiveOutcome::kWouldBlock) {
+        got.outcome = ReceiveOutcome::kDisconnected;
+      }
       return got;
     }
     dialogue_.FlushWithoutWaiting();
@@ -136,15 +139,11 @@ Received Inbound::TakeBuffered() {
 
 Received Inbound::TakeEnd() {
   const Connection& connection = dialogue_.connection();
-  Received got;
   // The session that is now, or comes next.
   const uint64_t session =
       connection.sessions() + (connection.AnswersMayCome() ? 0 : 1);
-  if (const auto lost = dialogue_.confirms().TakeLost(session)) {
-    got.outcome = ReceiveOutcome::kConfirmation;
-    got.confirmation.confirm_id = *lost;
-    return got;
-  }
+  Received got = TakeLostConfirm(session);
+  if (got.outcome != ReceiveOutcome::kWouldBlock) return got;
   dialogue_.requests().OnSessionBegun(session);
   ends_told_ = connection.ends();
   const uint64_t losses = connection.receive_losses();
@@ -153,6 +152,24 @@ Received Inbound::TakeEnd() {
     got.outcome = ReceiveOutcome::kGap;
     got.gap.reason = connection.was_too_slow() ? GapReason::kDisconnected
                                                : GapReason::kReconnected;
+  }
+  return got;
+}
+
+Received Inbound::TakeLostConfirm(uint64_t session) {
+  Confirms& confirms = dialogue_.confirms();
+  std::optional<Confirmation> lost = confirms.TakeLost();
+  if (!lost) {
+    const bool failed =
+        dialogue_.connection().state() == Connection::State::kFailed;
+    confirms.OnSessionOver(
+        session, failed ? Confirms::Next::kNone : Confirms::Next::kSession);
+    lost = confirms.TakeLost();
+  }
+  Received got;
+  if (lost) {
+    got.outcome = ReceiveOutcome::kConfirmation;
+    got.confirmation = *lost;
   }
   return got;
 }

@@ -48,6 +48,8 @@ class Inbound {
   Received TakeFrame(ReceiveBuffer& buffer);
   // The next event that a session's end brought about; kWouldBlock: none.
   Received TakeEnd();
+  // The next confirmation that will never come; kWouldBlock: none.
+  Received TakeLostConfirm(uint64_t session);
   // A request that is over without an answer; kWouldBlock: none.
   Received TakeFailure();
 

@@ -26,6 +26,31 @@ absl::Status CheckText(std::string_view kind, std::string_view text) {
 
 }  // namespace
 
+absl::Status CheckLevelName(std::string_view kind, std::string_view name) {
+  if (CheckTopic(name) == TopicFault::kNone && !IsReserved(name) &&
+      name.find('/') == std::string_view::npos) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(fmt::format(
+      "the {} \"{}\" is not one level of a topic: letters, digits and "
+      "_ . : @ -",
+      kind, name.substr(0, kTopicBytesMax)));
+}
+
+absl::Status CheckConfirmLevel(const MessageFields& message) {
+  constexpr uint32_t kHighest = 3;  // stored
+  if (message.confirm_level > kHighest) {
+    return absl::InvalidArgumentError(
+        fmt::format("the confirm_level {} is none: use LevelInFrame",
+                    message.confirm_level));
+  }
+  return message.confirm_id != 0
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   "a confirm_level needs a confirm_id, which the "
+                   "confirmation repeats");
+}
+
 absl::Status CheckPublishTopic(std::string_view topic) {
   return CheckName("topic", topic, CheckTopicToPublish(topic));
 }

@@ -13,6 +13,12 @@ namespace fifobus {
 // OK if one may publish on `topic`.
 absl::Status CheckPublishTopic(std::string_view topic);
 
+// OK if `name`, that of a `kind`, is one level of a topic.
+absl::Status CheckLevelName(std::string_view kind, std::string_view name);
+
+// A confirm_level that is not 0.
+absl::Status CheckConfirmLevel(const MessageFields& message);
+
 // Reply topic, content type, header names.
 absl::Status CheckMetadata(const MessageFields& message);
 

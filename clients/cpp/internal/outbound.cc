@@ -2,8 +2,10 @@
 
 #include <time.h>
 
+#include <string>
 #include <utility>
 
+#include "clients/cpp/internal/confirms.h"
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/message_check.h"
 #include "fmt/format.h"
@@ -72,8 +74,68 @@ bool Outbound::AddRepeated(std::string_view topic, std::string_view payload) {
   return true;
 }
 
-PublishOutcome Outbound::Send(const MessageFields& message,
-                              const Patience& patience) {
+PublishOutcome Outbound::SendNumbered(const MessageFields& message,
+                                      const Patience& patience) {
+  Connection& connection = dialogue_.connection();
+  Confirms& confirms = dialogue_.confirms();
+  dialogue_.Progress();
+  // The number depends on Welcome.
+  PublishOutcome outcome = AwaitSession(patience);
+  if (outcome != PublishOutcome::kSent) return outcome;
+  MessageFields numbered = message;
+  if (numbered.sequence == 0) numbered.sequence = dialogue_.numbering().Next();
+  const bool keeps = confirms.Keeps(numbered);
+  if (keeps) {
+    outcome = AwaitRoomToKeep(kFramePrefixBytes + MessageBodyBytes(numbered),
+                              patience);
+    if (outcome != PublishOutcome::kSent) return outcome;
+  }
+  outcome = SendGiven(numbered, patience);
+  if (outcome != PublishOutcome::kSent) return outcome;
+  dialogue_.numbering().OnSent(numbered.sequence);
+  if (keeps) {
+    std::string frame;
+    AppendMessageFrame(numbered, frame);
+    confirms.Keep(numbered.confirm_id, connection.sessions(), std::move(frame));
+  } else {
+    unkept_to_ = connection.sessions();
+    if (unkept_from_ == 0) unkept_from_ = unkept_to_;
+  }
+  return outcome;
+}
+
+PublishOutcome Outbound::AwaitRoomToKeep(size_t frame_bytes,
+                                         const Patience& patience) {
+  Connection& connection = dialogue_.connection();
+  Confirms& confirms = dialogue_.confirms();
+  if (confirms.full()) {
+    return Refuse(absl::ResourceExhaustedError(fmt::format(
+        "{} confirmations are awaited: take them by Receive", Confirms::kMax)));
+  }
+  if (confirms.HasRoomFor(frame_bytes)) return PublishOutcome::kSent;
+  dialogue_.ReadAhead();
+  (void)dialogue_.WaitFor(
+      [&] {
+        return confirms.HasRoomFor(frame_bytes) || connection.in().full();
+      },
+      patience.mode == Mode::kBlocking ? patience.deadline.Rest()
+                                       : absl::ZeroDuration(),
+      "a confirmation");
+  if (confirms.HasRoomFor(frame_bytes)) return PublishOutcome::kSent;
+  if (connection.state() == Connection::State::kFailed) {
+    return PublishOutcome::kDisconnected;
+  }
+  if (connection.in().full()) {
+    return Refuse(absl::ResourceExhaustedError(
+        "resend_bytes_max is reached, and no confirmation can be read, because "
+        "what was read ahead has reached receive_bytes_max: take messages by "
+        "Receive"));
+  }
+  return patience.GivenUp();
+}
+
+PublishOutcome Outbound::SendGiven(const MessageFields& message,
+                                   const Patience& patience) {
   Connection& connection = dialogue_.connection();
   dialogue_.Progress();
   PublishOutcome outcome = CheckMessage(message);
@@ -120,6 +182,10 @@ PublishOutcome Outbound::Refuse(absl::Status status) {
 
 PublishOutcome Outbound::CheckMessage(const MessageFields& message) {
   absl::Status status;
+  if (message.confirm_level != 0) [[unlikely]] {
+    status = CheckConfirmLevel(message);
+    if (!status.ok()) return Refuse(std::move(status));
+  }
   if (message.topic != checked_topic_) {
     status = CheckPublishTopic(message.topic);
     if (!status.ok()) return Refuse(std::move(status));
@@ -284,9 +350,17 @@ absl::Status Outbound::FailureOf(PublishOutcome outcome) const {
 }
 
 Outbound::Losses Outbound::TakeLosses() {
-  const uint64_t losses = dialogue_.connection().publish_losses();
-  return std::exchange(losses_told_, losses) == losses ? Losses::kNone
-                                                       : Losses::kUnknown;
+  const Connection& connection = dialogue_.connection();
+  const uint64_t losses = connection.publish_losses();
+  if (std::exchange(losses_told_, losses) == losses) return Losses::kNone;
+  if (!dialogue_.confirms().keeps()) return Losses::kUnknown;
+  // What was kept is sent again, and so is not lost.
+  const uint64_t open =
+      connection.sessions() +
+      (connection.state() == Connection::State::kOpen ? 0 : 1);
+  if (unkept_from_ == 0 || unkept_from_ >= open) return Losses::kNone;
+  unkept_from_ = unkept_to_ >= open ? unkept_to_ : 0;
+  return Losses::kUnknown;
 }
 
 void Outbound::AwaitRoom(Deadline deadline) {

@@ -34,7 +34,12 @@ class Outbound {
   PublishOutcome Publish(std::string_view topic, std::string_view payload,
                          const Patience& patience);
   // As Publish, but never kSentAfterGap, which stays to be told.
-  PublishOutcome Send(const MessageFields& message, const Patience& patience);
+  PublishOutcome Send(const MessageFields& message, const Patience& patience) {
+    if (dialogue_.numbering().is_named()) [[unlikely]] {
+      return SendNumbered(message, patience);
+    }
+    return SendGiven(message, patience);
+  }
   PublishOutcome Flush(const Patience& patience);
   // Why a message was not sent, by what Send returned; OK: it was.
   absl::Status FailureOf(PublishOutcome outcome) const;
@@ -46,6 +51,14 @@ class Outbound {
 
  private:
   PublishOutcome Refuse(absl::Status status);
+  PublishOutcome SendGiven(const MessageFields& message,
+                           const Patience& patience);
+  // Of a named publisher: with the next number, if the message has none, and
+  // kept if it is to be sent again in another session.
+  PublishOutcome SendNumbered(const MessageFields& message,
+                              const Patience& patience);
+  // Waits until enough of what is kept is confirmed.
+  PublishOutcome AwaitRoomToKeep(size_t frame_bytes, const Patience& patience);
   PublishOutcome CheckMessage(const MessageFields& message);
   PublishOutcome SendNow(const MessageFields& message,
                          const Patience& patience);
@@ -72,6 +85,10 @@ class Outbound {
   uint64_t repeated_session_ = 0;  // in which that was
   absl::Duration last_look_ = -absl::InfiniteDuration();
   uint64_t losses_told_ = 0;
+  // The first session whose loss is to be told, since messages of it were not
+  // kept; 0: none. And the last such session.
+  uint64_t unkept_from_ = 0;
+  uint64_t unkept_to_ = 0;
   uint64_t read_up_to_ = 0;  // of Connection::written
 };
 
