@@ -18,6 +18,7 @@ void AddTop(Command& program);
 void AddInfo(Command& program);
 void AddWhy(Command& program);
 void AddMetrics(Command& program);
+void AddLog(Command& program);
 void AddBench(Command& program);
 void AddConformance(Command& program);
 void AddMan(Command& program);

@@ -45,6 +45,7 @@ Exit RunCommand(int argc, char** argv) {
   AddInfo(program);
   AddWhy(program);
   AddMetrics(program);
+  AddLog(program);
   AddBench(program);
   AddConformance(program);
   AddMan(program);

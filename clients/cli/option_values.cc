@@ -1,5 +1,8 @@
 #include "clients/cli/option_values.h"
 
+#include <algorithm>
+#include <string_view>
+
 #include "absl/strings/numbers.h"
 #include "fmt/format.h"
 
@@ -48,6 +51,54 @@ absl::StatusOr<absl::Duration> ParseWait(const std::string& text,
                     absl::FormatDuration(least)));
   }
   return duration;
+}
+
+absl::StatusOr<absl::Duration> ParseAge(const std::string& text) {
+  constexpr absl::Duration kDay = absl::Hours(24);
+  constexpr uint64_t kDaysMost = 36500;
+  absl::Duration age;
+  uint64_t days = 0;
+  if (text.ends_with('d') &&
+      absl::SimpleAtoi(text.substr(0, text.size() - 1), &days) &&
+      days <= kDaysMost) {
+    age = static_cast<int64_t>(days) * kDay;
+  } else if (!absl::ParseDuration(text, &age)) {
+    age = absl::ZeroDuration();
+  }
+  if (age < absl::Milliseconds(1) || age > kDaysMost * kDay) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\" is not a duration; examples: 90s 12h 7d", text));
+  }
+  return age;
+}
+
+absl::StatusOr<uint64_t> ParseBytes(const std::string& text) {
+  constexpr uint64_t kBytesMost = uint64_t{1} << 60;
+  static constexpr struct {
+    std::string_view unit;
+    uint64_t bytes;
+  } kUnits[] = {
+      {"", 1},
+      {"kB", 1'000},
+      {"MB", 1'000'000},
+      {"GB", 1'000'000'000},
+      {"TB", 1'000'000'000'000},
+      {"KiB", uint64_t{1} << 10},
+      {"MiB", uint64_t{1} << 20},
+      {"GiB", uint64_t{1} << 30},
+      {"TiB", uint64_t{1} << 40},
+  };
+  const size_t digits =
+      std::min(text.find_first_not_of("0123456789"), text.size());
+  uint64_t number = 0;
+  for (const auto& unit : kUnits) {
+    if (std::string_view(text).substr(digits) != unit.unit) continue;
+    if (!absl::SimpleAtoi(text.substr(0, digits), &number)) break;
+    if (number == 0 || number > kBytesMost / unit.bytes) break;
+    return number * unit.bytes;
+  }
+  return absl::InvalidArgumentError(fmt::format(
+      "\"{}\" is not a number of bytes; examples: 4096 512KiB 1GiB", text));
 }
 
 }  // namespace fifobus::cli

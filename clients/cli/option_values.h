@@ -31,6 +31,12 @@ std::string RateFault(const std::string& text);
 absl::StatusOr<absl::Duration> ParseWait(const std::string& text,
                                          absl::Duration least);
 
+// "90s", "1h30m", or whole days: "7d". At least 1 ms, at most 100 years.
+absl::StatusOr<absl::Duration> ParseAge(const std::string& text);
+
+// "1GiB", "512KiB", "10MB", "4096". At least 1, at most 1 EiB.
+absl::StatusOr<uint64_t> ParseBytes(const std::string& text);
+
 }  // namespace fifobus::cli
 
 #endif  // FIFOBUS_CLIENTS_CLI_OPTION_VALUES_H_

@@ -75,6 +75,12 @@ LOUD = "fifobus reply shout --exec 'tr a-z A-Z'"
 
 KITCHEN = "fifobus sub sensors/kitchen/temp"
 
+# A log named orders, left by a broker that has ended.
+LOG = (
+    "fifobus serve --dir ~/other --log 'orders=orders/**' & "
+    "fifobus ls --dir ~/other && kill $! && wait"
+)
+
 EXAMPLES = {
     # fifobus
     "fifobus serve": Example(ends=False, then="fifobus ls"),
@@ -91,6 +97,19 @@ EXAMPLES = {
     "fifobus serve --config bus.toml --check": Example(
         ["bus.toml: good"], before="echo 'workers = 1' > bus.toml"
     ),
+    "fifobus serve --state-dir ~/logs --log 'orders=orders/**'": Example(
+        ends=False, then="test -d ~/logs/logs/orders && fifobus ls"
+    ),
+    # fifobus-log and below
+    "fifobus log ls": Example(["LOG", "orders "], before=LOG),
+    "fifobus log ls --json | python3 -m json.tool": Example(["{"], before=LOG),
+    "fifobus log info orders": Example(["log orders"], before=LOG),
+    "fifobus log check": Example(["orders: good"], before=LOG),
+    "fifobus log check orders": Example(["orders: good"], before=LOG),
+    "fifobus log export orders > orders.json": Example(before=LOG),
+    "fifobus log export orders --from -10": Example(before=LOG),
+    "fifobus log export orders --from -1h --format payload": Example(before=LOG),
+    "fifobus log export orders --from 1 --to 100": Example(before=LOG),
     # fifobus-info, fifobus-why
     "fifobus info sensors/kitchen/temp": Example(
         ["topic sensors/kitchen/temp", "  published    0 messages"], first=KITCHEN
@@ -156,6 +175,13 @@ EXAMPLES = {
     "fifobus bench pub load --count 1000 --rate 500": Example(),
     "fifobus conformance --list": Example(["H1"]),
     "fifobus conformance --only H1 -- python3 -m fifobus": Example(["1 of 1"]),
+}
+
+
+# They take the place of the bus that the others have.
+SERVES_THE_BUS = {
+    "fifobus serve",
+    "fifobus serve --state-dir ~/logs --log 'orders=orders/**'",
 }
 
 
@@ -294,8 +320,9 @@ class ManTest(unittest.TestCase):
         for command, example in EXAMPLES.items():
             with self.subTest(command), tempfile.TemporaryDirectory() as folder:
                 os.environ["HOME"] = folder
+                os.environ["FIFOBUS_STATE_DIR"] = f"{folder}/state"
                 with Bus() as bus:
-                    if command == "fifobus serve":
+                    if command in SERVES_THE_BUS:
                         bus.kill()
                     tried = Tried(example, command, folder)
                     await_condition(tried.step, command)

@@ -106,7 +106,11 @@ class ReadmeTest(unittest.TestCase):
             # The clone as it is after ./quickstart; `bazel build` has been done.
             os.symlink(os.getcwd(), os.path.join(folder, "bazel-bin"))
             os.symlink(os.path.abspath("clients"), os.path.join(folder, "clients"))
-            environment = dict(os.environ, FIFOBUS_DIR=folder + "/bus")
+            environment = dict(
+                os.environ,
+                FIFOBUS_DIR=folder + "/bus",
+                FIFOBUS_STATE_DIR=folder + "/state",
+            )
             shell = Shell(folder, environment)
             shell.run("bazel() { test -x bazel-bin/clients/examples/hello; }")
             begin = 0

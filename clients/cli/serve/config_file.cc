@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "broker/rules/topic_rules.h"
+#include "clients/cli/serve/config_value.h"
+#include "clients/cli/serve/log_config.h"
 #include "clients/cli/serve/user_names.h"
 #include "fmt/format.h"
 #include "proto/overflow.h"
@@ -20,14 +22,6 @@ namespace {
 // Options of the command line that are about the file itself.
 bool IsOfTheCommandLine(std::string_view name) {
   return name == "config" || name == "check" || name == "help";
-}
-
-int LineOf(const toml::node& node) {
-  return static_cast<int>(node.source().begin.line);
-}
-
-absl::Status Fault(const std::string& path, int line, std::string_view text) {
-  return absl::InvalidArgumentError(fmt::format("{}:{}: {}", path, line, text));
 }
 
 // A scalar as it would stand on the command line; nothing: it is none.
@@ -55,14 +49,14 @@ class TopicReader {
     for (const auto& [key, node] : table_) {
       const absl::Status status = TakeKey(key.str(), node);
       if (!status.ok())
-        return Fault(path_, LineOf(node), std::string(status.message()));
+        return FaultAt(path_, LineOf(node), std::string(status.message()));
     }
     if (!table_.contains("pattern")) {
-      return Fault(path_, LineOf(table_), "this [[topic]] has no pattern");
+      return FaultAt(path_, LineOf(table_), "this [[topic]] has no pattern");
     }
     const absl::Status status = CheckTopicRule(rule_);
     if (!status.ok())
-      return Fault(path_, LineOf(table_), std::string(status.message()));
+      return FaultAt(path_, LineOf(table_), std::string(status.message()));
     return std::move(rule_);
   }
 
@@ -86,10 +80,6 @@ class TopicReader {
         "queue-bytes, queue-messages, history, retain, publish, subscribe, "
         "tap-mode, create",
         key));
-  }
-
-  static absl::Status Wanted(std::string_view key, std::string_view what) {
-    return absl::InvalidArgumentError(fmt::format("{} must be {}", key, what));
   }
 
   absl::Status TakePattern(const toml::node& node) {
@@ -169,13 +159,31 @@ class TopicReader {
 absl::Status TakeTopics(const toml::node& node, ConfigFile& file) {
   const toml::array* tables = node.as_array();
   if (tables == nullptr || !tables->is_array_of_tables()) {
-    return Fault(file.path, LineOf(node),
-                 "a topic begins with [[topic]], in two pairs of brackets");
+    return FaultAt(file.path, LineOf(node),
+                   "a topic begins with [[topic]], in two pairs of brackets");
   }
   for (const toml::node& table : *tables) {
     auto rule = TopicReader(file.path, *table.as_table()).Read();
     if (!rule.ok()) return rule.status();
     file.topics.push_back(*std::move(rule));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TakeLogs(const toml::node& node, ConfigFile& file) {
+  const toml::array* tables = node.as_array();
+  if (tables == nullptr || !tables->is_array_of_tables()) {
+    return FaultAt(file.path, LineOf(node),
+                   "a log begins with [[log]], in two pairs of brackets");
+  }
+  for (const toml::node& table : *tables) {
+    auto rule = ReadLogTable(file.path, *table.as_table());
+    if (!rule.ok()) return rule.status();
+    file.logs.push_back(*std::move(rule));
+    const absl::Status status = CheckLogRules(file.logs);
+    if (!status.ok()) {
+      return FaultAt(file.path, LineOf(table), std::string(status.message()));
+    }
   }
   return absl::OkStatus();
 }
@@ -192,14 +200,14 @@ absl::Status TakeSetting(const std::string& name, const toml::node& node,
   for (const toml::node* each : nodes) {
     auto text = ScalarText(*each);
     if (!text) {
-      return Fault(file.path, setting.line,
-                   fmt::format("\"{}\" is not a setting with a value", name));
+      return FaultAt(file.path, setting.line,
+                     fmt::format("\"{}\" is not a setting with a value", name));
     }
     setting.values.push_back(*std::move(text));
   }
   if (setting.values.empty()) {
-    return Fault(file.path, setting.line,
-                 fmt::format("\"{}\" is an empty list; leave it out", name));
+    return FaultAt(file.path, setting.line,
+                   fmt::format("\"{}\" is an empty list; leave it out", name));
   }
   file.settings.emplace(name, std::move(setting));
   return absl::OkStatus();
@@ -216,14 +224,15 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
   try {
     table = toml::parse(stream, path);
   } catch (const toml::parse_error& error) {
-    return Fault(path, static_cast<int>(error.source().begin.line),
-                 error.description());
+    return FaultAt(path, static_cast<int>(error.source().begin.line),
+                   error.description());
   }
   ConfigFile file;
   file.path = path;
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
     const absl::Status status = name == "topic" ? TakeTopics(node, file)
+                                : name == "log" ? TakeLogs(node, file)
                                                 : TakeSetting(name, node, file);
     if (!status.ok()) return status;
   }
@@ -237,14 +246,14 @@ absl::Status ApplySettings(const ConfigFile& file, Command& serve) {
             ? absl::NotFoundError(name)
             : serve.SetDefault("--" + name, setting.values);
     if (absl::IsNotFound(status)) {
-      return Fault(file.path, setting.line,
-                   fmt::format("there is no setting \"{}\"; they are the "
-                               "options of `fifobus serve --help`, without "
-                               "their dashes",
-                               name));
+      return FaultAt(file.path, setting.line,
+                     fmt::format("there is no setting \"{}\"; they are the "
+                                 "options of `fifobus serve --help`, without "
+                                 "their dashes",
+                                 name));
     }
     if (!status.ok()) {
-      return Fault(file.path, setting.line, std::string(status.message()));
+      return FaultAt(file.path, setting.line, std::string(status.message()));
     }
   }
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "broker/rules/log_rule.h"
 #include "broker/rules/topic_rule.h"
 #include "clients/cli/command.h"
 
@@ -31,6 +32,16 @@ namespace fifobus::cli {
 //   pattern = "greetings"
 //   create = true                # make its tap at the start
 //
+//   [[log]]                      # any number; a topic belongs to the first that
+//   name = "orders"              # matches it
+//   pattern = "orders/**"
+//   keep-bytes = "1GiB"          # limits; without one all is kept
+//   keep-age = "7d"
+//   keep-messages = 1000000
+//   keep-until = "limits"        # or "done": until all durable readers are
+//   sync = "always"              # or "100ms"
+//   on-full = "wait"             # or "drop-oldest"
+//
 // Nothing in it is passed over: a key that is unknown, a value of a wrong kind,
 // a user who does not exist are errors.
 struct ConfigFile {
@@ -46,6 +57,7 @@ struct ConfigFile {
   // By the option's name, "queue-bytes".
   std::map<std::string, Setting> settings;
   std::vector<TopicRule> topics;
+  std::vector<LogRule> logs;
 };
 
 // Reads and checks it, but for the values of the settings. The error begins

@@ -5,6 +5,9 @@
 #include <utility>
 
 #include "broker/rules/history_rule.h"
+#include "broker/rules/log_rule.h"
+#include "clients/cli/serve/log_config.h"
+#include "clients/cli/state_directory.h"
 #include "proto/overflow.h"
 
 namespace fifobus::cli {
@@ -60,6 +63,30 @@ void AddQueues(Command& serve, BrokerOptions& broker) {
                  "[268435456]");
 }
 
+void AddLogs(Command& serve, BrokerOptions& broker) {
+  serve.AddParsed(
+      "--state-dir DIR",
+      [&broker](const std::string& dir) {
+        broker.state_dir = dir;
+        return dir.empty() ? absl::InvalidArgumentError(
+                                 "it is empty; without --state-dir logs are in "
+                                 "their usual place")
+                           : absl::OkStatus();
+      },
+      std::string("where logs are kept, in DIR/logs; made if missing ") +
+          kStateDirectoryHelp);
+  serve.AddEach(
+      "--log NAME=PATTERN",
+      [&broker](const std::string& text) {
+        auto rule = ParseLogOption(text);
+        if (!rule.ok()) return rule.status();
+        broker.logs.push_back(*std::move(rule));
+        return CheckLogRules(broker.logs);
+      },
+      "store the messages of all topics that PATTERN matches in this log; may "
+      "be given several times, and the first that matches counts");
+}
+
 }  // namespace
 
 void AddServeOptions(Command& serve, ServeOptions& options) {
@@ -89,6 +116,7 @@ void AddServeOptions(Command& serve, ServeOptions& options) {
       },
       "keep the last COUNT messages of each topic that PATTERN matches for "
       "later subscribers; may be given several times");
+  AddLogs(serve, broker);
   serve.AddDuration("--sys-interval", broker.sys_stats_interval,
                     "how often $sys/stats is published while somebody "
                     "subscribes to it [5s]");
