@@ -28,13 +28,14 @@ void WorkerGroupHost::Publish(DeadLetter letter) {
   worker_.loop().Post([this, letter = std::move(letter)] {
     switch (PublishDeadLetter(letter, options_.frame_bytes_max, router_)) {
       case DeadLetterOutcome::kPublished:
-        return;
+        break;
       case DeadLetterOutcome::kTooLarge:
         counters_.messages_abandoned.Add();
         LogWarning("dead letter too large for a frame",
                    {{"group", letter.group}});
-        return;
+        break;
     }
+    if (letter.on_dealt_with) letter.on_dealt_with();
   });
 }
 

@@ -86,6 +86,7 @@ struct FakeCore {
     for (const DeadLetter& letter : std::exchange(host.letters, {})) {
       ASSERT_EQ(PublishDeadLetter(letter, options.frame_bytes_max, router),
                 DeadLetterOutcome::kPublished);
+      if (letter.on_dealt_with) letter.on_dealt_with();
     }
   }
 
@@ -124,9 +125,17 @@ class FakeMember {
     if (group_) group_->OnJoined();
     return group_ != nullptr;
   }
+  // Joins a group over a log.
+  bool JoinLogged(const std::string& group, const AckRule& rule,
+                  const GroupTable::MakeSource& make_source) {
+    group_ = memberships_->JoinLogged({"t", group, "log", "reader"}, rule,
+                                      make_source);
+    if (group_) group_->OnJoined();
+    return group_ != nullptr;
+  }
   // What it has not answered of the group that it joined last.
   size_t unacked() const { return group_->UnackedOf(egress_->id()); }
-  void Leave(const std::string& group) { memberships_->Leave({"t", group}); }
+  void Leave(const std::string& group) { memberships_->Leave("t", group); }
   void Die() {
     if (dead_) return;
     dead_ = true;
@@ -145,6 +154,8 @@ class FakeMember {
   struct Delivered {
     uint64_t ack_id = 0;
     uint32_t count = 0;
+    uint64_t offset = 0;
+    uint64_t stored_time_unix_nanos = 0;
     std::string payload;  // "(gap N)" for a gap
   };
   // What was written since the last call, as far as it is whole.
@@ -160,6 +171,9 @@ class FakeMember {
         begun = frame;
         next.ack_id = parsed.delivery().ack_id();
         next.count = parsed.delivery().delivery_count();
+        next.offset = parsed.delivery().offset();
+        next.stored_time_unix_nanos =
+            parsed.delivery().stored_time_unix_nanos();
         continue;
       }
       EXPECT_TRUE(begun.empty() || parsed.has_message());

@@ -14,14 +14,16 @@ namespace fifobus {
 namespace {
 
 // A Delivery frame at most: prefix, tag and length of the member, an ack id of
-// ten bytes and a count of five, each behind its tag.
-constexpr size_t kDeliveryBytesMax = kFramePrefixBytes + 2 + 11 + 6;
+// ten bytes, a count of five, an offset and a time of eight, each behind its
+// tag.
+constexpr size_t kDeliveryBytesMax = kFramePrefixBytes + 2 + 11 + 6 + 9 + 9;
 
 }  // namespace
 
-KeptMessage::KeptMessage(std::string_view frame)
+KeptMessage::KeptMessage(std::string_view frame, StoredPlace place)
     : chunk_(Chunk::Make(kDeliveryBytesMax + frame.size())),
       frame_bytes_(frame.size()),
+      place_(place),
       expiry_unix_nanos_(ReadMessageFrame(frame).expiry_unix_nanos) {
   std::memcpy(chunk_->bytes() + kDeliveryBytesMax, frame.data(), frame.size());
 }
@@ -34,6 +36,8 @@ std::string_view KeptMessage::UnitFor(uint64_t ack_id) {
   DeliveryView delivery;
   delivery.ack_id = ack_id;
   delivery.delivery_count = deliveries_ + 1;
+  delivery.offset = place_.offset;
+  delivery.stored_time_unix_nanos = place_.stored_time_unix_nanos;
   std::string head;
   AppendDeliveryFrame(delivery, head);
   FIFOBUS_CHECK(head.size() <= kDeliveryBytesMax);
@@ -66,7 +70,9 @@ void AckLedger::Add(uint64_t ack_id, uint32_t member, KeptMessage message,
 
 void AckLedger::Done(uint32_t member, uint64_t ack_id) {
   const auto at = Find(member, ack_id);
-  if (at != unacked_.end()) Remove(at);
+  if (at == unacked_.end()) return;
+  if (at->message.offset() > 0) done_.push_back(at->message.offset());
+  Remove(at);
 }
 
 void AckLedger::Retry(uint32_t member, uint64_t ack_id) {
@@ -108,16 +114,29 @@ std::vector<KeptMessage> AckLedger::PopExpired(uint64_t now_unix_nanos) {
   const auto is_stale = [&](const KeptMessage& message) {
     return IsExpired(message.expiry_unix_nanos(), now_unix_nanos);
   };
-  std::vector<KeptMessage> stale;
+  std::vector<KeptMessage> stale = std::exchange(expired_, {});
+  const size_t new_ones = stale.size();
   for (const KeptMessage& message : waiting_) {
     if (is_stale(message)) stale.push_back(message);
   }
-  if (!stale.empty()) std::erase_if(waiting_, is_stale);
+  if (stale.size() > new_ones) std::erase_if(waiting_, is_stale);
   return stale;
 }
 
 std::vector<KeptMessage> AckLedger::PopDead() {
   return std::exchange(dead_, {});
+}
+
+std::vector<uint64_t> AckLedger::PopDone() { return std::exchange(done_, {}); }
+
+DeliveryCounts AckLedger::CountsByOffset() const {
+  DeliveryCounts counts;
+  const auto count = [&](const KeptMessage& message) {
+    if (message.offset() > 0) counts[message.offset()] = message.deliveries();
+  };
+  for (const Unacked& unacked : unacked_) count(unacked.message);
+  for (const KeptMessage& message : waiting_) count(message);
+  return counts;
 }
 
 size_t AckLedger::UnackedOf(uint32_t member) const {

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -23,12 +25,18 @@ struct AckRule {
   bool operator==(const AckRule&) const = default;
 };
 
+// Where in a log a message lies, and when it was stored.
+struct StoredPlace {
+  uint64_t offset = 0;  // 0: in none
+  uint64_t stored_time_unix_nanos = 0;
+};
+
 // A message that a group keeps until it is acknowledged, in a copy of its own.
 // Thread-compatible.
 class KeptMessage {
  public:
   // `frame` is a whole Message frame.
-  explicit KeptMessage(std::string_view frame);
+  explicit KeptMessage(std::string_view frame, StoredPlace place = {});
 
   std::string_view frame() const;
   // What to write for the next delivery: a Delivery and the frame, in one
@@ -38,17 +46,24 @@ class KeptMessage {
   // That was written, to this member.
   void CountDelivery(uint32_t member);
   uint32_t deliveries() const { return deliveries_; }
+  // Counts those that another ledger has seen.
+  void AddDeliveries(uint32_t deliveries) { deliveries_ += deliveries; }
   uint64_t expiry_unix_nanos() const { return expiry_unix_nanos_; }
   // The member that it was delivered to last.
   uint32_t member() const { return member_; }
+  uint64_t offset() const { return place_.offset; }
 
  private:
   ChunkRef chunk_;  // room for a Delivery, then the frame
   size_t frame_bytes_;
+  StoredPlace place_;
   uint64_t expiry_unix_nanos_;
   uint32_t deliveries_ = 0;
   uint32_t member_ = 0;
 };
+
+// Deliveries of messages, by their offsets in a log.
+using DeliveryCounts = std::map<uint64_t, uint32_t>;
 
 // The messages of a group that its members have not answered yet, and those
 // that are to be delivered again. Every message that is added leaves the ledger
@@ -88,11 +103,22 @@ class AckLedger {
   KeptMessage& FirstWaiting() { return waiting_.front(); }
   KeptMessage PopWaiting();
 
-  // Takes those of them that have expired by now.
+  // The message was delivered to nobody: it has expired.
+  void AddExpired(KeptMessage message) {
+    expired_.push_back(std::move(message));
+  }
+  bool has_expired() const { return !expired_.empty(); }
+  // Takes that, and what of those that wait has expired by now.
   std::vector<KeptMessage> PopExpired(uint64_t now_unix_nanos);
 
   // What was delivered too often since the last call.
   std::vector<KeptMessage> PopDead();
+
+  // Offsets of what was done since the last call, of messages out of a log.
+  std::vector<uint64_t> PopDone();
+
+  // How often the messages out of a log were delivered that are in it now.
+  DeliveryCounts CountsByOffset() const;
 
   size_t unacked() const { return unacked_.size(); }
   // The same of one member.
@@ -131,6 +157,8 @@ class AckLedger {
   absl::flat_hash_map<uint32_t, Held> held_;  // of members that hold something
   std::deque<KeptMessage> waiting_;
   std::vector<KeptMessage> dead_;
+  std::vector<uint64_t> done_;  // offsets
+  std::vector<KeptMessage> expired_;
 };
 
 }  // namespace fifobus

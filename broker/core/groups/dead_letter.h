@@ -1,6 +1,7 @@
 #ifndef FIFOBUS_BROKER_CORE_GROUPS_DEAD_LETTER_H_
 #define FIFOBUS_BROKER_CORE_GROUPS_DEAD_LETTER_H_
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,8 @@ namespace fifobus {
 struct DeadLetter {
   std::string group;
   KeptMessage message;
+  // Called when it is published, or never will be; may be empty.
+  std::function<void()> on_dealt_with = {};
 };
 
 // Where a group's dead letters are published: "$dead/GROUP".

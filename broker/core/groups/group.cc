@@ -4,79 +4,49 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "broker/base/log.h"
 #include "broker/core/delivery/message_unit.h"
 #include "broker/core/delivery/queue_stats.h"
+#include "broker/core/groups/unit_run.h"
 #include "proto/expiry.h"
 #include "proto/frame.h"
 
 namespace fifobus {
-namespace {
-
-// Frames to be written together; neighbours become one slice.
-class Run {
- public:
-  // Neighbours of one size.
-  struct Sizes {
-    size_t size;
-    uint64_t frames;
-    bool are_messages;  // and not gaps of the group's own queue
-  };
-
-  // A message or a gap of `bytes`.
-  void Add(std::string_view bytes, bool is_message) {
-    if (slices_.empty() ||
-        slices_.back().bytes + slices_.back().size != bytes.data()) {
-      slices_.push_back({bytes.data(), 0, 0, /*messages=*/0});
-    }
-    slices_.back().size += bytes.size();
-    slices_.back().messages += is_message ? 1 : 0;
-    bytes_ += bytes.size();
-    if (sizes_.empty() || sizes_.back().size != bytes.size() ||
-        sizes_.back().are_messages != is_message) {
-      sizes_.push_back({bytes.size(), 0, is_message});
-    }
-    ++sizes_.back().frames;
-  }
-  absl::Span<const Slice> slices() const { return slices_; }
-  absl::Span<const Sizes> sizes() const { return sizes_; }
-  size_t bytes() const { return bytes_; }
-
- private:
-  absl::InlinedVector<Slice, 16> slices_;
-  absl::InlinedVector<Sizes, 4> sizes_;
-  size_t bytes_ = 0;
-};
-
-// Notes the messages of the run whose frames take `taken` bytes in all, which
-// end at the end of the stream.
-void NoteDealt(const Run& run, const Egress::RoomResult& taken,
-               DealtRuns& dealt) {
-  const uint64_t end = taken.stream_end;
-  uint64_t at = end - taken.bytes_taken;
-  for (const Run::Sizes& each : run.sizes()) {
-    const uint64_t frames =
-        std::min<uint64_t>(each.frames, (end - at) / each.size);
-    at += frames * each.size;
-    if (each.are_messages && frames > 0) dealt.Add(at, each.size, frames);
-  }
-}
-
-}  // namespace
 
 std::shared_ptr<Group> Group::Make(Key key, const std::optional<AckRule>& rule,
                                    uint32_t egress_id, const Context& context) {
-  auto group = std::shared_ptr<Group>(new Group(std::move(key), rule, context));
-  group->egress_ =
-      std::make_shared<Egress>(egress_id, EgressFormat::kFrames,
-                               context.options, group, context.counters);
+  auto group = std::shared_ptr<Group>(
+      new Group(std::move(key), rule, context, nullptr, {}));
+  group->MakeEgress(egress_id);
   return group;
 }
 
+std::shared_ptr<Group> Group::MakeLogged(Key key, const AckRule& rule,
+                                         uint32_t egress_id,
+                                         const Context& context,
+                                         std::shared_ptr<GroupSource> source,
+                                         DeliveryCounts earlier) {
+  auto group = std::shared_ptr<Group>(new Group(
+      std::move(key), rule, context, std::move(source), std::move(earlier)));
+  group->MakeEgress(egress_id);
+  group->egress_->SetRoomListener(group->source_);
+  return group;
+}
+
+void Group::MakeEgress(uint32_t id) {
+  egress_ =
+      std::make_shared<Egress>(id, EgressFormat::kFrames, context_.options,
+                               shared_from_this(), context_.counters);
+}
+
 Group::Group(Key key, const std::optional<AckRule>& rule,
-             const Context& context)
-    : key_(std::move(key)), rule_(rule), context_(context) {
+             const Context& context, std::shared_ptr<GroupSource> source,
+             DeliveryCounts earlier)
+    : key_(std::move(key)),
+      rule_(rule),
+      context_(context),
+      source_(std::move(source)),
+      earlier_(std::move(earlier)) {
   if (rule) ledger_.emplace(*rule, context.options.group_unacked_bytes_max);
 }
 
@@ -156,6 +126,11 @@ size_t Group::UnackedOf(uint32_t member) const {
   return ledger_ ? ledger_->UnackedOf(member) : 0;
 }
 
+size_t Group::unacked() const {
+  MutexLock lock(mutex_);
+  return ledger_ ? ledger_->unacked() : 0;
+}
+
 void Group::OnRoom(uint32_t member) {
   {
     MutexLock lock(mutex_);
@@ -166,19 +141,30 @@ void Group::OnRoom(uint32_t member) {
 
 void Group::Deal() {
   std::vector<KeptMessage> stale;
+  std::vector<uint64_t> settled;
   {
     MutexLock lock(mutex_);
-    if (ledger_ && ledger_->has_waiting()) {
+    if (ledger_ && (ledger_->has_waiting() || ledger_->has_expired())) {
       stale = ledger_->PopExpired(UnixNanosNow());
       DealWaiting();
     }
+    if (source_) settled = ledger_->PopDone();
   }
   for (const KeptMessage& message : stale) {
+    if (source_) settled.push_back(message.offset());
     context_.counters.messages_expired.Add();
     (void)egress_->OfferLoss(LossReason::kExpired,
                              FirstUnit(message.frame()).topic());
   }
+  if (!settled.empty()) source_->Settle(settled);
   egress_->OnWritable();
+}
+
+DeliveryCounts Group::CountsByOffset() const {
+  MutexLock lock(mutex_);
+  DeliveryCounts counts = ledger_->CountsByOffset();
+  counts.insert(earlier_.begin(), earlier_.end());
+  return counts;
 }
 
 uint64_t Group::Abandon() {
@@ -202,9 +188,17 @@ void Group::AppendStats(pb::StatsReply& reply) const {
   group.set_taken_along(taken_along_);
 }
 
+void Group::AddToStats(pb::StatsReply::Reader& reader) const {
+  MutexLock lock(mutex_);
+  reader.set_group(key_.name);
+  reader.set_unacked(ledger_->unacked());
+  reader.set_redelivered(redelivered_);
+  reader.set_dead_lettered(dead_lettered_);
+}
+
 SinkResult Group::Write(absl::Span<const Slice> slices, const Staged*) {
   MutexLock lock(mutex_);
-  FrameCursor cursor(slices);
+  UnitCursor cursor(slices);
   if (!ledger_) {
     DealRuns(cursor);
   } else {
@@ -240,7 +234,7 @@ void Group::AcknowledgeOne(uint32_t member, uint64_t id,
   }
 }
 
-void Group::DealRuns(FrameCursor& cursor) {
+void Group::DealRuns(UnitCursor& cursor) {
   size_t share = ShareOf(cursor);
   while (!cursor.done()) {
     Member* const member = members_.Next([](const Member&) { return true; });
@@ -250,10 +244,10 @@ void Group::DealRuns(FrameCursor& cursor) {
   }
 }
 
-void Group::DealAcked(FrameCursor& cursor) {
+void Group::DealAcked(UnitCursor& cursor) {
   const size_t share = ShareOf(cursor);
   while (!cursor.done()) {
-    const bool is_message = IsMessageFrame(cursor.frame());
+    const bool is_message = cursor.unit().is_message();
     Member* const member = members_.Next([&](const Member& candidate) {
       mutex_.AssertHeld();
       return !is_message || MayHold(candidate);
@@ -267,30 +261,30 @@ void Group::DealAcked(FrameCursor& cursor) {
   }
 }
 
-size_t Group::ShareOf(const FrameCursor& cursor) const {
+size_t Group::ShareOf(const UnitCursor& cursor) const {
   const size_t members = std::max<size_t>(1, members_.CountWithRoom());
   const size_t most = members * context_.options.group_run_messages_max;
   size_t ahead = 0;
-  for (FrameCursor at = cursor; !at.done() && ahead < most; at.Advance()) {
+  for (UnitCursor at = cursor; !at.done() && ahead < most; at.Advance()) {
     ++ahead;
   }
   return (ahead + members - 1) / members;
 }
 
-void Group::OfferRun(Member& member, FrameCursor& cursor, size_t share) {
-  Run run;
-  FrameCursor end = cursor;
+void Group::OfferRun(Member& member, UnitCursor& cursor, size_t share) {
+  UnitRun run;
+  UnitCursor end = cursor;
   for (size_t messages = 0; messages < share && !end.done(); ++messages) {
-    const std::string_view frame = end.frame();
-    if (messages > 0 &&
-        run.bytes() + frame.size() > context_.options.group_run_bytes_max) {
+    const MessageUnit& unit = end.unit();
+    if (messages > 0 && run.bytes() + unit.bytes.size() >
+                            context_.options.group_run_bytes_max) {
       break;
     }
-    run.Add(frame, IsMessageFrame(frame));
+    run.Add(unit.bytes, unit.is_message());
     end.Advance();
   }
   const Egress::RoomResult taken = member.egress->OfferIfRoom(run.slices());
-  NoteDealt(run, taken, dealt_[member.egress->id()]);
+  run.NoteTaken(taken, dealt_[member.egress->id()]);
   if (taken.bytes_taken == run.bytes()) {
     cursor = end;
     return;
@@ -300,23 +294,27 @@ void Group::OfferRun(Member& member, FrameCursor& cursor, size_t share) {
   while (cursor.bytes_passed() < passed) cursor.Advance();
 }
 
-void Group::OfferKept(Member& member, FrameCursor& cursor, size_t share) {
+void Group::OfferKept(Member& member, UnitCursor& cursor, size_t share) {
   struct Dealt {
-    uint64_t ack_id;
+    uint64_t ack_id;  // 0: it has expired
     KeptMessage message;
     size_t end_bytes;  // of the run
   };
   const uint32_t member_id = member.egress->id();
-  const size_t most = std::min(share, ledger_->CapacityOf(member_id));
-  Run run;
+  size_t left = std::min(share, ledger_->CapacityOf(member_id));
+  UnitRun run;
   std::vector<Dealt> dealt;
-  FrameCursor end = cursor;
-  while (dealt.size() < most && !end.done() && IsMessageFrame(end.frame()) &&
+  UnitCursor end = cursor;
+  while (left > 0 && !end.done() && end.unit().is_message() &&
          run.bytes() < context_.options.group_run_bytes_max) {
-    KeptMessage message(end.frame());
-    const uint64_t ack_id = ++context_.ack_ids;
-    run.Add(message.UnitFor(ack_id), /*is_message=*/true);
-    dealt.push_back({ack_id, std::move(message), run.bytes()});
+    dealt.push_back({0, Keep(end.unit()), run.bytes()});
+    Dealt& one = dealt.back();
+    if (!HasExpiredInLog(one.message)) {
+      one.ack_id = ++context_.ack_ids;
+      run.Add(one.message.UnitFor(one.ack_id), /*is_message=*/true);
+      one.end_bytes = run.bytes();
+      --left;
+    }
     end.Advance();
   }
   const size_t taken = member.egress->OfferIfRoom(run.slices()).bytes_taken;
@@ -324,10 +322,52 @@ void Group::OfferKept(Member& member, FrameCursor& cursor, size_t share) {
   const absl::Duration now = context_.host.Now();
   for (Dealt& one : dealt) {
     if (one.end_bytes > taken) break;
-    ledger_->Add(one.ack_id, member_id, std::move(one.message), now);
+    if (one.ack_id == 0) {
+      Expire(std::move(one.message));
+    } else {
+      Deliver(one.ack_id, member_id, std::move(one.message), now);
+    }
     cursor.Advance();
   }
   StartAckClock();
+}
+
+// A log keeps messages for longer than they may be good for. In a queue they
+// expire by themselves.
+bool Group::HasExpiredInLog(const KeptMessage& message) const {
+  return source_ && IsExpired(message.expiry_unix_nanos());
+}
+
+void Group::Expire(KeptMessage message) {
+  ledger_->AddExpired(std::move(message));
+  context_.host.RunAfter(absl::ZeroDuration(), [weak = weak_from_this()] {
+    const std::shared_ptr<Group> group = weak.lock();
+    if (group) group->Deal();
+  });
+}
+
+void Group::Deliver(uint64_t ack_id, uint32_t member, KeptMessage message,
+                    absl::Duration now) {
+  if (message.deliveries() > 0) CountRedelivery();
+  earlier_.erase(earlier_.begin(), earlier_.upper_bound(message.offset()));
+  ledger_->Add(ack_id, member, std::move(message), now);
+}
+
+void Group::CountRedelivery() {
+  ++redelivered_;
+  context_.counters.messages_redelivered.Add();
+}
+
+KeptMessage Group::Keep(const MessageUnit& unit) const {
+  const size_t ahead = unit.bytes.size() - unit.frame.size();
+  if (ahead == 0) return KeptMessage(unit.frame);
+  const DeliveryView delivery =
+      ReadDelivery(ReadWholeFrame(unit.bytes.substr(0, ahead)).member);
+  KeptMessage message(unit.frame,
+                      {delivery.offset, delivery.stored_time_unix_nanos});
+  const auto earlier = earlier_.find(delivery.offset);
+  if (earlier != earlier_.end()) message.AddDeliveries(earlier->second);
+  return message;
 }
 
 void Group::DealWaiting() {
@@ -341,8 +381,7 @@ void Group::DealWaiting() {
     member->has_room =
         member->egress->OfferIfRoom({&slice, 1}).bytes_taken == unit.size();
     if (!member->has_room) continue;
-    ++redelivered_;
-    context_.counters.messages_redelivered.Add();
+    CountRedelivery();
     ledger_->Add(ack_id, member->egress->id(), ledger_->PopWaiting(),
                  context_.host.Now());
     StartAckClock();
@@ -397,7 +436,13 @@ void Group::BuryDead() {
                   {"deliveries", message.deliveries()}});
     }
     context_.counters.messages_dead_lettered.Add();
-    context_.host.Publish({key_.name, std::move(message)});
+    std::function<void()> settle;
+    if (source_) {
+      settle = [source = source_, offset = message.offset()] {
+        source->Settle({&offset, 1});
+      };
+    }
+    context_.host.Publish({key_.name, std::move(message), std::move(settle)});
   }
 }
 

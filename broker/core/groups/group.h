@@ -15,9 +15,10 @@
 #include "broker/core/delivery/egress.h"
 #include "broker/core/groups/ack_ledger.h"
 #include "broker/core/groups/dealt_runs.h"
-#include "broker/core/groups/frame_cursor.h"
 #include "broker/core/groups/group_host.h"
 #include "broker/core/groups/group_members.h"
+#include "broker/core/groups/group_source.h"
+#include "broker/core/groups/unit_cursor.h"
 #include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/seam/sink.h"
@@ -36,6 +37,9 @@ namespace fifobus {
 // each message is kept in a ledger until it is answered, and what comes back is
 // dealt before anything new.
 //
+// A group over a log is not in the subscription table: its messages come from a
+// GroupSource, which is told what became of each.
+//
 // Not here: which groups there are, and when one ends (GroupTable).
 //
 // Thread-safe. The lock `mutex_` lies between those of two egresses: the
@@ -51,6 +55,9 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
   struct Key {
     std::string pattern;
     std::string name;
+    // Of a group over a log: which, and which of its durable readers it is.
+    std::string log = {};
+    std::string durable = {};
 
     auto operator<=>(const Key&) const = default;
   };
@@ -68,8 +75,17 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
                                      const std::optional<AckRule>& rule,
                                      uint32_t egress_id,
                                      const Context& context);
+  // A group over a log, whose messages come from `source` alone. `earlier`: how
+  // often the log's messages were delivered before.
+  static std::shared_ptr<Group> MakeLogged(Key key, const AckRule& rule,
+                                           uint32_t egress_id,
+                                           const Context& context,
+                                           std::shared_ptr<GroupSource> source,
+                                           DeliveryCounts earlier);
 
   const Key& key() const { return key_; }
+  // Null, unless it is over a log.
+  const std::shared_ptr<GroupSource>& source() const { return source_; }
   const std::optional<AckRule>& rule() const { return rule_; }
   const std::shared_ptr<Egress>& egress() const { return egress_; }
 
@@ -93,8 +109,9 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
   // Members may still read what they were dealt: it is not lost.
   void OnBrokerStops();
   size_t member_count() const;
-  // What a member has not answered.
+  // What a member has not answered, and what all have not.
   size_t UnackedOf(uint32_t member) const;
+  size_t unacked() const;
 
   // A member's answers. Ids of messages that it does not hold are passed over.
   template <typename AckIds>
@@ -117,8 +134,13 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
 
   // Ends the group. Returns how many messages it still had.
   uint64_t Abandon();
+  // Of a group over a log, before that: how often the messages were delivered
+  // that are not settled.
+  DeliveryCounts CountsByOffset() const;
 
   void AppendStats(pb::StatsReply& reply) const;
+  // Of a group over a log: what it does with the reader's messages.
+  void AddToStats(pb::StatsReply::Reader& reader) const;
 
   SinkResult Write(absl::Span<const Slice> slices,
                    const Staged* staged) override;
@@ -129,24 +151,35 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
  private:
   using Member = GroupMembers::Member;
 
-  Group(Key key, const std::optional<AckRule>& rule, const Context& context);
+  Group(Key key, const std::optional<AckRule>& rule, const Context& context,
+        std::shared_ptr<GroupSource> source, DeliveryCounts earlier);
+
+  void MakeEgress(uint32_t id);
 
   void AcknowledgeOne(uint32_t member, uint64_t id, pb::Ack::Verdict verdict)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Both deal from the cursor's front until no member has room. They leave the
   // cursor at the first frame that was not taken.
-  void DealRuns(FrameCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DealAcked(FrameCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DealRuns(UnitCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DealAcked(UnitCursor& cursor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How many of the frames one member gets in its turn.
-  size_t ShareOf(const FrameCursor& cursor) const
+  size_t ShareOf(const UnitCursor& cursor) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Each offers the member up to `share` frames and leaves the cursor behind
   // what was taken. OfferKept: messages, each behind a Delivery.
-  void OfferRun(Member& member, FrameCursor& cursor, size_t share)
+  void OfferRun(Member& member, UnitCursor& cursor, size_t share)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OfferKept(Member& member, FrameCursor& cursor, size_t share)
+  void OfferKept(Member& member, UnitCursor& cursor, size_t share)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The unit's message, with what is known of its earlier deliveries.
+  KeptMessage Keep(const MessageUnit& unit) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasExpiredInLog(const KeptMessage& message) const;
+  void Expire(KeptMessage message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Deliver(uint64_t ack_id, uint32_t member, KeptMessage message,
+               absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountRedelivery() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Delivers again what is to be.
   void DealWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whose turn it is for the message: another than before, if there is one.
@@ -163,12 +196,15 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
   const Key key_;
   const std::optional<AckRule> rule_;
   const Context context_;
-  std::shared_ptr<Egress> egress_;  // set once, by Make
+  const std::shared_ptr<GroupSource> source_;
+  std::shared_ptr<Egress> egress_;  // set once, by MakeEgress
 
   mutable Mutex mutex_;
   GroupMembers members_ ABSL_GUARDED_BY(mutex_);
   std::optional<AckLedger> ledger_
       ABSL_GUARDED_BY(mutex_);  // if it acknowledges
+  // Of messages that the source has not brought again yet.
+  DeliveryCounts earlier_ ABSL_GUARDED_BY(mutex_);
   bool clock_runs_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t redelivered_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t dead_lettered_ ABSL_GUARDED_BY(mutex_) = 0;

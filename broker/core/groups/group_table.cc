@@ -5,6 +5,13 @@
 #include "broker/base/log.h"
 
 namespace fifobus {
+namespace {
+
+// What an acknowledging group has is kept for members that come back, unless a
+// log keeps it.
+bool Lingers(const Group& group) { return group.rule() && !group.source(); }
+
+}  // namespace
 
 GroupTable::GroupTable(const BrokerOptions& options, SubscriptionTable& table,
                        IdPool& egress_ids, Counters& counters, GroupHost& host)
@@ -28,11 +35,35 @@ std::shared_ptr<Group> GroupTable::Join(const Group::Key& key,
   } else if (entry.group->rule() != rule) {
     return nullptr;
   }
+  Enter(entry, member);
+  if (made) table_.Add(key.pattern, entry.group->egress());
+  return entry.group;
+}
+
+std::shared_ptr<Group> GroupTable::JoinLogged(
+    const Group::Key& key, const AckRule& rule, const MakeSource& make_source,
+    const std::shared_ptr<Egress>& member) {
+  MutexLock lock(mutex_);
+  const auto [at, made] = entries_.try_emplace(key);
+  Entry& entry = at->second;
+  if (made) {
+    auto earlier = ended_.extract(key);
+    entry.group = Group::MakeLogged(
+        key, rule, egress_ids_.Acquire(),
+        {options_, counters_, host_, ack_ids_}, make_source(),
+        earlier.empty() ? DeliveryCounts() : std::move(earlier.mapped()));
+  } else if (entry.group->rule() != rule) {
+    return nullptr;
+  }
+  Enter(entry, member);
+  if (made) entry.group->source()->Begin(entry.group->egress());
+  return entry.group;
+}
+
+void GroupTable::Enter(Entry& entry, const std::shared_ptr<Egress>& member) {
   ++entry.joins;
   entry.lingers = false;
   entry.group->Join(member);
-  if (made) table_.Add(key.pattern, entry.group->egress());
-  return entry.group;
 }
 
 void GroupTable::Leave(const std::shared_ptr<Group>& group, uint32_t member,
@@ -47,12 +78,18 @@ void GroupTable::Leave(const std::shared_ptr<Group>& group, uint32_t member,
     MutexLock lock(mutex_);
     const auto at = Find(*group);
     if (at == entries_.end() || group->member_count() > 0) return;
-    // A member that unsubscribed before may end its session only now.
-    if (std::exchange(at->second.lingers, true)) return;
+    if (group->source()) {
+      // Members that have unsubscribed may still answer: then the last of them
+      // is still to leave.
+      if (group->unacked() > 0) return;
+    } else if (std::exchange(at->second.lingers, true)) {
+      // A member that unsubscribed before may end its session only now.
+      return;
+    }
     joins = at->second.joins;
-    if (!group->rule()) Erase(at);
+    if (!Lingers(*group)) Erase(at);
   }
-  if (group->rule()) {
+  if (Lingers(*group)) {
     Linger(group, joins);
   } else {
     End(*group);
@@ -86,7 +123,19 @@ size_t GroupTable::DrainableBytes() const {
 
 void GroupTable::AppendStats(pb::StatsReply& reply) const {
   MutexLock lock(mutex_);
-  for (const auto& [key, entry] : entries_) entry.group->AppendStats(reply);
+  for (const auto& [key, entry] : entries_) {
+    if (!entry.group->source()) entry.group->AppendStats(reply);
+  }
+}
+
+void GroupTable::AddToStats(std::string_view log,
+                            pb::StatsReply::Reader& reader) const {
+  MutexLock lock(mutex_);
+  for (const auto& [key, entry] : entries_) {
+    if (key.log != log || key.durable != reader.name()) continue;
+    entry.group->AddToStats(reader);
+    return;
+  }
 }
 
 GroupTable::Entries::iterator GroupTable::Find(const Group& group) {
@@ -98,7 +147,13 @@ GroupTable::Entries::iterator GroupTable::Find(const Group& group) {
 }
 
 void GroupTable::Erase(Entries::iterator at) {
-  table_.Remove(at->first.pattern, at->second.group->egress()->id());
+  const Group& group = *at->second.group;
+  if (group.source()) {
+    DeliveryCounts counts = group.CountsByOffset();
+    if (!counts.empty()) ended_[at->first] = std::move(counts);
+  } else {
+    table_.Remove(at->first.pattern, group.egress()->id());
+  }
   entries_.erase(at);
 }
 
@@ -130,6 +185,12 @@ void GroupTable::EndDeserted(const std::shared_ptr<Group>& group,
 }
 
 void GroupTable::End(Group& group) {
+  if (group.source()) {
+    group.source()->End();
+    (void)group.Abandon();
+    egress_ids_.GiveBack(group.egress()->id());
+    return;
+  }
   const uint64_t abandoned = group.Abandon();
   egress_ids_.GiveBack(group.egress()->id());
   counters_.messages_abandoned.Add(abandoned);

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "broker/base/mutex.h"
@@ -22,7 +24,8 @@ namespace fifobus {
 // The queue groups of a broker, by pattern and name: makes one when its first
 // member joins and ends it when its last has gone. One that acknowledges
 // lingers before it ends, so that its members can be restarted; what a group
-// still has when it ends is counted as abandoned.
+// still has when it ends is counted as abandoned. One over a log ends with its
+// last member, and what it has is in the log.
 //
 // Thread-safe. The lock is the outermost: a group's and the subscription
 // table's are taken while it is held. So a member that is told that it has
@@ -41,6 +44,13 @@ class GroupTable {
                               const std::optional<AckRule>& rule,
                               const std::shared_ptr<Egress>& member);
 
+  // The same for a group over a log, whose source `make_source` makes for the
+  // first member.
+  using MakeSource = std::function<std::shared_ptr<GroupSource>()>;
+  std::shared_ptr<Group> JoinLogged(const Group::Key& key, const AckRule& rule,
+                                    const MakeSource& make_source,
+                                    const std::shared_ptr<Egress>& member);
+
   enum class Parting { kUnsubscribed, kDead };
   // See Group::Leave and LeaveDead.
   void Leave(const std::shared_ptr<Group>& group, uint32_t member,
@@ -53,7 +63,10 @@ class GroupTable {
   // count: what they hold may wait for an answer that nobody reads any more.
   size_t DrainableBytes() const;
 
+  // Of groups that are over no log.
   void AppendStats(pb::StatsReply& reply) const;
+  // Of the group that is this reader of the log, if there is one now.
+  void AddToStats(std::string_view log, pb::StatsReply::Reader& reader) const;
 
  private:
   struct Entry {
@@ -63,6 +76,7 @@ class GroupTable {
   };
   using Entries = std::map<Group::Key, Entry>;
 
+  static void Enter(Entry& entry, const std::shared_ptr<Egress>& member);
   // The entry of exactly this group; the end if it has ended.
   Entries::iterator Find(const Group& group)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -82,6 +96,10 @@ class GroupTable {
 
   mutable Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);
+  // Of groups over logs that have ended: a message that kills each worker that
+  // gets it becomes a dead letter all the same. One entry for each durable
+  // reader at most.
+  std::map<Group::Key, DeliveryCounts> ended_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fifobus

@@ -7,15 +7,36 @@ namespace fifobus {
 
 std::shared_ptr<Group> Memberships::Join(const Group::Key& key,
                                          const std::optional<AckRule>& rule) {
+  Prepare();
+  return Enter(table_.Join(key, rule, egress_));
+}
+
+std::shared_ptr<Group> Memberships::JoinLogged(
+    const Group::Key& key, const AckRule& rule,
+    const GroupTable::MakeSource& make_source) {
+  Prepare();
+  return Enter(table_.JoinLogged(key, rule, make_source, egress_));
+}
+
+void Memberships::Prepare() {
   thread_rule_.Check();
   const uint64_t read_position = egress_->ReadPosition();
   std::erase_if(entries_, [&](const Entry& entry) {
-    return !entry.joined && entry.group->UnackedOf(egress_->id()) == 0 &&
-           !entry.group->HoldsUnread(egress_->id(), read_position);
+    if (entry.joined || entry.group->UnackedOf(egress_->id()) > 0 ||
+        entry.group->HoldsUnread(egress_->id(), read_position)) {
+      return false;
+    }
+    // One over a log may have waited for these answers to end.
+    if (entry.group->source()) {
+      table_.Leave(entry.group, egress_->id(), GroupTable::Parting::kDead);
+    }
+    return true;
   });
   // Before the first message that could find no room.
   egress_->SetRoomListener(shared_from_this());
-  std::shared_ptr<Group> group = table_.Join(key, rule, egress_);
+}
+
+std::shared_ptr<Group> Memberships::Enter(std::shared_ptr<Group> group) {
   if (group == nullptr) return nullptr;
   for (Entry& entry : entries_) {
     if (entry.group != group) continue;
@@ -26,10 +47,11 @@ std::shared_ptr<Group> Memberships::Join(const Group::Key& key,
   return group;
 }
 
-void Memberships::Leave(const Group::Key& key) {
+void Memberships::Leave(std::string_view pattern, std::string_view name) {
   thread_rule_.Check();
   for (Entry& entry : entries_) {
-    if (!entry.joined || entry.group->key() != key) continue;
+    const Group::Key& key = entry.group->key();
+    if (!entry.joined || key.pattern != pattern || key.name != name) continue;
     entry.joined = false;
     table_.Leave(entry.group, egress_->id(),
                  GroupTable::Parting::kUnsubscribed);

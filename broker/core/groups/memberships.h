@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/base/thread_rule.h"
@@ -31,8 +32,12 @@ class Memberships : public RoomListener,
   // Null: the group acknowledges in another way.
   std::shared_ptr<Group> Join(const Group::Key& key,
                               const std::optional<AckRule>& rule);
-  // Nothing, if it is not in it. What was delivered may still be answered.
-  void Leave(const Group::Key& key);
+  // The same for a group over a log.
+  std::shared_ptr<Group> JoinLogged(const Group::Key& key, const AckRule& rule,
+                                    const GroupTable::MakeSource& make_source);
+  // Leaves those of this pattern and name, over a log or not. Nothing, if it is
+  // in none. What was delivered may still be answered.
+  void Leave(std::string_view pattern, std::string_view name);
   void Acknowledge(const pb::Ack& ack);
   // Leaves all; what is not answered goes to others. What the client has not
   // read is lost, and so is what it has `taken_along` unhandled: that is
@@ -55,6 +60,11 @@ class Memberships : public RoomListener,
     std::shared_ptr<Group> group;
     bool joined = true;
   };
+
+  // Before each Join.
+  void Prepare();
+  // After it; null: it was refused.
+  std::shared_ptr<Group> Enter(std::shared_ptr<Group> group);
 
   GroupTable& table_;
   const std::shared_ptr<Egress> egress_;

@@ -127,7 +127,7 @@ FeedOutcome SessionRequests::OnUnsubscribe(const pb::Unsubscribe& unsubscribe) {
     MutexLock lock(mutex_);
     known = patterns_.erase(unsubscribe.pattern()) > 0;
   } else {
-    memberships_->Leave({unsubscribe.pattern(), unsubscribe.group()});
+    memberships_->Leave(unsubscribe.pattern(), unsubscribe.group());
   }
   if (known) {
     egress_->NoteUnsubscribed(
