@@ -121,7 +121,7 @@ class Fed:
     def __init__(self):
         self.messages = []
         self.controls = []
-        self.decoder = FrameDecoder("replies/", None)
+        self.decoder = FrameDecoder("replies/", None, lambda frame: frame)
 
     def feed(self, data):
         """As from a pipe: as much at once as there is space for."""
@@ -328,6 +328,59 @@ class DecoderTest(unittest.TestCase):
         self.assertEqual([m.retained for m in fed.messages], [0, 0, 1, 0])
         self.assertEqual([m.ack_id for m in fed.messages], [0, 0, 7, 0])
         self.assertEqual(fed.messages[2].delivery_count, 2)
+
+    def test_messages_of_a_log_come_out_with_their_places(self):
+        """Equal ones and others, between messages that are not of a log."""
+        seed = int.from_bytes(os.urandom(4), "big")
+        dice = random.Random(seed)
+        sent = []
+        stream = b""
+        for number in range(1, 2000):
+            delivery = control.Delivery()
+            if dice.random() < 0.9:
+                delivery.offset = number << dice.choice((0, 0, 40))
+                delivery.stored_time_unix_nanos = dice.choice((5, 1 << 60))
+                delivery.ack_id = dice.choice((0, 0, 0, 0, 3))
+                stream += control.frame_of(delivery)
+            topic = dice.choice(("a", "a", "a", "b"))
+            payload = os.urandom(dice.choice((1, 64, 64, 64, 5000)))
+            metadata = frames.Metadata()
+            metadata.sequence = dice.choice((0, 0, 0, number))
+            stream += frames.frame_head(topic, metadata, len(payload)) + payload
+            times = (delivery.offset, delivery.stored_time_unix_nanos, delivery.ack_id)
+            sent.append((topic, payload, metadata.sequence, *times))
+        fed = Fed()
+        while stream:
+            cut = dice.choice((1, 30, 1000, 70000))
+            fed.feed(stream[:cut])
+            stream = stream[cut:]
+        got = [
+            (m.topic, m.payload, m.sequence)
+            + (m.offset, m.stored_time_unix_nanos, m.ack_id)
+            for m in fed.messages
+        ]
+        self.assertTrue(got == sent, f"seed {seed}")  # a difference fills the screen
+
+    def test_a_log_says_nothing_of_what_is_no_message(self):
+        """Each is a Delivery with nothing that belongs to it behind it."""
+        delivery = control.frame_of(
+            control.Delivery(offset=1, stored_time_unix_nanos=2)
+        )
+        frame = frames.frame_head("a", frames.Metadata(), 1) + b"p"
+        for behind in (delivery, control.frame_of(control.Pong(1))):
+            fed = Fed()
+            fed.feed(frame + frame + delivery + frame)
+            with self.assertRaises(frames.BadFrame):
+                fed.feed(delivery + behind + frame)
+            self.assertEqual([m.offset for m in fed.messages], [0, 0, 1])
+
+    def test_caught_up_keeps_its_place_between_messages(self):
+        fed = Fed()
+        frame = frames.frame_head("a", frames.Metadata(), 1) + b"p"
+        caught_up = control.CaughtUpFrame(7, 42)
+        fed.feed(frame + control.frame_of(caught_up) + frame)
+        self.assertEqual(fed.messages[1], caught_up)
+        self.assertEqual(fed.controls, [caught_up])
 
     def test_a_large_length_does_not_take_memory(self):
         fed = Fed()

@@ -16,23 +16,45 @@ from typing import TYPE_CHECKING, Any
 from fifobus.client import Client
 from fifobus.client_session import Mode
 from fifobus.errors import (
+    BadDurable,
+    BadStart,
     Closed,
     Disconnected,
+    EndOfLog,
+    Fenced,
     FifobusError,
     InvalidName,
+    LogFailed,
     MessageTooLarge,
     Misuse,
     NoBroker,
+    NoLog,
     NoResponders,
     ProtocolError,
     Refused,
     SessionRefused,
     TimedOut,
+    TooManyPublishers,
     WouldBlock,
 )
-from fifobus.protocol.control import GapReason, Level, Overflow, Verdict
-from fifobus.protocol.dialogue import Event
-from fifobus.protocol.message import AckOptions, Confirmation, Gap, Message, Will
+from fifobus.protocol.control import (
+    Failure,
+    GapReason,
+    Level,
+    Overflow,
+    PublisherMark,
+    Verdict,
+)
+from fifobus.protocol.decoder import Event
+from fifobus.protocol.message import (
+    AckOptions,
+    CaughtUp,
+    Confirmation,
+    Gap,
+    Message,
+    Will,
+)
+from fifobus.protocol.start import Start
 
 if TYPE_CHECKING:
     from fifobus.async_client import AsyncClient
@@ -42,27 +64,38 @@ __version__ = "0.1.0"
 __all__ = [
     "AckOptions",
     "AsyncClient",
+    "BadDurable",
+    "BadStart",
+    "CaughtUp",
     "Client",
     "Closed",
     "Confirmation",
     "Disconnected",
+    "EndOfLog",
     "Event",
+    "Failure",
+    "Fenced",
     "FifobusError",
     "Gap",
     "GapReason",
     "InvalidName",
     "Level",
+    "LogFailed",
     "Message",
     "MessageTooLarge",
     "Misuse",
     "Mode",
     "NoBroker",
+    "NoLog",
     "NoResponders",
     "Overflow",
     "ProtocolError",
+    "PublisherMark",
     "Refused",
     "SessionRefused",
+    "Start",
     "TimedOut",
+    "TooManyPublishers",
     "Verdict",
     "WouldBlock",
     "Will",

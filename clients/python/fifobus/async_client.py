@@ -7,8 +7,7 @@ import time
 from typing import AsyncIterator, Callable, Optional, Union
 
 from fifobus import errors
-from fifobus.async_session import AsyncSession
-from fifobus.batch import AsyncBatch
+from fifobus.async_publishing import AsyncPublishingClient
 from fifobus.call_options import (
     LAST_FLUSH,
     REQUEST_TIMEOUT,
@@ -22,25 +21,25 @@ from fifobus.call_options import (
 )
 from fifobus.protocol import control
 from fifobus.protocol.control import Overflow
-from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.protocol.decoder import Event
+from fifobus.protocol.dialogue import Dialogue, State
 from fifobus.protocol.frames import payload_bytes
 from fifobus.protocol.message import (
     AckOptions,
-    Confirmation,
     Gap,
     Headers,
     Message,
-    Metadata,
     Payload,
     Will,
 )
+from fifobus.protocol.start import Start
 from fifobus.transport.connection import Connection
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
 _PAUSE = 0.02
 
 
-class AsyncClient(AsyncSession):
+class AsyncClient(AsyncPublishingClient):
     """As Client, for one asyncio event loop.
 
         async with fifobus.AsyncClient() as client:
@@ -70,9 +69,19 @@ class AsyncClient(AsyncSession):
         will: Optional[Will] = None,
         on_gap: Callable[[Gap], None] = log_gap,
         receive_bytes_max: int = 64 << 20,
+        publisher: str = "",
+        resend_bytes_max: int = 0,
     ) -> None:
         """As Client's, but nothing happens before connect() or `async with`."""
-        dialogue = Dialogue(name, overflow, queue_bytes_max, queue_messages_max, will)
+        dialogue = Dialogue(
+            name,
+            overflow,
+            queue_bytes_max,
+            queue_messages_max,
+            will,
+            publisher,
+            resend_bytes_max,
+        )
         super().__init__(
             dialogue, Connection(dialogue, directory, reconnect), receive_bytes_max
         )
@@ -133,10 +142,6 @@ class AsyncClient(AsyncSession):
             self._wake()
 
     @property
-    def closed(self) -> bool:
-        return self._dialogue.state is State.CLOSED
-
-    @property
     def publish_losses(self) -> int:
         """Sessions that ended before the broker had read all that was published."""
         return self._dialogue.publish_losses
@@ -144,87 +149,7 @@ class AsyncClient(AsyncSession):
     @property
     def expired_messages(self) -> int:
         """Messages that were dropped because they had expired when they were taken."""
-        return self._dialogue.expired_messages
-
-    # Publishing
-
-    async def publish(
-        self,
-        topic: str,
-        payload: Payload = b"",
-        *,
-        headers: Headers = (),
-        reply_topic: str = "",
-        content_type: str = "",
-        expiry: Optional[float] = None,
-        expiry_unix_nanos: int = 0,
-        retain: bool = False,
-        sequence: int = 0,
-        publish_time_unix_nanos: int = 0,
-        confirm: bool = False,
-        timeout: Optional[float] = None,
-    ) -> Optional[Confirmation]:
-        """As Client.publish. It waits while the pipe is full, and so for the slowest
-        subscriber. Cancelled while it waits, it has taken nothing, unless the frame was
-        begun: then its rest follows by itself."""
-        body = payload_bytes(payload)
-        metadata = metadata_of(
-            headers,
-            reply_topic,
-            content_type,
-            expiry,
-            retain,
-            sequence,
-            publish_time_unix_nanos,
-            expiry_unix_nanos,
-        )
-        if confirm:
-            after = REQUEST_TIMEOUT if timeout is None else timeout
-            return await self._publish_confirmed(topic, body, metadata, after)
-        deadline = deadline_of(timeout)
-        extra = headers or reply_topic or content_type or expiry is not None
-        stamps = expiry_unix_nanos or publish_time_unix_nanos
-        if extra or retain or sequence or stamps:
-            await self._send(
-                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
-                body,
-                deadline,
-            )
-        else:
-            await self._send(
-                lambda: self._dialogue.heads.head_of(topic, len(body)), body, deadline
-            )
-        return None
-
-    async def _publish_confirmed(
-        self, topic: str, body: bytes, metadata: Metadata, timeout: float
-    ) -> Confirmation:
-        deadline = time.monotonic() + timeout
-        await self._await_session(deadline)
-        metadata.confirm_id, request = self._dialogue.requests.expect_confirm()
-        try:
-            await self._send(
-                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
-                body,
-                deadline,
-            )
-            await self._flush_batch(deadline)
-            return await self._answer(request, deadline, "the broker's confirmation")
-        finally:
-            self._dialogue.requests.forget(metadata.confirm_id)
-
-    async def flush(self, timeout: Optional[float] = None) -> None:
-        """Returns when all that was published is in the pipe. Raises TimedOut and
-        Disconnected."""
-        await self._flush(deadline_of(timeout))
-
-    def batch(self) -> "AsyncBatch":
-        """As Client.batch, used with `async with`."""
-        return AsyncBatch(self._open_batches, self._end_batch)
-
-    async def _end_batch(self) -> None:
-        if not self.closed:
-            await self.flush()
+        return self._received.expired_messages
 
     # Requests
 
@@ -235,10 +160,17 @@ class AsyncClient(AsyncSession):
         group: str = "",
         acks: Union[bool, AckOptions] = False,
         skip_retained: bool = False,
+        start: Optional[Start] = None,
+        durable: str = "",
+        until_now: bool = False,
+        auto_ack: bool = True,
         timeout: float = REQUEST_TIMEOUT,
     ) -> None:
-        """As Client.subscribe."""
-        options = subscribe_options(group, acks, skip_retained)
+        """As Client.subscribe. Several tasks that receive from one durable reader want
+        `auto_ack` off: the next message is asked for by any of them."""
+        options = subscribe_options(
+            group, acks, skip_retained, start, durable, until_now, auto_ack
+        )
         self._check_loop()
         request = self._dialogue.subscribe(pattern, options)
         deadline = time.monotonic() + timeout
@@ -337,7 +269,8 @@ class AsyncClient(AsyncSession):
             event = await self._next(timeout)
             if type(event) is Message:
                 return event
-            self._on_gap(event)  # type: ignore[arg-type]
+            if type(event) is Gap:
+                self._on_gap(event)
 
     def receive_nowait(self) -> Message:
         """The next message, if it was read already. Raises WouldBlock."""
@@ -346,32 +279,50 @@ class AsyncClient(AsyncSession):
             event = self._take()
             if type(event) is Message:
                 return event
-            self._on_gap(event)  # type: ignore[arg-type]
+            if type(event) is Gap:
+                self._on_gap(event)
+        self._finish_message()
         raise errors.WouldBlock("no message is there now")
 
+    def done(self, message: Message) -> None:
+        """As Client.done."""
+        self._dialogue.done(message)
+
+    def extend(self, message: Message) -> None:
+        """As Client.extend."""
+        message.extend()
+
     async def __aiter__(self) -> AsyncIterator[Message]:
-        """All messages to come, until the client is closed."""
+        """All messages to come, until the client is closed, or has received all that it
+        is subscribed to with `until_now`."""
         while True:
             try:
                 message = await self.receive()
-            except errors.Closed:
+            except (errors.Closed, errors.EndOfLog):
                 return
             yield message
 
     async def events(self) -> AsyncIterator[Event]:
-        """As iterating, with each Gap in its place instead of at `on_gap`."""
+        """As Client.events."""
         while True:
             try:
                 event = await self._next(None)
-            except errors.Closed:
+            except (errors.Closed, errors.EndOfLog):
                 return
-            yield event
+            if event is not None:
+                yield event
 
-    async def _next(self, timeout: Optional[float]) -> Event:
+    async def _next(self, timeout: Optional[float]) -> Optional[Event]:
         self._check_loop()
         if not self._events:
             deadline = deadline_of(timeout)
+            self._finish_message()
             # What was gathered does not wait for a message that may answer it.
             await self._flush_batch(deadline)
-            await self._until(lambda: bool(self._events), deadline, "a message")
+            await self._until(self._has_event, deadline, "a message")
         return self._take()
+
+    def _has_event(self) -> bool:
+        if self._received.is_read_out:
+            raise errors.EndOfLog("all that was stored until now has been received")
+        return bool(self._events)

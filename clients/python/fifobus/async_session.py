@@ -8,7 +8,8 @@ from typing import Callable, List, Optional, Sequence, Set, TypeVar
 
 from fifobus import errors
 from fifobus.call_options import BATCH_BYTES, UNCOPIED_BYTES, has_passed
-from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.protocol.decoder import Event
+from fifobus.protocol.dialogue import Dialogue, State
 from fifobus.protocol.request import Request
 from fifobus.transport.connection import Connection
 
@@ -35,6 +36,7 @@ class AsyncSession:
     ) -> None:
         self._dialogue = dialogue
         self._connection = connection
+        self._received = dialogue.received
         self._events = dialogue.events
         dialogue.send_answer = self._send_answer
         self._receive_bytes_max = receive_bytes_max
@@ -46,6 +48,10 @@ class AsyncSession:
         self._turn_bytes = 0
         self._read_on_at = 0  # so many events left
         self._open_batches: Set[int] = set()  # by identity
+
+    @property
+    def closed(self) -> bool:
+        return self._dialogue.state is State.CLOSED
 
     def _check_loop(self) -> None:
         """Raises Misuse if it is not this client's loop that runs the call, and
@@ -86,20 +92,29 @@ class AsyncSession:
     def _is_full(self) -> bool:
         waits = self._writers > 0 or bool(self._dialogue.requests)
         limit = self._receive_bytes_max if waits else _READ_AHEAD_BYTES
-        return bool(self._events) and self._dialogue.has_unread(limit)
+        return bool(self._events) and self._received.has_unread(limit)
 
     def _watch_room(self) -> None:
         """What a batch gathers waits for its end and not for room."""
         rest = bool(self._dialogue.out) and not self._open_batches
         self._connection.watch_room(rest or self._writers > 0)
 
-    def _take(self) -> Event:
+    def _take(self) -> Optional[Event]:
+        """None: the program gets nothing for it."""
         event = self._events.popleft()
         try:
-            return self._dialogue.shown(event)
+            return self._received.shown(event)
         finally:
             if len(self._events) <= self._read_on_at:
                 self._connection.watch_down(True)
+
+    def _finish_message(self) -> None:
+        """The program asks for the next message, and has done the one before."""
+        if self._dialogue.readers.entries:
+            self._dialogue.readers.finish()
+            if self._dialogue.append_positions():
+                self._connection.flush()
+                self._watch_room()
 
     def _send_answer(self, frame: bytes) -> None:
         """To a message of a group. Does not wait."""
@@ -235,7 +250,7 @@ class AsyncSession:
         return await self._answer(ask(), deadline, what)
 
     async def _answer(
-        self, request: Request[Answer], deadline: float, what: str
+        self, request: Request[Answer], deadline: Optional[float], what: str
     ) -> Answer:
         self._check_loop()
         self._connection.watch_room(not self._connection.flush())

@@ -16,6 +16,7 @@ from fifobus.protocol.message import (
     header_pairs_of,
 )
 from fifobus.protocol.request import Request, SubscribeOptions
+from fifobus.protocol.start import Start
 
 # A batch is written when it is this large: what a default pipe holds.
 BATCH_BYTES = 64 << 10
@@ -29,6 +30,12 @@ LAST_FLUSH = 1.0
 
 # How long, in seconds, requests wait for their answer unless they are told.
 REQUEST_TIMEOUT = 5.0
+
+# Messages of one client whose confirmation is to come: as many as of a client in C++.
+UNCONFIRMED_MAX = 65536
+# A program that publishes without a pause has the confirmations read so often that the
+# broker, which holds 1 MiB of them, has not to. Not tuned.
+CONFIRMS_BETWEEN_LOOKS = 256
 
 
 def log_gap(gap: Gap) -> None:
@@ -61,11 +68,19 @@ def metadata_of(
 
 
 def subscribe_options(
-    group: str, acks: Union[bool, AckOptions], skip_retained: bool
+    group: str,
+    acks: Union[bool, AckOptions],
+    skip_retained: bool,
+    start: Optional[Start],
+    durable: str,
+    until_now: bool,
+    auto_ack: bool,
 ) -> SubscribeOptions:
     """The options that subscribe was told."""
     wanted = AckOptions() if acks is True else acks or None
-    return SubscribeOptions(skip_retained, group, wanted)
+    return SubscribeOptions(
+        skip_retained, group, wanted, start, durable, until_now, auto_ack
+    )
 
 
 def subscribers_of(stats: control.StatsReply, topic: str) -> int:

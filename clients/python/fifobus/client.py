@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from _thread import get_ident
 from typing import Any, Callable, Iterator, Optional, Union
 
 from fifobus import errors
-from fifobus.batch import Batch
 from fifobus.call_options import (
-    BATCH_BYTES,
     LAST_FLUSH,
     REQUEST_TIMEOUT,
-    UNCOPIED_BYTES,
     deadline_of,
     has_passed,
     log_gap,
@@ -22,21 +18,22 @@ from fifobus.call_options import (
     subscribe_options,
     subscribers_of,
 )
-from fifobus.client_session import ClientSession, Mode, one_at_a_time
+from fifobus.client_publishing import PublishingClient
+from fifobus.client_session import Mode, one_at_a_time
 from fifobus.protocol import control
 from fifobus.protocol.control import Overflow
-from fifobus.protocol.dialogue import Dialogue, Event, State
+from fifobus.protocol.decoder import Event
+from fifobus.protocol.dialogue import Dialogue, State
 from fifobus.protocol.frames import payload_bytes
 from fifobus.protocol.message import (
     AckOptions,
-    Confirmation,
     Gap,
     Headers,
     Message,
-    Metadata,
     Payload,
     Will,
 )
+from fifobus.protocol.start import Start
 from fifobus.transport.connection import Connection
 
 # How long, in seconds, wait_for_subscribers pauses before it asks again.
@@ -44,7 +41,7 @@ _FIRST_PAUSE = 0.005
 _LAST_PAUSE = 0.1
 
 
-class Client(ClientSession):
+class Client(PublishingClient):
     """One session with a bus, for publishing and receiving on one thread.
 
         with fifobus.Client() as client:
@@ -90,6 +87,8 @@ class Client(ClientSession):
         will: Optional[Will] = None,
         on_gap: Callable[[Gap], None] = log_gap,
         receive_bytes_max: int = 64 << 20,
+        publisher: str = "",
+        resend_bytes_max: int = 0,
     ) -> None:
         """Waits for a broker, which may be started later, up to `connect_timeout`; 0
         does not wait, and the client connects when it is used.
@@ -100,9 +99,23 @@ class Client(ClientSession):
         publishes `will` when this process dies. `receive_bytes_max` bounds what is read
         ahead by calls that wait for something else than a message.
 
-        Raises NoBroker, SessionRefused, InvalidName (of the will).
+        Logs remember under the name `publisher`, one level of a topic, what this client
+        has stored. Its messages are numbered, and no log stores one twice. A later
+        client of that name ends this one, with Fenced. Up to `resend_bytes_max` bytes
+        of what is published with a level above ACCEPTED are kept until it is confirmed,
+        and sent again when the session was lost; 0: none.
+
+        Raises NoBroker, SessionRefused, InvalidName (of the will or the publisher).
         """
-        dialogue = Dialogue(name, overflow, queue_bytes_max, queue_messages_max, will)
+        dialogue = Dialogue(
+            name,
+            overflow,
+            queue_bytes_max,
+            queue_messages_max,
+            will,
+            publisher,
+            resend_bytes_max,
+        )
         connection = Connection(dialogue, directory, reconnect)
         super().__init__(dialogue, connection, mode, receive_bytes_max)
         self._on_gap = on_gap
@@ -142,139 +155,6 @@ class Client(ClientSession):
             self._dialogue.close()
             self._connection.close()
 
-    # Publishing
-
-    def publish(
-        self,
-        topic: str,
-        payload: Payload = b"",
-        *,
-        headers: Headers = (),
-        reply_topic: str = "",
-        content_type: str = "",
-        expiry: Optional[float] = None,
-        expiry_unix_nanos: int = 0,
-        retain: bool = False,
-        sequence: int = 0,
-        publish_time_unix_nanos: int = 0,
-        confirm: bool = False,
-        timeout: Optional[float] = None,
-    ) -> Optional[Confirmation]:
-        """Publishes one message; when it returns, its bytes are in the pipe, or in the
-        open batch.
-
-        Text is sent as UTF-8. After `expiry` seconds, or at `expiry_unix_nanos`, the
-        message is not delivered any more. `retain` also makes it its topic's retained
-        value (with an empty payload: clears that). With `confirm` it waits, whatever
-        the mode, for up to `timeout` (5) seconds until the broker says how many
-        subscribers take the message. Otherwise `timeout` counts in mode BLOCKING only.
-
-        Raises InvalidName, MessageTooLarge, WouldBlock (not blocking: the pipe is full
-        or there is no broker now) and TimedOut, all without having taken anything;
-        with `confirm` TimedOut and Disconnected say that it is not known. Raises
-        Disconnected if there is no session and none will be made. As SessionRefused
-        that may be about an earlier message, which this client may not publish.
-        """
-        body = payload_bytes(payload)
-        extra = (
-            headers
-            or reply_topic
-            or content_type
-            or expiry is not None
-            or expiry_unix_nanos
-            or retain
-            or sequence
-            or publish_time_unix_nanos
-        )
-        metadata = None
-        if extra or confirm:
-            metadata = metadata_of(
-                headers,
-                reply_topic,
-                content_type,
-                expiry,
-                retain,
-                sequence,
-                publish_time_unix_nanos,
-                expiry_unix_nanos,
-            )
-        token = [get_ident()]
-        if self._use.setdefault(0, token) is not token:
-            self._take_use(token)
-        try:
-            if metadata is not None and confirm:
-                return self._publish_confirmed(topic, body, metadata, timeout)
-            self._publish(topic, body, metadata, timeout)
-            return None
-        finally:
-            self._use.clear()
-
-    def _publish(
-        self,
-        topic: str,
-        body: bytes,
-        metadata: Optional[Metadata],
-        timeout: Optional[float],
-    ) -> None:
-        dialogue = self._dialogue
-        heads = dialogue.heads
-        if metadata is not None:
-            extra = metadata
-            self._send(lambda: heads.head_with(topic, extra, len(body)), body, timeout)
-            return
-        if self._open_batches and dialogue.state is State.OPEN:
-            gathered = dialogue.out.waiting_bytes
-            if 0 < gathered < BATCH_BYTES and len(body) < UNCOPIED_BYTES:
-                dialogue.out.append(heads.head_of(topic, len(body)) + body)
-                return
-        self._send(lambda: heads.head_of(topic, len(body)), body, timeout)
-
-    def _publish_confirmed(
-        self, topic: str, body: bytes, metadata: Metadata, timeout: Optional[float]
-    ) -> Confirmation:
-        deadline = time.monotonic() + (REQUEST_TIMEOUT if timeout is None else timeout)
-        self._await_session(deadline, wait=True)
-        metadata.confirm_id, request = self._dialogue.requests.expect_confirm()
-        try:
-            self._send_until(
-                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
-                body,
-                deadline,
-                wait=True,
-            )
-            return self._answer(request, deadline, "the broker's confirmation")
-        finally:
-            self._dialogue.requests.forget(metadata.confirm_id)
-
-    @one_at_a_time
-    def flush(self, timeout: Optional[float] = None) -> None:
-        """Writes what a batch or a partial write has left.
-
-        Raises WouldBlock and TimedOut if something is left still, and Disconnected.
-        """
-        self._check_open()
-        self._connection.advance()
-        self._flush_out(deadline_of(timeout), self.mode is Mode.BLOCKING)
-
-    def batch(self) -> "Batch":
-        """Gathers messages, so that many cross the pipe in one write:
-
-            with client.batch():
-                for line in lines:
-                    client.publish("log", line)
-
-        They go out at 64 KiB, at flush(), when a call waits for something else, and at
-        the end.
-        """
-        return Batch(self._open_batches, self._end_batch)
-
-    def _end_batch(self) -> None:
-        if not self.closed:
-            try:
-                self.flush()
-            except errors.WouldBlock:
-                pass  # the rest goes out with later calls
-
     # Requests. They wait whatever the mode.
 
     @one_at_a_time
@@ -285,6 +165,10 @@ class Client(ClientSession):
         group: str = "",
         acks: Union[bool, AckOptions] = False,
         skip_retained: bool = False,
+        start: Optional[Start] = None,
+        durable: str = "",
+        until_now: bool = False,
+        auto_ack: bool = True,
         timeout: float = REQUEST_TIMEOUT,
     ) -> None:
         """Subscribes to a pattern: a topic in which a level may be "*" and the last one
@@ -294,11 +178,24 @@ class Client(ClientSession):
         Subscribers that name the same `group` share the messages: each goes to one of
         them. With `acks` each message is to be answered by its ack() or retry().
 
-        Raises InvalidName, Refused (the broker's answer), Disconnected, and TimedOut:
-        no answer yet, but the subscription stands and is made as soon as there is a
-        broker.
+        With `start` it reads the log that stores the topics, from there on and then
+        what comes: each message once it is on disk, and with its `offset`. In a new
+        session it goes on behind the last one. With `until_now` it ends where the log
+        ended at first, and iterating ends with it.
+
+        `durable` names a reader, one level of a topic, whose position outlives this
+        client and the broker; the first time it begins at `start`, or at the first
+        message. A message is done when the next one is asked for, and without
+        `auto_ack` when done() is called. What is not done comes again, to the next
+        client that is this reader. A group that names one shares its position.
+
+        Raises InvalidName, Refused (the broker's answer; as NoLog, BadStart and
+        BadDurable, of logs), Disconnected, and TimedOut: no answer yet, but the
+        subscription stands and is made as soon as there is a broker.
         """
-        options = subscribe_options(group, acks, skip_retained)
+        options = subscribe_options(
+            group, acks, skip_retained, start, durable, until_now, auto_ack
+        )
         self._check_open()
         self._connection.advance()
         request = self._dialogue.subscribe(pattern, options)
@@ -412,7 +309,8 @@ class Client(ClientSession):
         """The next message. `timeout` counts in the modes BLOCKING and BUSY_POLL.
 
         Raises TimedOut, WouldBlock (not blocking), Disconnected (there is no session
-        and none will be made), Refused (of a subscription, by the next broker).
+        and none will be made), Refused (of a subscription, by the next broker),
+        EndOfLog (nothing is left that it is subscribed to with `until_now`).
         """
         return self._receive(deadline_of(timeout), self.mode)
 
@@ -428,22 +326,47 @@ class Client(ClientSession):
                 self._fill(deadline, mode)
                 continue
             event: Any = events.popleft()
-            if type(event) is Message and not event._metadata.expiry_unix_nanos:
+            if type(event) is Message and not event._metadata.watched:
                 return event
-            event = self._dialogue.shown(event)
+            event = self._received.shown(event)
             if type(event) is Message:
                 return event
-            self._on_gap(event)
+            if type(event) is Gap:
+                self._on_gap(event)
+
+    def done(self, message: Message) -> None:
+        """The work on this message is done: of a durable reader, on all before it, too.
+        Of one in a group it is the message's ack(). Does not wait; the broker is told
+        some ten times a second, when a message is waited for, at flush() and close().
+
+        Without effect on other messages, and on those of an earlier session, which come
+        again."""
+        self._dialogue.done(message)
+
+    def extend(self, message: Message) -> None:
+        """As message.extend(): the group's timeout for it begins anew."""
+        message.extend()
 
     def __iter__(self) -> Iterator[Message]:
-        """All messages to come, until the client is closed."""
+        """All messages to come, until the client is closed, or has received all that it
+        is subscribed to with `until_now`."""
         while not self._is_over():
-            yield self.receive()
+            try:
+                message = self.receive()
+            except errors.EndOfLog:
+                return
+            yield message
 
     def events(self) -> Iterator[Event]:
-        """As iterating, with each Gap in its place instead of at `on_gap`."""
+        """As iterating, with each Gap in its place instead of at `on_gap`, and with
+        CaughtUp where a reader has received all that its log had when it subscribed."""
         while not self._is_over():
             if self._events:
-                yield self._dialogue.shown(self._events.popleft())
-            else:
+                event = self._received.shown(self._events.popleft())
+                if event is not None:
+                    yield event
+                continue
+            try:
                 self._fill(None, self.mode)
+            except errors.EndOfLog:
+                return

@@ -68,6 +68,7 @@ class ClientSession:
         self.mode = mode
         self._dialogue = dialogue
         self._connection = connection
+        self._received = dialogue.received
         self._events = dialogue.events
         dialogue.send_answer = self._send_answer
         self._receive_bytes_max = receive_bytes_max
@@ -98,7 +99,7 @@ class ClientSession:
     @property
     def expired_messages(self) -> int:
         """Messages that were dropped because they had expired when they were taken."""
-        return self._dialogue.expired_messages
+        return self._received.expired_messages
 
     def _take_use(self, token: List[int]) -> None:
         """Another call's token is there. Raises Misuse if that call is under way."""
@@ -248,7 +249,9 @@ class ClientSession:
         self._await_session(deadline, wait=True)
         return self._answer(ask(), deadline, what)
 
-    def _answer(self, request: Request[Answer], deadline: float, what: str) -> Answer:
+    def _answer(
+        self, request: Request[Answer], deadline: Optional[float], what: str
+    ) -> Answer:
         request.awaited += 1
         try:
             self._wait_until(lambda: request.done, deadline, what)
@@ -256,7 +259,9 @@ class ClientSession:
             request.awaited -= 1
         return request.answer()
 
-    def _wait_until(self, done: Callable[[], bool], deadline: float, what: str) -> None:
+    def _wait_until(
+        self, done: Callable[[], bool], deadline: Optional[float], what: str
+    ) -> None:
         while not done():
             self._connection.advance()
             self._connection.flush()
@@ -293,6 +298,11 @@ class ClientSession:
         try:
             connection = self._connection
             connection.advance()
+            # The program asks for the next message, and has done the one before.
+            if self._dialogue.readers.entries:
+                self._dialogue.readers.finish()
+                if self._dialogue.append_positions():
+                    connection.flush()
             if not self._open_batches and self._dialogue.out:
                 connection.watch_room(not connection.flush())
             if not connection.read() and not self._events:
@@ -302,6 +312,8 @@ class ClientSession:
 
     def _await_event(self, deadline: Optional[float], mode: Mode) -> None:
         connection = self._connection
+        if self._received.is_read_out:
+            raise errors.EndOfLog("all that was stored until now has been received")
         if self._dialogue.state in (State.FAILED, State.CLOSED):
             raise self._dialogue.failure
         if mode is Mode.NON_BLOCKING:
@@ -316,7 +328,7 @@ class ClientSession:
             connection.wait(deadline)
 
     def _is_full(self) -> bool:
-        return self._dialogue.has_unread(self._receive_bytes_max)
+        return self._received.has_unread(self._receive_bytes_max)
 
     def _read_ahead(self) -> bool:
         """Reads while a call waits that is not receive; False: nothing was read."""

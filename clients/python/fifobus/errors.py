@@ -46,8 +46,36 @@ class Refused(FifobusError):
         self.code = code
 
 
+class NoLog(Refused):
+    """No log stores these messages, or all that the pattern matches."""
+
+
+class LogFailed(Refused):
+    """The log cannot store anything any more; the broker's log says why."""
+
+
+class TooManyPublishers(Refused):
+    """The log remembers no more publishers' names."""
+
+
+class BadStart(Refused):
+    """The log does not reach as far as where reading was to begin."""
+
+
+class BadDurable(Refused):
+    """The durable reader's name is not allowed, or it reads in another way."""
+
+
 class SessionRefused(Refused, Disconnected):
     """The broker ended the session for good, because of what this client sent."""
+
+
+class Fenced(SessionRefused):
+    """Another client has taken this one's name, of a publisher or a durable reader."""
+
+
+class EndOfLog(FifobusError, EOFError):
+    """All that was subscribed to with `until_now` has been received."""
 
 
 class ProtocolError(Disconnected):

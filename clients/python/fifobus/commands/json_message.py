@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, List, Tuple
 
 # What belongs to the delivery that was printed, and not to the message.
-_PASSED_OVER = ("sequence", "time", "retained", "ack_id", "delivery_count")
+_PASSED_OVER = (
+    "sequence",
+    "time",
+    "retained",
+    "ack_id",
+    "delivery_count",
+    "offset",
+    "stored_time",
+)
 
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))",

@@ -12,12 +12,21 @@ from fifobus.protocol.control import (
     FRAME_PREFIX_BYTES,
     MESSAGE,
 )
-from fifobus.protocol.message import Gap, Message, Metadata, gap_of
+from fifobus.protocol.message import CaughtUp, Gap, Message, Metadata, gap_of
 from fifobus.protocol.wire import Buffer
 
-Event = Union[Message, Gap]
+Event = Union[Message, Gap, CaughtUp]
+Answer = Callable[[int, control.Verdict], None]
+# What a CaughtUp frame means to the program; None: nothing any more.
+OnCaughtUp = Callable[[control.CaughtUpFrame], Optional[CaughtUp]]
 
 _PREFIX = struct.Struct(">I")
+# A Delivery that says an offset and a time and no more, as a log writes it: all up to
+# the offset, then that, the tag of the time, and the time.
+_STORED_HEAD = b"\x00\x00\x00\x14\x4a\x12\x21"
+_STORED_TIME_TAG = 0x29
+_STORED = struct.Struct("<7xQBQ")
+_STORED_BYTES = _STORED.size
 _NEVER = 1 << 62  # bytes that no read ever has
 # Topics that were checked and need not be again. Above it all are forgotten.
 _TOPICS_MAX = 4096
@@ -80,10 +89,16 @@ class FrameDecoder:
     """
 
     def __init__(
-        self, reply_prefix: str, answer: Callable[[int, control.Verdict], None]
+        self,
+        reply_prefix: str,
+        answer: Optional[Answer],
+        caught_up: OnCaughtUp = lambda frame: None,
+        session: int = 0,
     ) -> None:
         self._reply_prefix = reply_prefix
         self._answer = answer
+        self._caught_up = caught_up
+        self._session = session
         self._stage: _Stage = (_memory(), _memory(), 0, 0, [], None, None)
         self._topics: Dict[bytes, str] = {}
         # The last plain message: its frame's bytes up to the payload, the frame's size,
@@ -236,9 +251,38 @@ class FrameDecoder:
             stop = self._frame_end(data, at, end)
             if stop == 0:
                 return at
-            if self._delivery is not None or not self._take_plain(data, at, stop):
-                self._take(memoryview(data)[at:stop])
+            if not self._take_plain(data, at, stop):
+                stored_stop = self._take_stored(data, at, end)
+                if stored_stop == 0:
+                    self._take(memoryview(data)[at:stop])
+                stop = stored_stop or stop
             at = stop
+
+    def _take_stored(self, data: bytes, at: int, end: int) -> int:
+        """Takes messages out of a log that are like the last one, each behind what the
+        log says of it; returns where they end, 0: there is none."""
+        head, message_bytes, topic = self._like
+        skip = _STORED_BYTES + len(head)
+        size = _STORED_BYTES + message_bytes
+        stop = 0
+        while (
+            data.startswith(_STORED_HEAD, at)
+            and at + size <= end
+            and data.startswith(head, at + _STORED_BYTES)
+        ):
+            offset, tag, stored_time = _STORED.unpack_from(data, at)
+            if tag != _STORED_TIME_TAG or self._delivery is not None:
+                break
+            metadata = Metadata()
+            metadata.offset = offset
+            metadata.stored_time_unix_nanos = stored_time
+            metadata.answer = self._answer
+            metadata.session = self._session
+            metadata.watched = True
+            payload = data[at + skip : at + size]
+            self._decoded.events.append(Message(topic, payload, metadata))
+            at = stop = at + size
+        return stop
 
     def _take_plain(self, data: bytes, at: int, stop: int) -> bool:
         """Takes a message of topic and payload alone; False: it is something else."""
@@ -269,7 +313,10 @@ class FrameDecoder:
         if payload_bytes != stop - payload or topic is None:
             return False
         self._like = (data[at:payload], stop - at, topic)
-        self._decoded.events.append(Message(topic, data[payload:stop]))
+        message = Message(topic, data[payload:stop])
+        if self._delivery is not None:
+            message = self._delivered(Message(topic, message.payload, Metadata()))
+        self._decoded.events.append(message)
         return True
 
     def _take(self, frame: memoryview) -> None:
@@ -285,6 +332,10 @@ class FrameDecoder:
             if isinstance(found, control.GapFrame):
                 self._decoded.events.append(gap_of(found))
                 return
+            if isinstance(found, control.CaughtUpFrame):
+                event = self._caught_up(found)
+                if event is not None:
+                    self._decoded.events.append(event)
             if isinstance(found, control.Delivery):
                 self._delivery = found
             else:
@@ -309,7 +360,11 @@ class FrameDecoder:
             metadata.retained = delivery.retained
             metadata.ack_id = delivery.ack_id
             metadata.delivery_count = delivery.delivery_count
+            metadata.offset = delivery.offset
+            metadata.stored_time_unix_nanos = delivery.stored_time_unix_nanos
             metadata.answer = self._answer
+            metadata.session = self._session
+            metadata.watched = metadata.watched or delivery.offset > 0
         return message
 
 

@@ -11,29 +11,27 @@ import enum
 import functools
 import logging
 import os
-import time
-from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from fifobus import errors
-from fifobus.protocol import control, frames, topics
+from fifobus.protocol import control, topics
 from fifobus.protocol.control import GapReason, Overflow, Verdict
-from fifobus.protocol.decoder import FrameDecoder
-from fifobus.protocol.message import Gap, Message, Metadata, Will, header_pairs_of
-from fifobus.protocol.message_heads import MessageHeads
+from fifobus.protocol.decoder import Event, FrameDecoder
+from fifobus.protocol.message import Gap, Message, Metadata, Will
+from fifobus.protocol.message_heads import MessageHeads, will_member
+from fifobus.protocol.named_publisher import NamedPublisher
+from fifobus.protocol.readers import Readers
+from fifobus.protocol.received import Received, is_expired
 from fifobus.protocol.request import (
     Request,
     Requests,
     SubscribeOptions,
     Subscription,
+    refusal_of,
 )
-from fifobus.transport.noted import move_all
 from fifobus.transport.outbox import Outbox
 
 log = logging.getLogger("fifobus")
-
-# What a message in `events` takes beside its topic and payload: about that of its frame.
-_FRAME_OVERHEAD_BYTES = 16
 
 
 class State(enum.Enum):
@@ -45,18 +43,11 @@ class State(enum.Enum):
     CLOSED = "closed"  # by this side
 
 
-Event = Union[Message, Gap]
-# In `events` a subscription that the broker refuses anew has its place, too.
-Incoming = Union[Message, Gap, errors.Refused]
 SubscriptionKey = Tuple[str, str]  # pattern, group
 
 
 class Dialogue:
-    """The protocol's state of one client. Does no I/O. Thread-compatible.
-
-    Invariant: what stands in `events` comes from one session after the other, each with
-    its end behind all that was read in it.
-    """
+    """The protocol's state of one client. Does no I/O. Thread-compatible."""
 
     def __init__(
         self,
@@ -65,7 +56,13 @@ class Dialogue:
         queue_bytes_max: int,
         queue_messages_max: int,
         will: Optional[Will],
+        publisher: str = "",
+        resend_bytes_max: int = 0,
     ) -> None:
+        self.publisher = NamedPublisher(publisher, resend_bytes_max)
+        self.readers = Readers()
+        self.received = Received(self.readers, self._tell_positions)
+        self.events = self.received.events
         self._hello = control.Hello(
             protocol_version=control.PROTOCOL_VERSION,
             client_name=name,
@@ -73,10 +70,10 @@ class Dialogue:
             queue_bytes_max=queue_bytes_max,
             queue_messages_max=queue_messages_max,
             will=b"" if will is None else will_member(will),
+            publisher=publisher,
         )
         self.state = State.WAITING
         self.failure: errors.FifobusError = errors.NoBroker("not connected yet")
-        self.events: Deque[Incoming] = deque()
         self.out = Outbox()
         self.heads = MessageHeads()
         # The client's: writes an answer to a group, which does not wait for its next
@@ -88,15 +85,11 @@ class Dialogue:
         self.sessions = 0
         self.publish_losses = 0
         self.receive_losses = 0
-        # Messages that were dropped because they were taken after they had expired.
-        self.expired_messages = 0
         # Whether a limit turned it away, so that it is worth another try.
         self.turned_away = False
         # The broker's last words. The Connection is to draw the consequences.
         self.goodbye_received = False
         self.verdict: Optional[errors.FifobusError] = None
-        self._unread_bytes = 0  # of `events`, or more
-        self._counted = (0, 0)  # these bytes, exactly, and how many events they are
         self._told_of_disconnection = False
         self._subscriptions: Dict[SubscriptionKey, Subscription] = {}
         self._left_patterns: List[str] = []  # at the end, of groups without acks
@@ -119,7 +112,8 @@ class Dialogue:
 
     def _new_decoder(self) -> FrameDecoder:
         number = self.sessions + 1  # its own, once it is welcome
-        return FrameDecoder(self._inbox, functools.partial(self._answer, number))
+        answer = functools.partial(self._answer, number)
+        return FrameDecoder(self._inbox, answer, self.readers.caught_up, number)
 
     def lose(
         self,
@@ -134,6 +128,7 @@ class Dialogue:
             self._count_publish_loss(error)
         if was_open or self.state == State.LEAVING:
             self.receive_losses += 1
+            self.readers.on_loss(self.events)
             # Without a next session there is nothing that could be missing before it.
             untold = again or reason is GapReason.DISCONNECTED
             if untold and self._misses_messages() and not self._told_of_disconnection:
@@ -148,8 +143,16 @@ class Dialogue:
         log.warning("what was published last may be lost: %s", error)
 
     def _misses_messages(self) -> bool:
+        """What logs have the next session brings."""
+        return self._subscribes(beside_logs=True)
+
+    def _subscribes(self, beside_logs: bool = False) -> bool:
         """Whether something is subscribed to beside the replies to this client."""
-        return any(not key[0].startswith(self._inbox) for key in self._subscriptions)
+        return any(
+            not entry.pattern.startswith(self._inbox)
+            and not (beside_logs and entry.options.reads_log)
+            for entry in self._subscriptions.values()
+        )
 
     @property
     def is_ended_for_being_slow(self) -> bool:
@@ -197,7 +200,7 @@ class Dialogue:
             return
         standing = {id(entry.request) for entry in self._subscriptions.values()}
         lost = errors.Disconnected(f"the session ended without an answer: {error}")
-        self.requests.fail_all(lost, standing)
+        self.requests.fail_all(lost, standing, self.publisher.kept_ids)
 
     @property
     def trouble(self) -> str:
@@ -209,13 +212,23 @@ class Dialogue:
     def subscribe(self, pattern: str, options: SubscribeOptions) -> Request[None]:
         """Raises InvalidName."""
         topics.check_pattern(pattern)
-        topics.check_group(options.group)
-        if options.acks is not None and not options.group:
-            raise errors.InvalidName("only the members of a group acknowledge")
+        options.check()
         key = (pattern, options.group)
         entry = self._subscriptions.get(key)
         if entry is None:
-            entry = self._subscriptions[key] = Subscription(pattern, options)
+            entry = Subscription(pattern, options)
+            if options.reads_log and not options.group:
+                self.readers.check(pattern)
+                self.readers.add(entry)
+            self._subscriptions[key] = entry
+        elif entry.options != options and (
+            options.reads_log or entry.options.reads_log
+        ):
+            raise errors.InvalidName(
+                f'"{pattern}" is subscribed to in another way; unsubscribe first'
+            )
+        if not pattern.startswith(self._inbox):
+            self.readers.read_out = False
         self._send_subscribe(entry)
         return entry.request
 
@@ -228,17 +241,50 @@ class Dialogue:
         entry = self._subscriptions.get((pattern, group))
         if entry is None:
             raise errors.InvalidName(f'not subscribed to "{pattern}"')
+        self.append_positions()
         entry.asked_in = 0
         if self.state == State.OPEN:
             request = self._ask(lambda i: control.Unsubscribe(i, pattern, group))
         else:  # the next session will not have it
             request = Request()
             request.succeed(None)
-        self._subscriptions.pop((pattern, group), None)
+        self._forget((pattern, group))
         return request
 
-    def ping(self) -> Request[control.Pong]:
-        return self._ask(control.Ping)
+    def _forget(self, key: SubscriptionKey) -> None:
+        entry = self._subscriptions.pop(key, None)
+        if entry is not None:
+            self.readers.remove(entry)
+
+    def append_positions(self) -> bool:
+        """Puts into `out` how far durable readers are; False: nothing new."""
+        acks = self.readers.positions() if self.state == State.OPEN else []
+        for ack in acks:
+            self.out.append(control.frame_of(ack))
+        return bool(acks)
+
+    def done(self, message: Message) -> None:
+        """The program has done it, and of a durable reader all before it."""
+        if message.ack_id:
+            message.ack()
+        elif message.offset:
+            self.readers.done(message)
+            self._tell_positions()
+
+    def _tell_positions(self) -> None:
+        """A program that has much to receive tells them now and then."""
+        if self.state == State.OPEN and self.readers.is_time_to_tell:
+            for ack in self.readers.positions():
+                self.send_answer(control.frame_of(ack))
+
+    def head(self, topic: str, metadata: Metadata, payload_bytes: int) -> bytes:
+        """As MessageHeads.head_with, and numbered if the client has a publisher's
+        name."""
+        self.publisher.number(metadata)
+        return self.heads.head_with(topic, metadata, payload_bytes)
+
+    def ping(self, level: int = 0) -> Request[control.Pong]:
+        return self._ask(lambda token: control.Ping(token, level))
 
     def stats(self, topic: str = "") -> Request[control.StatsReply]:
         return self._ask(lambda request_id: control.Stats(request_id, topic))
@@ -252,6 +298,7 @@ class Dialogue:
     def say_goodbye(self) -> None:
         """What the groups that it has left have sent it, and the program did not take,
         nobody else gets."""
+        self.append_positions()
         own = [entry.pattern for entry in self._subscriptions.values()]
         taken_along = sum(
             isinstance(event, Message)
@@ -278,9 +325,12 @@ class Dialogue:
         elif self.state == State.OPEN and entry.asked_in != self.sessions:
             if entry.request.done:
                 entry.request = Request()
-            request_id = self.requests.ask(entry.request)
-            frame = entry.options.frame(entry.pattern, request_id)
+            entry.request_id = self.requests.ask(entry.request)
+            frame = entry.options.frame(
+                entry.pattern, entry.request_id, entry.next_offset
+            )
             self.out.append(control.frame_of(frame))
+            self.readers.ask(entry)
             entry.asked_in = self.sessions
 
     def _answer(self, session: int, ack_id: int, verdict: Verdict) -> None:
@@ -303,8 +353,7 @@ class Dialogue:
             last = decoded.events[-1]
             if isinstance(last, Gap) and last.reason is GapReason.DISCONNECTED:
                 self._told_of_disconnection = True
-            move_all(decoded.events, self.events)
-            self._unread_bytes += decoded.event_bytes
+            self.received.move(decoded)
         while decoded.others:
             self._on_other(decoded.others[0])
             decoded.others.popleft()
@@ -314,41 +363,22 @@ class Dialogue:
         self.decoder.taken()
         return True
 
-    def has_unread(self, bytes_max: int) -> bool:
-        """Whether so many bytes, or more, wait in `events`."""
-        if self._unread_bytes >= bytes_max:
-            # Nobody has counted what was taken since.
-            if self._counted != (self._unread_bytes, len(self.events)):
-                self._unread_bytes = sum(map(_bytes_of, self.events))
-                self._counted = (self._unread_bytes, len(self.events))
-        return self._unread_bytes >= bytes_max
-
-    def shown(self, event: Incoming) -> Event:
-        """What the program gets for the event that it has taken from `events`: a gap
-        for a message that has expired, and for those behind it that have. Raises
-        Refused."""
-        if isinstance(event, errors.Refused):
-            raise event
-        if not _is_expired(event):
-            return event
-        losses: Dict[str, int] = {}
-        while True:
-            assert isinstance(event, Message)
-            losses[event.topic] = losses.get(event.topic, 0) + 1
-            self.expired_messages += 1
-            event.ack()  # nobody is to work on it any more
-            if not self.events or not _is_expired(self.events[0]):
-                return Gap(GapReason.EXPIRED, sum(losses.values()), losses)
-            event = self.events.popleft()
-
     def _on_other(self, frame: Any) -> None:
         if self.state == State.GREETING:
             self._on_first_frame(frame)
         elif isinstance(frame, Message):
             self._on_reply(frame)
         elif isinstance(frame, (control.Subscribed, control.Unsubscribed)):
+            if isinstance(frame, control.Subscribed):
+                self.readers.on_subscribed(frame)
             self.requests.succeed(frame.request_id, None)
+        elif isinstance(frame, control.CaughtUpFrame):
+            ended = self.readers.on_caught_up(frame)
+            if ended is not None:
+                self._forget((ended.pattern, ended.options.group))
+                self.readers.read_out = not self._subscribes()
         elif isinstance(frame, control.Confirm):
+            self.publisher.on_confirm(frame)
             self.requests.on_confirm(frame)
         elif isinstance(frame, control.Pong):
             self.requests.succeed(frame.token, frame)
@@ -365,6 +395,9 @@ class Dialogue:
             self.sessions += 1
             self.state = State.OPEN
             self.turned_away = False
+            self.publisher.on_welcome(frame.publisher_marks)
+            for kept in self.publisher.kept_frames():
+                self.out.append(kept)
             for entry in self._subscriptions.values():
                 self._send_subscribe(entry)
         elif isinstance(frame, control.Error):
@@ -378,17 +411,16 @@ class Dialogue:
             self.verdict = errors.ProtocolError("the broker did not say Welcome")
 
     def _on_reply(self, message: Message) -> None:
-        if _is_expired(message):
-            self.expired_messages += 1
+        if is_expired(message):
+            self.received.expired_messages += 1
         else:
             self.requests.on_reply(message)
 
     def _on_error(self, frame: control.Error) -> None:
-        text = f"the broker refused: {frame.text}"
-        if frame.request_id == 0:
-            self.verdict = errors.SessionRefused(text, frame.code)
+        error = refusal_of(frame)
+        if isinstance(error, errors.SessionRefused):
+            self.verdict = error
         else:
-            error = errors.Refused(text, frame.code)
             self.requests.refuse(
                 frame.request_id, lambda request: self._refuse(request, error)
             )
@@ -400,8 +432,8 @@ class Dialogue:
             if entry.request is request:
                 if not request.awaited:
                     text = f'not subscribed to "{entry.pattern}" any more: {error}'
-                    self.events.append(errors.Refused(text, error.code))
-                del self._subscriptions[key]
+                    self.events.append(type(error)(text, error.code))
+                self._forget(key)
                 break
         request.fail(error)
 
@@ -413,26 +445,3 @@ def _is_shared(entry: Subscription) -> bool:
 
 def _matches_any(patterns: List[str], topic: str) -> bool:
     return any(topics.matches(pattern, topic) for pattern in patterns)
-
-
-def _is_expired(event: Incoming) -> bool:
-    if not isinstance(event, Message):
-        return False
-    return 0 < event.expiry_unix_nanos <= time.time_ns()
-
-
-def _bytes_of(event: Incoming) -> int:
-    if isinstance(event, Message):
-        return len(event.payload) + len(event.topic) + _FRAME_OVERHEAD_BYTES
-    return _FRAME_OVERHEAD_BYTES
-
-
-def will_member(will: Will) -> bytes:
-    """The Message in a Hello. Raises InvalidName."""
-    topics.check_publishable(will.topic)
-    metadata = Metadata()
-    metadata.retain = will.retain
-    metadata.content_type = will.content_type
-    metadata.headers = header_pairs_of(will.headers)
-    payload = frames.payload_bytes(will.payload)
-    return frames.member_head(will.topic, metadata, len(payload)) + payload

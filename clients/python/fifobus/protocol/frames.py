@@ -158,6 +158,7 @@ def _read_message(member: wire.Buffer) -> Message:
                 _store_text(metadata, number, bytes(value))
     if _TOPIC not in seen:
         raise BadFrame("topic_not_first", "the Message does not begin with its topic")
+    metadata.watched = metadata.expiry_unix_nanos > 0
     return Message(_checked_topic(topic), payload, metadata)
 
 

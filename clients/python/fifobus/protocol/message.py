@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from fifobus.protocol.control import GapFrame, GapReason, Level, Verdict
+from fifobus.protocol.control import Failure, GapFrame, GapReason, Level, Verdict
 
 Payload = Union[bytes, bytearray, memoryview, str]
 HeaderValue = Union[bytes, str]
@@ -40,7 +41,11 @@ class Metadata:
         "retained",
         "ack_id",
         "delivery_count",
+        "offset",
+        "stored_time_unix_nanos",
         "answer",
+        "session",
+        "watched",
     )
 
     def __init__(self) -> None:
@@ -57,10 +62,17 @@ class Metadata:
         self.retained = False
         self.ack_id = 0
         self.delivery_count = 0
+        self.offset = 0
+        self.stored_time_unix_nanos = 0
         self.answer: Optional[Callable[[int, Verdict], None]] = None
+        self.session = 0  # that brought it; 0: not said
+        # Dialogue.shown is to see it before the program: it may expire, or a reader of
+        # a log comes on by it.
+        self.watched = False
 
 
 _NOTHING = Metadata()
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 class Message:
@@ -137,6 +149,24 @@ class Message:
         """How often it was delivered; above 1: perhaps worked on before."""
         return self._metadata.delivery_count
 
+    @property
+    def offset(self) -> int:
+        """Its place in the log that it was read out of, from 1; 0: it was not."""
+        return self._metadata.offset
+
+    @property
+    def stored_time_unix_nanos(self) -> int:
+        """When its log stored it; 0: it was not read out of one."""
+        return self._metadata.stored_time_unix_nanos
+
+    @property
+    def stored_time(self) -> Optional[datetime.datetime]:
+        """The same, in UTC and to the microsecond."""
+        nanos = self._metadata.stored_time_unix_nanos
+        if not nanos:
+            return None
+        return _EPOCH + datetime.timedelta(microseconds=nanos // 1000)
+
     def ack(self) -> None:
         """Tells the group that the work on this message is done.
 
@@ -149,6 +179,10 @@ class Message:
     def retry(self) -> None:
         """Asks for the message to be delivered again, to any member of the group."""
         self._answer(Verdict.RETRY)
+
+    def extend(self) -> None:
+        """Tells the group that the work goes on: its timeout begins anew."""
+        self._answer(Verdict.EXTEND)
 
     def _answer(self, verdict: Verdict) -> None:
         if self._metadata.ack_id and self._metadata.answer:
@@ -187,13 +221,26 @@ def gap_of(frame: GapFrame) -> Gap:
 
 
 @dataclass(frozen=True)
-class Confirmation:
-    """What the broker says about a message that was published with confirm=True."""
+class CaughtUp:
+    """All that a log had when this reader subscribed has been received."""
 
-    level: Level
+    pattern: str
+    next_offset: int  # it was read up to here, exclusive
+    until_now: bool  # the subscription has ended with it
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the broker says about a message that was published with `confirm` or a
+    `level`."""
+
+    level: Level  # that was reached
     sessions: int  # that take it, each group counting as one
     taps: int  # that take it
     retained: bool  # it is the topic's retained value now, or has cleared it
+    offset: int = 0  # its place in its log; 0: none, or of a duplicate not known
+    duplicate: bool = False  # its publisher's name had stored it already
+    failure: Failure = Failure.NONE  # why a higher level was not reached
 
 
 @dataclass(frozen=True)
@@ -255,9 +302,11 @@ def json_line(message: Message) -> bytes:
         ("retained", message.retained),
         ("ack_id", message.ack_id),
         ("delivery_count", message.delivery_count),
+        ("offset", message.offset),
+        ("stored_time", message.stored_time_unix_nanos),
     ]
     for name, value in optional:
-        if value and name in ("time", "expiry"):
+        if value and name in ("time", "expiry", "stored_time"):
             line[name] = time_text(value)
         elif value and name == "headers":
             line[name] = _json_headers(value)

@@ -7,7 +7,7 @@ from typing import Dict, Tuple
 from fifobus.errors import MessageTooLarge
 from fifobus.protocol import frames, topics
 from fifobus.protocol.control import FRAME_BYTES_MAX_DEFAULT, FRAME_PREFIX_BYTES
-from fifobus.protocol.message import Metadata
+from fifobus.protocol.message import Metadata, Will, header_pairs_of
 
 # Heads that are kept so that they need not be made again: a publisher's topics times
 # its payload sizes. Above it all are forgotten. Not tuned.
@@ -53,3 +53,14 @@ class MessageHeads:
                 "file's name"
             )
         return head
+
+
+def will_member(will: Will) -> bytes:
+    """The Message in a Hello. Raises InvalidName."""
+    topics.check_publishable(will.topic)
+    metadata = Metadata()
+    metadata.retain = will.retain
+    metadata.content_type = will.content_type
+    metadata.headers = header_pairs_of(will.headers)
+    payload = frames.payload_bytes(will.payload)
+    return frames.member_head(will.topic, metadata, len(payload)) + payload

@@ -16,13 +16,15 @@ from typing import (
 )
 
 from fifobus import errors
-from fifobus.protocol import control
-from fifobus.protocol.control import Level
+from fifobus.protocol import control, topics
+from fifobus.protocol.control import ErrorCode, Failure, Level
 from fifobus.protocol.message import AckOptions, Confirmation, Message
+from fifobus.protocol.start import Start
 
 Answer = TypeVar("Answer")
 
 _LEVELS = {int(level) for level in Level}
+_FAILURES = {int(failure) for failure in Failure}
 
 
 class Request(Generic[Answer]):
@@ -103,10 +105,7 @@ class Requests:
     def on_confirm(self, frame: control.Confirm) -> None:
         request = self._confirms.get(frame.confirm_id)
         if request is not None:
-            level = Level(frame.level) if frame.level in _LEVELS else Level.UNSPECIFIED
-            request.succeed(
-                Confirmation(level, frame.sessions, frame.taps, frame.retained)
-            )
+            request.succeed(_confirmation_of(frame))
             self._confirms.pop(frame.confirm_id, None)
 
     def on_reply(self, message: Message) -> None:
@@ -123,17 +122,86 @@ class Requests:
             on_refused(request)
             self._requests.pop(request_id, None)
 
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages are published and their confirmation is to come."""
+        return len(self._confirms)
+
     def fail_all(
-        self, error: errors.FifobusError, standing: AbstractSet[int] = frozenset()
+        self,
+        error: errors.FifobusError,
+        standing: AbstractSet[int] = frozenset(),
+        confirmed_later: AbstractSet[int] = frozenset(),
     ) -> None:
-        """But for requests with these identities, which the next session answers."""
+        """But for requests with these identities, and confirmations with these ids,
+        which the next session answers."""
+        kept = {i: self._confirms[i] for i in confirmed_later & self._confirms.keys()}
         asked: List[Request[Any]] = [*self._confirms.values(), *self._replies.values()]
+        stand = standing | {id(request) for request in kept.values()}
         for request in [*self._requests.values(), *asked]:
-            if id(request) not in standing:
+            if id(request) not in stand:
                 request.fail(error)
         self._requests.clear()
-        self._confirms.clear()
+        self._confirms = kept
         self._replies.clear()
+
+
+def _confirmation_of(frame: control.Confirm) -> Confirmation:
+    return Confirmation(
+        Level(frame.level) if frame.level in _LEVELS else Level.UNSPECIFIED,
+        frame.sessions,
+        frame.taps,
+        frame.retained,
+        frame.offset,
+        frame.duplicate,
+        Failure(frame.failure) if frame.failure in _FAILURES else Failure.NONE,
+    )
+
+
+_NO_LOG = "no log stores it; `fifobus log ls` names the logs that there are"
+_OF_FAILURE = {
+    Failure.NO_LOG: (errors.NoLog, _NO_LOG, ErrorCode.NO_LOG),
+    Failure.LOG_FAILED: (
+        errors.LogFailed,
+        "its log has failed; the broker's log says why",
+        ErrorCode.LOG_FAILED,
+    ),
+    Failure.TOO_MANY_PUBLISHERS: (
+        errors.TooManyPublishers,
+        "its log remembers no more publishers' names; `fifobus log info` names the "
+        "limit",
+        ErrorCode.LIMIT,
+    ),
+}
+
+
+def check_reached(
+    level: int, failure: int, wanted: Level, what: str = "the message"
+) -> None:
+    """Raises NoLog, LogFailed or TooManyPublishers if a level is lower than wanted."""
+    if level >= wanted:
+        return
+    # A broker that knows no logs says no more than the level.
+    known = Failure(failure) if failure in _FAILURES else Failure.NONE
+    kind, text, code = _OF_FAILURE.get(known, _OF_FAILURE[Failure.NO_LOG])
+    raise kind(f"{what} was taken and is not {wanted.name.lower()}: {text}", code)
+
+
+_OF_CODE = {
+    int(ErrorCode.NO_LOG): errors.NoLog,
+    int(ErrorCode.LOG_FAILED): errors.LogFailed,
+    int(ErrorCode.BAD_START): errors.BadStart,
+    int(ErrorCode.BAD_DURABLE): errors.BadDurable,
+}
+
+
+def refusal_of(frame: control.Error) -> errors.Refused:
+    """The exception for what the broker refuses: a request, or the whole session."""
+    text = f"the broker refused: {frame.text}"
+    if frame.request_id:
+        return _OF_CODE.get(frame.code, errors.Refused)(text, frame.code)
+    fenced = frame.code == ErrorCode.FENCED
+    return (errors.Fenced if fenced else errors.SessionRefused)(text, frame.code)
 
 
 @dataclass
@@ -146,14 +214,53 @@ class SubscribeOptions:
     group: str = ""
     # Of a group only: messages are to be answered by ack() or retry().
     acks: Optional[AckOptions] = None
+    # Read a log from here on, ...
+    start: Optional[Start] = None
+    # ... as the durable reader of this name, ...
+    durable: str = ""
+    # ... and end where it was at its end.
+    until_now: bool = False
+    # Of a durable reader without a group: a message is done when the next is asked for.
+    auto_ack: bool = True
 
-    def frame(self, pattern: str, request_id: int) -> control.Subscribe:
+    @property
+    def reads_log(self) -> bool:
+        return self.start is not None or bool(self.durable)
+
+    def check(self) -> None:
+        """Raises InvalidName if they do not go together."""
+        topics.check_group(self.group)
+        if self.acks is not None and not self.group:
+            raise errors.InvalidName("only the members of a group acknowledge")
+        if self.durable:
+            topics.check_level("durable reader's name", self.durable)
+        if self.durable and self.group and self.acks is None:
+            raise errors.InvalidName("the members of a durable group acknowledge: acks")
+        if self.start is not None and self.group and not self.durable:
+            raise errors.InvalidName("a group reads a log as a durable reader: durable")
+        if self.until_now and (self.start is None or self.durable):
+            raise errors.InvalidName("until_now goes with a start and without durable")
+
+    def frame(
+        self, pattern: str, request_id: int, next_offset: int
+    ) -> control.Subscribe:
+        """`next_offset`: where reading goes on; 0: it begins."""
+        start = None if self.start is None else self.start.frame
+        if next_offset and not self.durable:
+            start = control.StartFrame(offset=next_offset)
         acks = None
         if self.acks is not None:
             millis = round(self.acks.timeout * 1000)
             acks = control.Acks(self.acks.unacked_max, millis, self.acks.deliveries_max)
         return control.Subscribe(
-            request_id, pattern, self.skip_retained, self.group, acks
+            request_id,
+            pattern,
+            self.skip_retained,
+            self.group,
+            acks,
+            start,
+            self.durable,
+            self.until_now,
         )
 
 
@@ -164,4 +271,9 @@ class Subscription:
         self.pattern = pattern
         self.options = options
         self.asked_in = 0  # the number of the session that has been asked for it
+        self.request_id = 0  # in that session
         self.request: Request[None] = Request()
+        # Of one that reads a log, alone. 0: not known.
+        self.next_offset = 0  # all below was read
+        self.done_offset = 0  # all below is done, in this session
+        self.told_offset = 0  # and the broker knows

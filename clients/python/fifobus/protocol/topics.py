@@ -89,8 +89,31 @@ def check_pattern(pattern: str) -> None:
 
 def check_group(group: str) -> None:
     """Raises InvalidName unless `group` is empty or one level of a topic."""
-    if group and (_level_fault(group, first=False) or "/" in group):
-        raise InvalidName(f'the group "{group}" is not one level of a topic')
+    if group:
+        check_level("group", group)
+
+
+def check_level(what: str, name: str) -> None:
+    """Raises InvalidName unless `name`, of a `what`, is one level of a topic."""
+    if _level_fault(name, first=False) or "/" in name:
+        raise InvalidName(f'the {what} "{name}" is not one level of a topic')
+
+
+def overlap(pattern: str, other: str) -> bool:
+    """Whether some topic matches both of two valid patterns."""
+    levels, others = pattern.split("/"), other.split("/")
+    for index in range(max(len(levels), len(others))):
+        if index >= len(levels) or index >= len(others):
+            return False
+        one, two = levels[index], others[index]
+        # A wildcard in front matches no topic of the broker.
+        if index == 0 and (is_reserved(one) or is_reserved(two)) and one != two:
+            return False
+        if one == "**" or two == "**":
+            return True
+        if one != two and "*" not in (one, two):
+            return False
+    return True
 
 
 def matches(pattern: str, topic: str) -> bool:
