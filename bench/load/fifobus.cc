@@ -71,6 +71,7 @@ class FifobusSubscriber : public Subscriber {
           continue;  // shows as lost
         case ReceiveOutcome::kConfirmation:
         case ReceiveOutcome::kReply:
+        case ReceiveOutcome::kCaughtUp:
           continue;  // never asked for
         case ReceiveOutcome::kWouldBlock:
           if (came) return true;

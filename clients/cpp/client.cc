@@ -77,6 +77,7 @@ Client::~Client() {
   Connection& connection = dialogue_->connection();
   if (connection.state() != Connection::State::kOpen) return;
   const Deadline deadline = kLastFlush;
+  dialogue_->SendPositions();
   const uint64_t taken_along = LeaveGroups(*dialogue_, deadline);
   if (connection.state() != Connection::State::kOpen) return;
   pb::Frame frame;
@@ -172,6 +173,12 @@ absl::Status Client::Subscribe(std::string_view pattern,
       return absl::AlreadyExistsError(fmt::format(
           "already subscribed to \"{}\" with other options", pattern));
     }
+  } else if (const Subscriptions::Subscription* other =
+                 subscriptions.FindOverlap(pattern, options)) {
+    return absl::FailedPreconditionError(
+        fmt::format("\"{}\" and \"{}\" have topics in common, and this client "
+                    "reads the log by the latter: make another client",
+                    pattern, other->pattern));
   } else {
     dialogue_->SendSubscribe(subscriptions.Add(pattern, options));
   }
@@ -184,6 +191,7 @@ absl::Status Client::Subscribe(std::string_view pattern,
   asked.awaited = false;
   if (asked.state != Subscriptions::State::kRefused) return status;
   const absl::Status refusal = asked.refusal;
+  dialogue_->positions().OnRemove(&asked);
   subscriptions.Remove(pattern, options.group);
   return refusal;
 }
@@ -197,11 +205,15 @@ absl::Status Client::Unsubscribe(std::string_view pattern,
     return dialogue_->status();
   }
   Subscriptions& subscriptions = dialogue_->subscriptions();
-  if (subscriptions.Find(pattern, group) == nullptr) {
+  const Subscriptions::Subscription* const known =
+      subscriptions.Find(pattern, group);
+  if (known == nullptr) {
     return absl::NotFoundError(
         fmt::format("not subscribed to \"{}\"{}{}", pattern,
                     group.empty() ? "" : " in group ", group));
   }
+  dialogue_->SendPositions();
+  dialogue_->positions().OnRemove(known);
   subscriptions.Remove(pattern, group);
   if (dialogue_->connection().state() != Connection::State::kOpen) {
     return absl::OkStatus();  // the next session will not have it
@@ -231,6 +243,24 @@ void Client::Ack(uint64_t ack_id) {
 void Client::Retry(uint64_t ack_id) {
   const auto call = dialogue_->Enter();
   inbound_->Answer(ack_id, AckVerdict::kRetry);
+}
+
+void Client::Extend(uint64_t ack_id) {
+  const auto call = dialogue_->Enter();
+  inbound_->Answer(ack_id, AckVerdict::kExtend);
+}
+
+void Client::Done(const Received& received) {
+  const auto call = dialogue_->Enter();
+  inbound_->Done(received);
+}
+
+std::optional<ReadPosition> Client::read_position(
+    std::string_view pattern, std::string_view group) const {
+  const Subscriptions::Subscription* const known =
+      dialogue_->subscriptions().Find(pattern, group);
+  if (known == nullptr || known->log.empty()) return std::nullopt;
+  return ReadPosition{known->log, known->next_offset};
 }
 
 // Requests

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -56,7 +57,10 @@ class StatsReply;  // of frame.pb.h, which is slow to compile
 // timeout wait for an answer of the broker, whatever the mode; what arrives
 // meanwhile stays to be received.
 //
-// A new session asks for the same subscriptions. If the broker refuses one of
+// A new session asks for the same subscriptions. Those that read a log go on
+// where they were: behind what Receive has returned, or, of a durable reader,
+// at the position that the broker has of it. That may repeat a few messages
+// which the program has received, and loses none; no gap is told of them. If the broker refuses one of
 // them, or one whose Subscribe call has timed out, the client fails for good:
 // Receive says kDisconnected, and status() names the subscription.
 //
@@ -137,7 +141,10 @@ class Client {
   // one "**". After OK, everything that is published arrives. A new session
   // begins with the same subscriptions.
   //
-  // InvalidArgument: the pattern or the group is bad. DeadlineExceeded: there
+  // InvalidArgument: the pattern or the options are bad. FailedPrecondition: no
+  // log stores the pattern, the client reads its topics already, or the durable
+  // reader has another pattern. OutOfRange: the start is beyond the log's end.
+  // DeadlineExceeded: there
   // is no answer yet, but the subscription stands and is made as soon as there
   // is a broker. AlreadyExists: the client has the subscription with other
   // options.
@@ -155,6 +162,11 @@ class Client {
   absl::Status Unsubscribe(std::string_view pattern, std::string_view group,
                            absl::Duration timeout = absl::Seconds(5));
 
+  // How far a subscription that reads a log has come; nothing if there is none,
+  // or no answer yet. After Subscribe: which log it reads, and from where.
+  std::optional<ReadPosition> read_position(std::string_view pattern,
+                                            std::string_view group = "") const;
+
   // The next message, gap, confirmation or reply. `deadline` counts in the
   // modes kBlocking and kBusyPoll. No allocation and no copy per message.
   //
@@ -168,6 +180,14 @@ class Client {
   // delivered again anyway.
   void Ack(uint64_t ack_id);
   void Retry(uint64_t ack_id);
+  // The message is still worked on: its timeout begins anew.
+  void Extend(uint64_t ack_id);
+
+  // Says that a message is done, and, of a durable reader without a group, all
+  // that it has read before: another session of the reader goes on behind it.
+  // Of a group's message it is Ack. The next Receive says it too, unless the
+  // subscription is without auto_ack. Views of `received` need not be valid.
+  void Done(const Received& received);
 
   // Publishes a request and waits for its first reply. NotFound: nobody is
   // subscribed to the topic; DeadlineExceeded; Unavailable: the session was

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "clients/cpp/owned_message.h"
+#include "clients/cpp/start.h"
 #include "proto/overflow.h"
 
 // What a client may choose: for its session, and for each subscription.
@@ -87,6 +88,25 @@ struct SubscribeOptions {
   std::string group;
   // Only with a group: each message is to be answered with Ack or Retry.
   std::optional<Acks> acks;
+
+  // Reads the pattern's messages out of the log that stores them, each with its
+  // offset, from here on: what is there, and then what is stored. One log must
+  // store all topics of the pattern. A client that reads the same topics by two
+  // patterns is refused: it makes another client.
+  std::optional<Start> start;
+  // Not empty: the name of a durable reader, one level of a topic. The log
+  // keeps its position, over sessions and brokers. The first Subscribe of the
+  // name makes it, at `start` or at the first message; later only the position
+  // counts. With a group, which then must acknowledge, its members share it.
+  std::string durable;
+  // Only with `start` and not durable: reads what is stored now, and ends with
+  // ReceiveOutcome::kCaughtUp.
+  bool until_now = false;
+  // Of a durable reader without a group: the next Receive says that the message
+  // before it is done. Else only Client::Done says so.
+  bool auto_ack = true;
+
+  bool reads_log() const { return start.has_value() || !durable.empty(); }
 
   friend bool operator==(const SubscribeOptions&,
                          const SubscribeOptions&) = default;

@@ -16,6 +16,10 @@ std::string_view GapReasonText(GapReason reason) {
       return "expired";
     case GapReason::kDisconnected:
       return "disconnected";
+    case GapReason::kTrimmed:
+      return "trimmed";
+    case GapReason::kDamaged:
+      return "damaged";
   }
   return "unknown";
 }

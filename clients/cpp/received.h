@@ -40,6 +40,7 @@ enum class ReceiveOutcome {
   kMessage,
   kGap,           // messages were lost at this point of the stream
   kConfirmation,  // of a message that was published with a confirm_id
+  kCaughtUp,      // what was stored when a subscription was made has come
   kReply,         // a request is over: answered or not, see reply_outcome
   kWouldBlock,    // not blocking: there is none now
   kTimedOut,      // the deadline came
@@ -53,6 +54,8 @@ enum class GapReason {
   kConflated,     // Overflow::kLatest: newer messages took their places
   kExpired,       // they were not delivered before their expiry
   kDisconnected,  // Overflow::kDisconnect: they were queued at the end
+  kTrimmed,       // the log did not keep them until they were read
+  kDamaged,       // they were stored, and the disk has damaged them
 };
 
 // "overflow", "reconnected"...
@@ -120,6 +123,20 @@ struct StoredMark {
   uint64_t last_offset = 0;  // that of this message
 };
 
+// A subscription that reads a log has come to the end of what was there when it
+// was made. With SubscribeOptions::until_now that ends it.
+struct CaughtUp {
+  std::string_view pattern;  // valid until the next Receive
+  uint64_t next_offset = 0;  // all before it was read
+};
+
+// How far a subscription that reads a log has come.
+struct ReadPosition {
+  std::string log;
+  // Receive has returned all before it; at first, where the reading begins.
+  uint64_t next_offset = 0;
+};
+
 enum class ReplyOutcome {
   kAnswered,
   kNoResponders,  // nobody was subscribed to the request's topic
@@ -143,12 +160,17 @@ struct Received {
   // The message's whole frame, prefix included, for passing it on as it is.
   std::string_view frame;
   // What the broker says about the message: that it is a retained value, that
-  // it is to be acknowledged (see Client::Ack).
+  // it is to be acknowledged (see Client::Ack), where it is in its log and when
+  // it was stored there.
   DeliveryView delivery;
+  // The subscription that has read it out of a log, for Client::Done; 0: none.
+  uint64_t subscription = 0;
   // If kGap.
   Gap gap;
   // If kConfirmation.
   Confirmation confirmation;
+  // If kCaughtUp.
+  CaughtUp caught_up;
   // If kReply: what SendRequest returned, and how it ended.
   uint64_t request_id = 0;
   ReplyOutcome reply_outcome = ReplyOutcome::kAnswered;

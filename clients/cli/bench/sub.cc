@@ -38,6 +38,7 @@ Exit Receive(Client& client, const BenchSubOptions& options, Deadline deadline,
         break;  // shows as lost
       case ReceiveOutcome::kConfirmation:
       case ReceiveOutcome::kReply:
+      case ReceiveOutcome::kCaughtUp:
         break;  // never asked for
       case ReceiveOutcome::kWouldBlock:
         if (deadline.HasCome()) return kTimedOut;

@@ -30,6 +30,10 @@ std::string_view WhatHappened(GapReason reason) {
       return "they had expired";
     case GapReason::kDisconnected:
       return "they were queued when the broker ended the session";
+    case GapReason::kTrimmed:
+      return "the log did not keep them";
+    case GapReason::kDamaged:
+      return "the disk has damaged them";
     case GapReason::kReconnected:
     case GapReason::kUnknown:
       break;
@@ -82,6 +86,7 @@ Exit ReceiveAll(Client& client, const SubOptions& options, Deadline deadline,
         return output.End(Fail(client.status()));
       case ReceiveOutcome::kConfirmation:
       case ReceiveOutcome::kReply:
+      case ReceiveOutcome::kCaughtUp:
       case ReceiveOutcome::kTimedOut:
       case ReceiveOutcome::kWouldBlock:
         break;

@@ -30,6 +30,10 @@ absl::Status StatusOf(const pb::Error& error) {
       return absl::PermissionDeniedError(text);
     case pb::Error::CODE_LIMIT:
       return absl::ResourceExhaustedError(text);
+    case pb::Error::CODE_BAD_START:
+      return absl::OutOfRangeError(text);
+    case pb::Error::CODE_LOG_FAILED:
+      return absl::DataLossError(text);
     case pb::Error::CODE_FENCED:
       return absl::AbortedError(fmt::format(
           "another session has taken over from this client: {}", error.text()));
@@ -43,6 +47,7 @@ absl::Status StatusOf(const pb::Error& error) {
 void Dialogue::OnSessionBegun() {
   sessions_begun_ = connection_->sessions();
   numbering_.OnMarks(connection_->publisher_marks());
+  positions_.OnSessionBegun();
   for (Subscriptions::Subscription& subscription : subscriptions_.all()) {
     AppendFrame(Subscriptions::Ask(subscription, NextId()), connection_->out());
   }
@@ -78,6 +83,15 @@ void Dialogue::SendSubscribe(Subscriptions::Subscription& subscription) {
 
 void Dialogue::FlushWithoutWaiting() {
   if (WantsToWrite()) Write();
+}
+
+void Dialogue::SendPositions() {
+  if (!positions_.has_acks() ||
+      connection_->state() != Connection::State::kOpen) {
+    return;
+  }
+  positions_.AppendAcks(connection_->out());
+  FlushWithoutWaiting();
 }
 
 void Dialogue::Write() {
@@ -230,6 +244,7 @@ Dialogue::Whose Dialogue::WhoseIs(const FrameView& view) {
                  : Whose::kReceives;
     case FrameKind::kGap:
     case FrameKind::kDelivery:
+    case FrameKind::kCaughtUp:
       return Whose::kReceives;
     case FrameKind::kConfirm:
       return WhoseIsConfirm(Parse<pb::Confirm>(view));
@@ -257,14 +272,12 @@ Dialogue::Whose Dialogue::WhoseIsConfirm(const pb::Confirm& confirm) {
   return Whose::kReceives;
 }
 
-// Not Gap, Delivery, and Confirm of a user's message, which are Receive's.
+// Not Gap, Delivery, CaughtUp, and Confirm of a user's message, which are Receive's.
 void Dialogue::OnControl(const FrameView& view) {
   switch (view.kind) {
-    case FrameKind::kSubscribed: {
-      const uint64_t id = Parse<pb::Subscribed>(view).request_id();
-      subscriptions_.OnSubscribed(id);
+    case FrameKind::kSubscribed:
+      OnSubscribed(Parse<pb::Subscribed>(view));
       break;
-    }
     case FrameKind::kUnsubscribed:
       OnAnswer(Parse<pb::Unsubscribed>(view).request_id(), view);
       break;
@@ -286,6 +299,37 @@ void Dialogue::OnControl(const FrameView& view) {
     default:
       break;
   }
+}
+
+// It knows no logs, and has made a plain subscription.
+void Dialogue::OnOldBroker(const Subscriptions::Subscription& made) {
+  pb::Frame frame;
+  frame.mutable_unsubscribe()->set_request_id(NextId());
+  frame.mutable_unsubscribe()->set_pattern(made.pattern);
+  frame.mutable_unsubscribe()->set_group(made.options.group);
+  Send(frame);
+  pb::Error error;
+  error.set_code(pb::Error::CODE_NO_LOG);
+  error.set_text("it is older than this client and keeps no logs");
+  error.set_request_id(made.request_id);
+  OnError(error);
+}
+
+void Dialogue::OnSubscribed(const pb::Subscribed& subscribed) {
+  Subscriptions::Subscription* const made =
+      subscriptions_.OnSubscribed(subscribed);
+  if (made == nullptr || !made->options.reads_log()) return;
+  if (subscribed.log().empty()) {
+    OnOldBroker(*made);
+    return;
+  }
+  if (!std::exchange(made->log, subscribed.log()).empty()) return;
+  made->next_offset = subscribed.next_offset();
+  uint64_t unread = CountReadMessages(connection_->in().kept());
+  if (ReceiveBuffer* const backlog = connection_->backlog()) {
+    unread += CountReadMessages(backlog->untaken());
+  }
+  positions_.OnSubscribed(*made, unread);
 }
 
 void Dialogue::OnConfirm(const FrameView& view) {

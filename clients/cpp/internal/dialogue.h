@@ -17,6 +17,7 @@
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/numbering.h"
 #include "clients/cpp/internal/one_caller.h"
+#include "clients/cpp/internal/positions.h"
 #include "clients/cpp/internal/requests.h"
 #include "clients/cpp/internal/subscriptions.h"
 #include "proto/frame.h"
@@ -45,6 +46,7 @@ class Dialogue {
   Connection& connection() { return *connection_; }
   const Connection& connection() const { return *connection_; }
   Subscriptions& subscriptions() { return subscriptions_; }
+  Positions& positions() { return positions_; }
   Confirms& confirms() { return confirms_; }
   Numbering& numbering() { return numbering_; }
   Requests& requests() { return requests_; }
@@ -96,6 +98,8 @@ class Dialogue {
   void Send(const pb::Frame& frame);
   void SendSubscribe(Subscriptions::Subscription& subscription);
   void FlushWithoutWaiting();
+  // Tells the broker what durable readers are done with, as Send does.
+  void SendPositions();
   // While there are batches, frames gather.
   void BeginBatch() { ++open_batches_; }
   void EndBatch() { --open_batches_; }
@@ -151,6 +155,8 @@ class Dialogue {
   Whose WhoseIs(const FrameView& view);
   Whose WhoseIsMessage(const MessageView& message);
   Whose WhoseIsConfirm(const pb::Confirm& confirm);
+  void OnSubscribed(const pb::Subscribed& subscribed);
+  void OnOldBroker(const Subscriptions::Subscription& made);
   void OnConfirm(const FrameView& view);
   void OnError(const pb::Error& error);
   void OnAnswer(uint64_t id, const FrameView& view);
@@ -158,6 +164,7 @@ class Dialogue {
   const std::unique_ptr<Connection> connection_;
   OneCaller callers_;
   Subscriptions subscriptions_;
+  Positions positions_{subscriptions_};
   Numbering numbering_;
   Confirms confirms_;
   Requests requests_;

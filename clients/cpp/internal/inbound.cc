@@ -25,6 +25,10 @@ GapReason ReasonOf(pb::Gap::Reason reason) {
       return GapReason::kExpired;
     case pb::Gap::REASON_DISCONNECTED:
       return GapReason::kDisconnected;
+    case pb::Gap::REASON_TRIMMED:
+      return GapReason::kTrimmed;
+    case pb::Gap::REASON_DAMAGED:
+      return GapReason::kDamaged;
     default:
       return GapReason::kUnknown;
   }
@@ -57,6 +61,9 @@ Received RepeatedOf(std::string_view frame, const RepeatedMessage& repeated) {
 
 Received Inbound::Receive(const Patience& patience) {
   dialogue_.connection().in().Release();
+  if (dialogue_.positions().has_taken()) [[unlikely]] {
+    dialogue_.positions().OnReceive();
+  }
   dialogue_.Progress();
   return dialogue_.forgotten() ? EndOfChild() : NextEvent(patience);
 }
@@ -96,6 +103,7 @@ Received Inbound::AwaitEvent(const Patience& patience) {
       }
       return got;
     }
+    dialogue_.SendPositions();
     dialogue_.FlushWithoutWaiting();
     // Only controls were taken, which nobody looks at any more.
     connection.in().Release();
@@ -225,7 +233,12 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
     }
     buffer.Take(extent.frame_bytes);
     if (view.kind == FrameKind::kMessage) {
-      const Received got = MessageOf(frame, view.member, delivery);
+      Received got = MessageOf(frame, view.member, delivery);
+      if (got.delivery.offset != 0 && Note(got) == Fate::kRepeated)
+          [[unlikely]] {
+        delivery.reset();
+        continue;
+      }
       if (got.message.expiry_unix_nanos == 0 && !dialogue_.requests().begun())
           [[likely]] {
         if (got.message.fault == FrameFault::kNone) {
@@ -243,6 +256,9 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
       if (const auto confirmation = ConfirmationOf(view.member)) {
         return *confirmation;
       }
+    }
+    if (view.kind == FrameKind::kCaughtUp) {
+      if (const auto caught_up = CaughtUpOf(view.member)) return *caught_up;
     }
     dialogue_.OnControl(view);
   }
@@ -292,6 +308,37 @@ std::optional<Received> Inbound::ConfirmationOf(std::string_view member) {
   got.outcome = ReceiveOutcome::kConfirmation;
   got.confirmation = ConfirmationFrom(confirm);
   return got;
+}
+
+std::optional<Received> Inbound::CaughtUpOf(std::string_view member) {
+  pb::CaughtUp frame;
+  (void)frame.ParseFromArray(member.data(), static_cast<int>(member.size()));
+  Subscriptions& subscriptions = dialogue_.subscriptions();
+  Subscriptions::Subscription* const subscription =
+      subscriptions.OfRequest(frame.request_id());
+  // Of a session before, or told in one.
+  if (subscription == nullptr || std::exchange(subscription->caught_up, true)) {
+    return std::nullopt;
+  }
+  caught_up_ = subscription->pattern;
+  Received got;
+  got.outcome = ReceiveOutcome::kCaughtUp;
+  got.subscription = subscription->number;
+  got.caught_up = {caught_up_, frame.next_offset()};
+  if (subscription->options.until_now) {
+    dialogue_.positions().OnRemove(subscription);
+    subscriptions.Remove(caught_up_, /*group=*/"");
+  }
+  return got;
+}
+
+Inbound::Fate Inbound::Note(Received& message) {
+  // Of a group the broker keeps account.
+  if (message.delivery.ack_id != 0) return Fate::kNew;
+  const Positions::Taken taken = dialogue_.positions().OnTaken(
+      message.message.topic, message.delivery.offset);
+  message.subscription = taken.subscription;
+  return taken.fate;
 }
 
 std::optional<Received> Inbound::EventOf(const Received& message,
@@ -351,6 +398,7 @@ std::optional<Received> Inbound::TakeExpired(ReceiveBuffer& buffer) {
       return std::nullopt;
     }
     if (delivery) got.delivery = Show(*delivery);
+    if (got.delivery.offset != 0) (void)Note(got);
     buffer.Take(buffer.untaken().size() - bytes.size());
     return got;
   }
@@ -377,6 +425,13 @@ void Inbound::Answer(uint64_t ack_id, AckVerdict verdict) {
   if (!broker_id || connection.state() != Connection::State::kOpen) return;
   AppendAckFrame(*broker_id, verdict, connection.out());
   dialogue_.FlushWithoutWaiting();
+}
+
+void Inbound::Done(const Received& received) {
+  Answer(received.delivery.ack_id, AckVerdict::kDone);
+  if (received.subscription == 0) return;
+  dialogue_.positions().OnDone(received.subscription, received.delivery.offset);
+  dialogue_.SendPositions();
 }
 
 }  // namespace fifobus

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "clients/cpp/internal/ack_ids.h"
 #include "clients/cpp/internal/dialogue.h"
 #include "clients/cpp/internal/patience.h"
+#include "clients/cpp/internal/positions.h"
 #include "clients/cpp/internal/receive_buffer.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
@@ -34,6 +36,9 @@ class Inbound {
   // Answers a message by the ack id that Receive has shown. Does nothing if
   // that came in another session.
   void Answer(uint64_t ack_id, AckVerdict verdict);
+  // What was received is done, and what came before it from the same reader of
+  // a log.
+  void Done(const Received& received);
 
  private:
   // All that the child of a fork is told.
@@ -61,6 +66,10 @@ class Inbound {
   DeliveryView Show(DeliveryView delivery);
   Received GapOf(std::string_view member);
   std::optional<Received> ConfirmationOf(std::string_view member);
+  std::optional<Received> CaughtUpOf(std::string_view member);
+  // Notes what was read out of a log.
+  using Fate = Positions::Taken::Fate;
+  [[nodiscard]] Fate Note(Received& message);
   // What a message that was taken is to the program: itself, the reply that
   // it waits for, a gap, or nothing.
   std::optional<Received> EventOf(const Received& message,
@@ -75,6 +84,7 @@ class Inbound {
   Dialogue& dialogue_;
   AckIds ack_ids_;
   std::vector<Gap::Loss> losses_;  // of the last gap
+  std::string caught_up_;          // the last pattern that was
   uint64_t ends_told_ = 0;
   uint64_t losses_told_ = 0;
   // When `down` was last looked into while requests were open.

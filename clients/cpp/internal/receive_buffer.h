@@ -40,6 +40,10 @@ class ReceiveBuffer {
 
   // REQUIRES: no scan is going on.
   std::string_view untaken() const { return {at(taken_), end_ - taken_}; }
+  // What was scanned and not taken.
+  std::string_view kept() const {
+    return {at(taken_), HasKept() ? kept_ - taken_ : 0};
+  }
   std::string_view unscanned() const { return {at(scanned_), end_ - scanned_}; }
   // Whether frames were scanned that are not taken.
   bool HasKept() const { return kept_ > taken_; }

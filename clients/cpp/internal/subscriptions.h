@@ -27,7 +27,17 @@ class Subscriptions {
     bool awaited = false;
     State state = State::kAsked;
     uint64_t request_id = 0;  // of the last time it was asked for
-    absl::Status refusal;     // if kRefused
+    uint64_t number = 0;      // of the client's, from 1
+
+    // If it reads a log; see Positions.
+    std::string log;  // empty: it was never in force
+    uint64_t next_offset = 0;
+    bool resumed = false;  // a session before has read up to next_offset
+    uint64_t unread_before = 0;
+    uint64_t done_offset = 0;
+    uint64_t acked_offset = 0;
+    bool caught_up = false;
+    absl::Status refusal;  // if kRefused
   };
 
   // OK, or what is wrong with them.
@@ -37,12 +47,19 @@ class Subscriptions {
   // A pattern may be there once plainly and once for each group. Null: none.
   // Pointers are valid until Remove.
   Subscription* Find(std::string_view pattern, std::string_view group);
+  // One that reads the topics of `pattern` out of a log as well, so that nobody
+  // could tell the messages apart.
+  const Subscription* FindOverlap(std::string_view pattern,
+                                  const SubscribeOptions& options) const;
   Subscription& Add(std::string_view pattern, const SubscribeOptions& options);
   void Remove(std::string_view pattern, std::string_view group);
 
   // The frame that asks for `subscription` by this request id.
   static pb::Frame Ask(Subscription& subscription, uint64_t request_id);
-  void OnSubscribed(uint64_t request_id);
+  // The one that is in force now; null: it is not there any more.
+  Subscription* OnSubscribed(const pb::Subscribed& subscribed);
+  // Null: none has this request id.
+  Subscription* OfRequest(uint64_t request_id);
   // The one that was refused; null: it is not there any more.
   const Subscription* OnRefused(uint64_t request_id,
                                 const absl::Status& refusal);
@@ -53,6 +70,7 @@ class Subscriptions {
 
  private:
   std::list<Subscription> all_;
+  uint64_t last_number_ = 0;
 };
 
 }  // namespace fifobus
