@@ -138,7 +138,7 @@ TEST_F(CliTest, InfoKnowsTopicsClientsTapsAndGroups) {
 
   const Outcome unknown = Run("fifobus info nothing --interval 1ms");
   EXPECT_EQ(unknown.exit, 1);
-  EXPECT_TRUE(Has(unknown.err, "knows no topic, client, tap or group"));
+  EXPECT_TRUE(Has(unknown.err, "knows no topic, client, tap, group, log"));
 }
 
 TEST_F(CliTest, RatesAreThoseOfTheInterval) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
+#include "clients/cli/inspect/log_text.h"
 #include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
@@ -160,9 +162,11 @@ struct Found {
   std::vector<const pb::StatsReply::Session*> sessions;
   std::vector<const pb::StatsReply::Tap*> taps;
   std::vector<const pb::StatsReply::Group*> groups;
+  std::vector<const pb::StatsReply::Log*> logs;  // or of a reader of this name
 
   bool empty() const {
-    return topics.empty() && sessions.empty() && taps.empty() && groups.empty();
+    return topics.empty() && sessions.empty() && taps.empty() &&
+           groups.empty() && logs.empty();
   }
 };
 
@@ -182,6 +186,12 @@ void FindIn(const pb::StatsReply& stats, const std::string& name,
   }
   for (const auto& group : stats.groups()) {
     if (group.name() == name) found.groups.push_back(&group);
+  }
+  for (const auto& log : stats.logs()) {
+    const bool reads =
+        std::any_of(log.readers().begin(), log.readers().end(),
+                    [&](const auto& reader) { return reader.name() == name; });
+    if (log.name() == name || reads) found.logs.push_back(&log);
   }
   if (found.empty() && CheckTopic(name) == TopicFault::kNone &&
       ReceiversOf(stats, name).size() > 0) {
@@ -219,10 +229,16 @@ std::string FoundJson(const BusView& view, const Found& found) {
   for (const auto* tap : found.taps) taps.push_back(PartJson(*tap, {}));
   std::vector<std::string> groups;
   for (const auto* group : found.groups) groups.push_back(PartJson(*group, {}));
+  std::vector<std::string> logs;
+  for (const auto* log : found.logs) {
+    logs.push_back(PartJson(
+        *log, {{"appended_per_second",
+                view.Rate(Before(view, *log).appended(), log->appended())}}));
+  }
   return fmt::format(
-      R"({{"seconds":{},"topics":{},"sessions":{},"taps":{},"groups":{}}})",
+      R"({{"seconds":{},"topics":{},"sessions":{},"taps":{},"groups":{},"logs":{}}})",
       view.seconds, ListJson(topics), ListJson(sessions), ListJson(taps),
-      ListJson(groups));
+      ListJson(groups), ListJson(logs));
 }
 
 Exit Info(const InfoOptions& options) {
@@ -234,7 +250,8 @@ Exit Info(const InfoOptions& options) {
   FindIn(view->now, options.name, found);
   if (found.empty()) {
     return Fail(absl::NotFoundError(fmt::format(
-        "the bus knows no topic, client, tap or group \"{}\"; see fifobus ls",
+        "the bus knows no topic, client, tap, group, log or durable reader "
+        "\"{}\"; see fifobus ls",
         options.name)));
   }
   if (options.json) {
@@ -245,6 +262,7 @@ Exit Info(const InfoOptions& options) {
   for (const auto* session : found.sessions) PrintSession(*view, *session);
   for (const auto* tap : found.taps) PrintTap(*view, *tap);
   for (const auto* group : found.groups) PrintGroup(*view, *group);
+  for (const auto* log : found.logs) fmt::print("{}", LogLines(*view, *log));
   return kDone;
 }
 
@@ -252,12 +270,12 @@ Exit Info(const InfoOptions& options) {
 
 void AddInfo(Command& program) {
   Command& info = program.Add(
-      "info", "all about one topic, client, tap or group, with rates");
+      "info", "all about one topic, client, tap, group or log, with rates");
   auto options = std::make_shared<InfoOptions>();
   options->bus.AddTo(info);
   info.AddText("NAME", options->name,
                "a topic, a client's name or its session's number, a tap "
-               "(greetings.out/me), a group")
+               "(greetings.out/me), a group, a log, a durable reader")
       .Required();
   info.AddInterval(options->interval, "what rates are measured over [1s]");
   info.AddFlag("--json", options->json, "one JSON object");

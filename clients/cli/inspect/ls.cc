@@ -5,6 +5,7 @@
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
+#include "clients/cli/inspect/log_text.h"
 #include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
@@ -70,6 +71,7 @@ void PrintTables(const pb::StatsReply& stats) {
   for (const auto& tap : stats.taps()) {
     fmt::print("{:<40} {}\n", tap.name(), QueueText(tap.queue()));
   }
+  fmt::print("{}", LogTables(stats));
 }
 
 Exit Ls(const LsOptions& options) {
@@ -90,7 +92,8 @@ Exit Ls(const LsOptions& options) {
 void AddLs(Command& program) {
   Command& ls = program.Add(
       "ls",
-      "list topics, sessions, groups and taps with their queues and drops");
+      "list topics, sessions, groups, taps and logs with their queues, drops "
+      "and readers");
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
   ls.AddFlag("--json", options->json, "one JSON object, with all counters");

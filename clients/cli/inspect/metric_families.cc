@@ -144,6 +144,60 @@ void AddSubscribers(const pb::StatsReply& stats, Families& families) {
   }
 }
 
+void AddReader(const pb::StatsReply::Log& log,
+               const pb::StatsReply::Reader& reader, Families& families) {
+  const Labels labels = {{"log", log.name()}, {"reader", reader.name()}};
+  families.Gauge("log_reader_lag",
+                 "Stored messages that the durable reader has not finished.",
+                 labels, reader.lag());
+  families.Gauge("log_reader_position",
+                 "The offset below which the durable reader has finished.",
+                 labels, reader.position());
+  families.Gauge("log_reader_sessions", "Sessions that read for it now.",
+                 labels, static_cast<uint64_t>(reader.sessions_size()));
+  families.Gauge("log_reader_unacked_messages",
+                 "Messages that were delivered and not answered yet.", labels,
+                 reader.unacked());
+  families.Count("log_reader_redelivered_messages_total",
+                 "Messages that were delivered once more.", labels,
+                 reader.redelivered());
+  families.Count("log_reader_dead_lettered_messages_total",
+                 "Messages that were given up.", labels,
+                 reader.dead_lettered());
+}
+
+void AddLogs(const pb::StatsReply& stats, Families& families) {
+  for (const auto& log : stats.logs()) {
+    const Labels labels = {{"log", log.name()}};
+    families.Gauge("log_first_offset", "The first offset that is still there.",
+                   labels, log.first_offset());
+    families.Gauge("log_next_offset", "The offset that the next message gets.",
+                   labels, log.next_offset());
+    families.Gauge("log_committed_offset",
+                   "The last offset that is known to be on disk.", labels,
+                   log.committed_offset());
+    families.Gauge("log_bytes", "What the log takes on disk.", labels,
+                   log.bytes());
+    families.Gauge("log_segments", "The files of the log.", labels,
+                   log.segments());
+    families.Gauge("log_in_trouble", "1 if the log stores nothing now.", labels,
+                   log.trouble().empty() ? 0 : 1);
+    families.Gauge("log_backlog_bytes", "What was taken and is not on disk.",
+                   labels, log.backlog_bytes());
+    families.Gauge("log_holds_up", "Publishers that wait for the log.", labels,
+                   log.holds_up());
+    families.Gauge("log_replay_readers",
+                   "Subscriptions that read the log and are not durable.",
+                   labels, log.replay_readers());
+    families.Count("log_appended_messages_total", "Messages that were stored.",
+                   labels, log.appended());
+    families.Count("log_duplicate_messages_total",
+                   "Messages that the log had already.", labels,
+                   log.duplicates());
+    for (const auto& reader : log.readers()) AddReader(log, reader, families);
+  }
+}
+
 // What the broker counts as a whole has its name and no label.
 void AddCounters(const pb::StatsReply& stats, Families& families) {
   for (const auto& counter : stats.counters()) {
@@ -165,6 +219,7 @@ std::vector<MetricFamily> MetricFamilies(const pb::StatsReply& stats) {
   Families families;
   AddTopics(stats, families);
   AddSubscribers(stats, families);
+  AddLogs(stats, families);
   AddCounters(stats, families);
   return families.Take();
 }

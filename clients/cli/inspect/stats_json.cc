@@ -94,7 +94,7 @@ std::string PartJson(const Message& part, const Rates& rates) {
 std::string StatsJson(const pb::StatsReply& stats) {
   std::string out = "{";
   for (const char* list : {"topics", "reply_topics", "forgotten_topics",
-                           "sessions", "taps", "groups"}) {
+                           "sessions", "taps", "groups", "logs"}) {
     AppendField(stats, *stats.GetDescriptor()->FindFieldByName(list), out);
   }
   BeginMember("counters", out);

@@ -25,7 +25,7 @@ std::string StatsJson(const pb::StatsReply& stats);
 // Rates by name, such as "messages_per_second".
 using Rates = std::vector<std::pair<std::string_view, double>>;
 
-// One topic, session, tap or group of it, and its rates behind its fields.
+// One topic, session, tap, group or log of it, and its rates behind its fields.
 std::string PartJson(const google::protobuf::Message& part, const Rates& rates);
 
 }  // namespace fifobus::cli

@@ -42,7 +42,7 @@ constexpr char kKeys[] =
 
 // Below the summary, while it is asked for; and in the manual.
 constexpr char kHelp[] =
-    "  tab      the next pane: topics, clients, counters\n"
+    "  tab      the next pane: topics, clients, counters, logs\n"
     "  < and >  sort by another column, marked by *\n"
     "  r        sort the other way round\n"
     "  /        show only rows with this text or pid; esc: all\n"
@@ -245,14 +245,15 @@ Exit RunTop(const TopOptions& options) {
 }  // namespace
 
 void AddTop(Command& program) {
-  Command& top =
-      program.Add("top", "watch topics, clients and counters in the terminal");
+  Command& top = program.Add(
+      "top", "watch topics, clients, counters and logs in the terminal");
   auto options = std::make_shared<TopOptions>();
   options->bus.AddTo(top);
   top.AddInterval(options->interval, "how often the broker is asked [1s]");
   top.Explain(
-      "Three panes: topics, clients (sessions, taps and groups), and the "
-      "broker's counters. Subscribers that are stalled or stuck are bold. "
+      "Four panes: topics, clients (sessions, taps and groups), the broker's "
+      "counters, and logs with their durable readers. Subscribers that are "
+      "stalled or stuck are bold, and so are logs that store nothing. "
       "It goes on when the broker is away, and says so.\n\n"
       "Keys:\n" +
       std::string(kHelp));

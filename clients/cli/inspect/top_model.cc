@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "clients/cli/inspect/log_text.h"
 #include "fmt/format.h"
 
 namespace fifobus::cli {
@@ -132,6 +133,41 @@ TopTable CountersOf(const BusView& view) {
   return table;
 }
 
+// Each log, and below its name its durable readers.
+TopTable Logs(const BusView& view) {
+  TopTable table;
+  table.columns = {{"LOG", kNameWidth, true},
+                   {"STATE", 14, true},
+                   {"LAG", 10},
+                   {"MSGS/S", 9},
+                   {"OFFSET", 12},
+                   {"MESSAGES", 10},
+                   {"BYTES", 12},
+                   {"BACKLOG", 9},
+                   {"HOLDS_UP", 8},
+                   {"SESSIONS", 8}};
+  for (const auto& log : view.now.logs()) {
+    table.rows.push_back(
+        {{Text(log.name()), Text(LogState(log)), Text("-"),
+          Rate(view.Rate(Before(view, log).appended(), log.appended())),
+          Number(log.next_offset()),
+          Number(log.next_offset() - log.first_offset()), Number(log.bytes()),
+          Number(log.backlog_bytes()), Number(log.holds_up()),
+          Number(log.replay_readers())},
+         !log.trouble().empty()});
+    for (const auto& reader : log.readers()) {
+      const uint64_t then = Before(view, log, reader).position();
+      table.rows.push_back(
+          {{Text(fmt::format("{} {}", log.name(), reader.name())),
+            Text(ReaderState(reader)), Number(reader.lag()),
+            Rate(view.Rate(then, reader.position())), Number(reader.position()),
+            Text("-"), Text("-"), Text("-"), Text("-"),
+            Number(static_cast<uint64_t>(reader.sessions_size()))}});
+    }
+  }
+  return table;
+}
+
 void Filter(const std::string& wanted, TopTable& table) {
   if (wanted.empty()) return;
   std::erase_if(table.rows, [&](const TopRow& row) {
@@ -178,6 +214,9 @@ TopTable MakeTopTable(TopPane pane, const BusView& view,
     case TopPane::kCounters:
       table = CountersOf(view);
       break;
+    case TopPane::kLogs:
+      table = Logs(view);
+      break;
   }
   Filter(choice.filter, table);
   Sort(choice, table);
@@ -193,6 +232,7 @@ std::string TopSummary(const BusView& view) {
   for (const auto& s : view.now.sessions()) trouble += IsInTrouble(s.queue());
   for (const auto& t : view.now.taps()) trouble += IsInTrouble(t.queue());
   for (const auto& g : view.now.groups()) trouble += IsInTrouble(g.queue());
+  for (const auto& log : view.now.logs()) trouble += !log.trouble().empty();
   return fmt::format("{:.0f} msgs/s, {} sessions, {} topics, {} in trouble",
                      view.Rate(then, now), view.now.sessions_size(),
                      view.now.topics_size(), trouble);

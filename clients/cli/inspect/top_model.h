@@ -11,8 +11,8 @@
 // Stats.
 namespace fifobus::cli {
 
-enum class TopPane { kTopics, kClients, kCounters };
-inline constexpr size_t kTopPanes = 3;
+enum class TopPane { kTopics, kClients, kCounters, kLogs };
+inline constexpr size_t kTopPanes = 4;
 
 struct TopColumn {
   std::string title;
@@ -28,7 +28,8 @@ struct TopCell {
 
 struct TopRow {
   std::vector<TopCell> cells;
-  bool alarm = false;  // a subscriber that is stalled or stuck
+  bool alarm = false;  // a subscriber that is stalled or stuck, a log that
+                       // stores nothing
 };
 
 struct TopTable {

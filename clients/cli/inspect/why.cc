@@ -8,6 +8,7 @@
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/inspect/bus_view.h"
+#include "clients/cli/inspect/log_text.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
 #include "proto/topic.h"
@@ -239,7 +240,8 @@ Exit Why(const WhyOptions& options) {
   auto view = ViewBus(**client, options.bus.dir, options.interval);
   if (!view.ok()) return Fail(view.status());
   const pb::StatsReply::Topic* topic = FindTopic(view->now, options.topic);
-  if (topic == nullptr && ReceiversOf(view->now, options.topic).size() == 0) {
+  if (topic == nullptr && ReceiversOf(view->now, options.topic).size() == 0 &&
+      LogOf(view->now, options.topic) == nullptr) {
     return Fail(absl::NotFoundError(
         fmt::format("nobody has published on \"{}\" or subscribes to it; see "
                     "fifobus ls",
@@ -249,6 +251,7 @@ Exit Why(const WhyOptions& options) {
   unseen.set_name(options.topic);
   ExplainPublishing(*view, topic == nullptr ? unseen : *topic);
   if (topic != nullptr) ExplainRefusedLines(*topic);
+  fmt::print("{}", LogSentences(*view, options.topic));
   ExplainReceivers(*view, options.topic);
   ExplainEndedGroups(view->now);
   return kDone;
@@ -259,8 +262,8 @@ Exit Why(const WhyOptions& options) {
 void AddWhy(Command& program) {
   Command& why = program.Add(
       "why",
-      "explain a topic: its publishers, its subscribers, its losses, and where "
-      "messages wait");
+      "explain a topic: its publishers, its subscribers, its losses, its log, "
+      "and where messages wait");
   auto options = std::make_shared<WhyOptions>();
   options->bus.AddTo(why);
   why.AddText("TOPIC", options->topic, "such as sensors/kitchen/temp")
