@@ -108,8 +108,12 @@ absl::Status Broker::StartWorkers() {
 absl::Status Broker::OpenLogs() {
   logs_ = std::make_unique<LogSet>(
       parts_.options, parts_.workers.size(),
-      [this](size_t worker, std::function<void()> task) {
-        parts_.workers[worker]->loop().Post(std::move(task));
+      [this](size_t worker, absl::Duration delay, std::function<void()> task) {
+        EventLoop& loop = parts_.workers[worker]->loop();
+        if (delay == absl::ZeroDuration()) return loop.Post(std::move(task));
+        loop.Post([&loop, delay, task = std::move(task)] {
+          loop.RunAfter(delay, task);
+        });
       });
   return SetLogs(parts_.options.logs);
 }

@@ -218,6 +218,32 @@ struct BrokerOptions {
   // How often retention looks at a log. Not tuned.
   absl::Duration log_retention_interval = absl::Seconds(10);
 
+  // What a reader of a log reads of its file at once: a chunk's worth, and at
+  // least one batch. And what a worker keeps of that for the readers of one
+  // log. Not tuned.
+  size_t log_block_bytes = size_t{256} << 10;
+  size_t log_blocks_bytes_max = size_t{2} << 20;
+
+  // What a reader of a log gets or passes over before the other work of its
+  // worker has its turn. Not tuned.
+  size_t log_turn_bytes = size_t{1} << 20;
+
+  // How long after a failure a reader tries to read again. Not tuned.
+  absl::Duration log_read_retry = absl::Milliseconds(500);
+
+  // The durable readers of one log. Each has an entry in a file that is written
+  // after a change. Not tuned.
+  size_t log_readers_max = 1024;
+
+  // Ranges of offsets above its position with which a durable reader is done,
+  // as far as the file holds them. What is done beyond them is delivered again
+  // when the broker was restarted. 16 KiB a reader. Not tuned.
+  size_t log_reader_ranges_max = 1024;
+
+  // The shortest time between two writes of the durable readers' positions, and
+  // so the age of what a killed broker has not written yet. Not tuned.
+  absl::Duration log_readers_write_interval = absl::Milliseconds(100);
+
   // The torn tails that a log keeps for people to look at. Not tuned.
   size_t log_torn_files_max = 8;
 };

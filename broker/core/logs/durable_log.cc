@@ -62,6 +62,7 @@ DurableLog::DurableLog(std::unique_ptr<Disk> disk, const LogRule& rule,
                        const BrokerOptions& options, LogObserver& observer,
                        RecoveredLog recovered)
     : name_(rule.name),
+      id_(recovered.start.log_id),
       options_(options),
       observer_(observer),
       disk_(std::move(disk)),

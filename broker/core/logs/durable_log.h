@@ -159,10 +159,13 @@ class DurableLog {
   }
 
   const std::string& name() const { return name_; }
+  const LogId& id() const { return id_; }
   LogRule rule() const;
   // Takes effect with the next commit or look at what is to be kept. The name
   // stays what it is.
   void SetRule(const LogRule& rule);
+  // For files beside the log's own.
+  Disk& disk() { return *disk_; }
 
  private:
   DurableLog(std::unique_ptr<Disk> disk, const LogRule& rule,
@@ -180,6 +183,7 @@ class DurableLog {
   std::vector<SegmentSize> SegmentSizes() const;
 
   const std::string name_;
+  const LogId id_;
   const BrokerOptions& options_;
   LogObserver& observer_;
   const std::unique_ptr<Disk> disk_;

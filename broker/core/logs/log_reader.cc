@@ -11,22 +11,6 @@ namespace {
 // What CheckLog reads in one go. Not tuned.
 constexpr size_t kCheckBytes = size_t{1} << 20;
 
-// The offset at which the segment at `index` ends.
-uint64_t EndOffset(const LogView& view, size_t index) {
-  const SegmentList& segments = *view.segments;
-  return index + 1 < segments.size() ? segments[index + 1]->base_offset()
-                                     : view.committed_offset + 1;
-}
-
-// The segment that holds an offset which is not below the first.
-size_t SegmentOf(const SegmentList& segments, uint64_t offset) {
-  const auto after = std::upper_bound(segments.begin(), segments.end(), offset,
-                                      [](uint64_t sought, const auto& segment) {
-                                        return sought < segment->base_offset();
-                                      });
-  return static_cast<size_t>(after - segments.begin()) - 1;
-}
-
 LogReadResult Missing(LogReadOutcome outcome, uint64_t first, uint64_t last) {
   return {outcome, {}, {first, last}, last + 1};
 }
@@ -138,6 +122,20 @@ std::optional<uint64_t> FindTimeIn(Segment& segment, uint64_t end_offset,
 
 }  // namespace
 
+size_t SegmentIndexOf(const SegmentList& segments, uint64_t offset) {
+  const auto after = std::upper_bound(segments.begin(), segments.end(), offset,
+                                      [](uint64_t sought, const auto& segment) {
+                                        return sought < segment->base_offset();
+                                      });
+  return static_cast<size_t>(after - segments.begin()) - 1;
+}
+
+uint64_t SegmentEndOffset(const LogView& view, size_t index) {
+  const SegmentList& segments = *view.segments;
+  return index + 1 < segments.size() ? segments[index + 1]->base_offset()
+                                     : view.committed_offset + 1;
+}
+
 LogReadResult ReadLog(const LogView& view, uint64_t from_offset,
                       size_t bytes_max) {
   if (from_offset > view.committed_offset || !view.segments ||
@@ -149,8 +147,9 @@ LogReadResult ReadLog(const LogView& view, uint64_t from_offset,
   if (from_offset < first) {
     return Missing(LogReadOutcome::kTrimmed, from_offset, first - 1);
   }
-  const size_t index = SegmentOf(segments, from_offset);
-  return SegmentReader(*segments[index], from_offset, EndOffset(view, index))
+  const size_t index = SegmentIndexOf(segments, from_offset);
+  return SegmentReader(*segments[index], from_offset,
+                       SegmentEndOffset(view, index))
       .Read(bytes_max);
 }
 
@@ -167,7 +166,7 @@ std::optional<uint64_t> FindTime(const LogView& view, uint64_t unix_nanos) {
   size_t index = static_cast<size_t>(after - segments.begin());
   index = index == 0 ? 0 : index - 1;
   for (; index < segments.size(); ++index) {
-    const uint64_t end = EndOffset(view, index);
+    const uint64_t end = SegmentEndOffset(view, index);
     const auto offset = FindTimeIn(*segments[index], end, unix_nanos);
     if (!offset || *offset < end) return offset;
   }

@@ -50,6 +50,12 @@ struct [[nodiscard]] LogReadResult {
   uint64_t next_offset = 0;
 };
 
+// The index of the segment that holds an offset, which is not below the first.
+size_t SegmentIndexOf(const SegmentList& segments, uint64_t offset);
+
+// The offset at which the segment at `index` ends.
+uint64_t SegmentEndOffset(const LogView& view, size_t index);
+
 // Reads from an offset on, about `bytes_max` and at least one batch. Each
 // batch's hashes are checked on every read, so that what a disk has spoilt
 // since is not delivered.

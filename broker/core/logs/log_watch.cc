@@ -28,7 +28,11 @@ void LogWatch::Remove(LogWaiter& waiter) {
 
 void LogWatch::Wake() {
   if (!waited_for_.load() || woken_.exchange(true)) return;
-  post_([this] { TellWaiters(); });
+  post_(absl::ZeroDuration(), [this] { TellWaiters(); });
+}
+
+void LogWatch::WakeAfter(absl::Duration delay) {
+  post_(delay, [this] { Wake(); });
 }
 
 void LogWatch::TellWaiters() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "broker/base/thread_rule.h"
 
 namespace fifobus {
@@ -24,8 +25,8 @@ class LogWaiter {
 // Worker-affine, asserted, but for Wake, which any thread may call.
 class LogWatch {
  public:
-  // Runs a task on the worker's thread.
-  using Post = std::function<void(std::function<void()>)>;
+  // Runs a task on the worker's thread, after the delay.
+  using Post = std::function<void(absl::Duration, std::function<void()>)>;
 
   // Lives until the worker has run all that was posted.
   explicit LogWatch(Post post) : post_(std::move(post)) {}
@@ -40,6 +41,8 @@ class LogWatch {
   // Has the waiters told. Many calls before that are one. Costs one load while
   // nobody waits.
   void Wake();
+  // The same, later.
+  void WakeAfter(absl::Duration delay);
 
  private:
   void TellWaiters();

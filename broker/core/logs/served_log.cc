@@ -26,17 +26,21 @@ std::string WhatToDo(LogOutcome outcome) {
 
 }  // namespace
 
-ServedLog::ServedLog(size_t workers, const PostToWorker& post) {
+ServedLog::ServedLog(const BrokerOptions& options, size_t workers,
+                     const PostToWorker& post) {
   for (size_t i = 0; i < workers; ++i) {
     watches_.push_back(std::make_unique<LogWatch>(
-        [post, i](std::function<void()> task) { post(i, std::move(task)); }));
+        [post, i](absl::Duration delay, std::function<void()> task) {
+          post(i, delay, std::move(task));
+        }));
+    blocks_.push_back(std::make_unique<LogBlocks>(options));
   }
 }
 
 absl::StatusOr<std::shared_ptr<ServedLog>> ServedLog::Open(
     std::unique_ptr<Disk> disk, const LogRule& rule,
     const BrokerOptions& options, size_t workers, const PostToWorker& post) {
-  std::shared_ptr<ServedLog> served(new ServedLog(workers, post));
+  std::shared_ptr<ServedLog> served(new ServedLog(options, workers, post));
   DurableLog::Opened opened =
       DurableLog::Open(std::move(disk), rule, options, *served);
   if (!opened.log) {
@@ -51,6 +55,11 @@ absl::StatusOr<std::shared_ptr<ServedLog>> ServedLog::Open(
               {"last_offset", missing.last_offset}});
   }
   served->log_ = std::move(opened.log);
+  auto readers =
+      ReaderTable::Load(served->log_->disk(), served->log_->id(), rule.name,
+                        options, [raw = served.get()] { raw->WakeAll(); });
+  if (!readers.ok()) return readers.status();
+  served->readers_ = *std::move(readers);
   served->written_offset_.store(served->log_->committed_offset());
   served->committed_offset_.store(served->log_->committed_offset());
   served->committer_ = std::make_unique<LogCommitter>(*served->log_, options);
@@ -106,6 +115,10 @@ void ServedLog::OnOutcome(LogOutcome outcome, std::string_view reason) {
                    : fmt::format("{} ({})", LogOutcomeText(outcome), reason);
   }
   WakeAll();
+}
+
+std::optional<uint64_t> ServedLog::DoneOffset() {
+  return readers_->DoneOffset();
 }
 
 void ServedLog::WakeAll() {

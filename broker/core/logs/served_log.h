@@ -11,10 +11,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "broker/base/mutex.h"
 #include "broker/core/logs/durable_log.h"
+#include "broker/core/logs/log_blocks.h"
 #include "broker/core/logs/log_committer.h"
 #include "broker/core/logs/log_watch.h"
+#include "broker/core/logs/reader_table.h"
 #include "broker/options.h"
 #include "broker/rules/log_rule.h"
 #include "broker/seam/disk.h"
@@ -29,10 +32,11 @@ namespace fifobus {
 class ServedLog : private LogObserver {
  public:
   // Opens the log, or says why not, with what to do. `workers`: how many there
-  // are; `post(i, task)` runs a task on the thread of worker i. `options` must
-  // outlive it. It must be destroyed after the workers have run what was posted
+  // are; `post(i, delay, task)` runs a task on the thread of worker i. `options`
+  // must outlive it. It must be destroyed after the workers have run what was posted
   // to them.
-  using PostToWorker = std::function<void(size_t, std::function<void()>)>;
+  using PostToWorker =
+      std::function<void(size_t, absl::Duration, std::function<void()>)>;
   static absl::StatusOr<std::shared_ptr<ServedLog>> Open(
       std::unique_ptr<Disk> disk, const LogRule& rule,
       const BrokerOptions& options, size_t workers, const PostToWorker& post);
@@ -56,28 +60,46 @@ class ServedLog : private LogObserver {
   // How a worker, by its index, hears that the log has gone on.
   LogWatch& watch(size_t worker) { return *watches_[worker]; }
 
+  // What the readers of a worker share. For the worker's thread.
+  LogBlocks& blocks(size_t worker) { return *blocks_[worker]; }
+
+  // The durable readers.
+  ReaderTable& readers() { return *readers_; }
+  const ReaderTable& readers() const { return *readers_; }
+
+  // How many others read it now.
+  size_t replay_readers() const { return replay_readers_.load(); }
+  void NoteReplayReader(int change) { replay_readers_ += change; }
+
   // Why nothing is stored now; empty: all is well.
   std::string trouble() const;
 
  private:
-  ServedLog(size_t workers, const PostToWorker& post);
+  ServedLog(const BrokerOptions& options, size_t workers,
+            const PostToWorker& post);
 
   void OnWritten(uint64_t offset) override;
   void OnCommitted(uint64_t offset) override;
   void OnRoom() override;
   void OnOutcome(LogOutcome outcome, std::string_view reason) override;
+  std::optional<uint64_t> DoneOffset() override;
   void WakeAll();
 
   std::atomic<uint64_t> written_offset_{0};
   std::atomic<uint64_t> committed_offset_{0};
   std::vector<std::unique_ptr<LogWatch>> watches_;  // by worker
+  std::vector<std::unique_ptr<LogBlocks>> blocks_;  // by worker
+
+  std::atomic<size_t> replay_readers_{0};
 
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<Valve>> held_back_ ABSL_GUARDED_BY(mutex_);
   std::string trouble_ ABSL_GUARDED_BY(mutex_);
 
   std::unique_ptr<DurableLog> log_;
-  std::unique_ptr<LogCommitter> committer_;  // ends first
+  // Made last of what is read by the committer, which ends first.
+  std::unique_ptr<ReaderTable> readers_;
+  std::unique_ptr<LogCommitter> committer_;
 };
 
 }  // namespace fifobus
