@@ -117,13 +117,27 @@ class ReadTest(LogReaderTest):
         plain = client.receive(HANG_SECONDS)
         self.assertEqual((plain.offset, plain.stored_time), (0, None))
 
-    def test_caught_up_comes_in_its_place(self):
+    def test_a_position_is_behind_what_the_program_has(self):
+        self.store(3)
+        client = self.client()
+        client.subscribe("plain")
+        client.subscribe("log/**", start=Start.last(2))
+        self.assertEqual(client.read_position("log/**"), fifobus.ReadPosition("log", 2))
+        self.offsets(client, 1)
+        self.assertEqual(client.read_position("log/**"), fifobus.ReadPosition("log", 3))
+        for pattern in ("plain", "log/a"):
+            self.assertIsNone(client.read_position(pattern))
+
+    def test_caught_up_comes_in_its_place_and_once(self):
         self.store(2)
         client = self.client()
         client.subscribe("log/**", start=Start.first())
         self.store(1)
         events = client.events()
         found = [next(events) for _ in range(4)]
+        self.end_session()
+        self.store(1)
+        self.assertEqual(next(events).offset, 4)
         self.assertEqual(found.pop(2), fifobus.CaughtUp("log/**", 3, False))
         self.assertEqual([m.offset for m in found], [1, 2, 3])
 

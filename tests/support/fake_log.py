@@ -75,7 +75,7 @@ class FakeLogBroker(FakeBroker):
         elif isinstance(frame, control.Ack):
             for reader, subscribe in self._readers:
                 if reader is session and subscribe.request_id == frame.subscription:
-                    self.positions[subscribe.durable] = frame.up_to_offset
+                    self.positions[subscribe.durable] = frame.up_to_offset + 1
         elif isinstance(frame, control.Ping) and frame.level:
             level = Level.ACCEPTED if self.failure else frame.level
             session.write(control.Pong(frame.token, level, self.failure))

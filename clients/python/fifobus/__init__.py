@@ -52,6 +52,7 @@ from fifobus.protocol.message import (
     Confirmation,
     Gap,
     Message,
+    ReadPosition,
     Will,
 )
 from fifobus.protocol.start import Start
@@ -91,6 +92,7 @@ __all__ = [
     "Overflow",
     "ProtocolError",
     "PublisherMark",
+    "ReadPosition",
     "Refused",
     "SessionRefused",
     "Start",

@@ -30,6 +30,7 @@ from fifobus.protocol.message import (
     Headers,
     Message,
     Payload,
+    ReadPosition,
     Will,
 )
 from fifobus.protocol.start import Start
@@ -287,6 +288,10 @@ class AsyncClient(AsyncPublishingClient):
     def done(self, message: Message) -> None:
         """As Client.done."""
         self._dialogue.done(message)
+
+    def read_position(self, pattern: str) -> Optional[ReadPosition]:
+        """As Client.read_position."""
+        return self._dialogue.readers.position(pattern)
 
     def extend(self, message: Message) -> None:
         """As Client.extend."""

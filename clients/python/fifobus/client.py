@@ -31,6 +31,7 @@ from fifobus.protocol.message import (
     Headers,
     Message,
     Payload,
+    ReadPosition,
     Will,
 )
 from fifobus.protocol.start import Start
@@ -342,6 +343,11 @@ class Client(PublishingClient):
         Without effect on other messages, and on those of an earlier session, which come
         again."""
         self._dialogue.done(message)
+
+    def read_position(self, pattern: str) -> Optional[ReadPosition]:
+        """How far this subscription without a group has come in its log; None: it reads
+        none, or has no answer yet."""
+        return self._dialogue.readers.position(pattern)
 
     def extend(self, message: Message) -> None:
         """As message.extend(): the group's timeout for it begins anew."""

@@ -327,7 +327,7 @@ class Dialogue:
                 entry.request = Request()
             entry.request_id = self.requests.ask(entry.request)
             frame = entry.options.frame(
-                entry.pattern, entry.request_id, entry.next_offset
+                entry.pattern, entry.request_id, entry.resume_offset
             )
             self.out.append(control.frame_of(frame))
             self.readers.ask(entry)

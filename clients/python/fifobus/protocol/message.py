@@ -230,6 +230,14 @@ class CaughtUp:
 
 
 @dataclass(frozen=True)
+class ReadPosition:
+    """How far a subscription that reads a log has come."""
+
+    log: str
+    next_offset: int  # the program has got all before it; at first where it begins
+
+
+@dataclass(frozen=True)
 class Confirmation:
     """What the broker says about a message that was published with `confirm` or a
     `level`."""

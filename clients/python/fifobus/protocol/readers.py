@@ -8,7 +8,7 @@ from typing import Any, Deque, Dict, List, Optional
 
 from fifobus.errors import InvalidName
 from fifobus.protocol import control, topics
-from fifobus.protocol.message import CaughtUp, Message
+from fifobus.protocol.message import CaughtUp, Message, ReadPosition
 from fifobus.protocol.request import Subscription
 
 # While messages are received one after the other, the broker is told of a durable
@@ -78,14 +78,13 @@ class Readers:
         entry = self._reader_of(message.topic)
         if entry is None:
             return True  # it was read before its subscription ended
-        if not entry.options.durable:
-            entry.next_offset = message.offset + 1
-            return True
-        if message._metadata.session != entry.asked_in:
-            return False
-        self.finish()
-        if entry.options.auto_ack:
-            self._handed = message
+        if entry.options.durable:
+            if message._metadata.session != entry.asked_in:
+                return False
+            self.finish()
+            if entry.options.auto_ack:
+                self._handed = message
+        entry.next_offset = message.offset + 1
         return True
 
     def finish(self) -> None:
@@ -101,8 +100,8 @@ class Readers:
             return
         # In the next session it comes again, and is another message.
         if message._metadata.session == entry.asked_in:
-            if message.offset >= entry.done_offset:
-                entry.done_offset = message.offset + 1
+            if message.offset > entry.done_offset:
+                entry.done_offset = message.offset
                 self._is_untold = True
 
     # Positions
@@ -139,13 +138,16 @@ class Readers:
 
     def on_subscribed(self, frame: control.Subscribed) -> None:
         entry = self._asked(frame.request_id)
-        if entry is not None and not entry.options.durable:
-            entry.next_offset = max(entry.next_offset, frame.next_offset)
+        if entry is not None:
+            entry.log = frame.log
+            if entry.options.durable or not entry.next_offset:
+                entry.next_offset = frame.next_offset
 
     def caught_up(self, frame: control.CaughtUpFrame) -> Optional[CaughtUp]:
-        """What the program is told; None: it has unsubscribed."""
+        """What the program is told; None: it was told so before, or has
+        unsubscribed."""
         entry = self._asked(frame.request_id)
-        if entry is None:
+        if entry is None or entry.caught_up:
             return None
         until_now = entry.options.until_now
         return CaughtUp(entry.pattern, frame.next_offset, until_now)
@@ -153,10 +155,10 @@ class Readers:
     def on_caught_up(self, frame: control.CaughtUpFrame) -> Optional[Subscription]:
         """Returns the subscription that this ends, if it does."""
         entry = self._asked(frame.request_id)
-        if entry is None or entry.options.until_now:
-            return entry
-        entry.next_offset = max(entry.next_offset, frame.next_offset)
-        return None
+        if entry is None:
+            return None
+        entry.caught_up = True
+        return entry if entry.options.until_now else None
 
     def _asked(self, request_id: int) -> Optional[Subscription]:
         for entry in self.entries:
@@ -166,8 +168,17 @@ class Readers:
 
     def on_loss(self, events: Deque[Any]) -> None:
         """The session has ended; `events` has what was read and not handed out."""
+        for entry in self.entries:
+            entry.resume_offset = max(entry.resume_offset, entry.next_offset)
         for event in events if self.entries else ():
             if isinstance(event, Message) and event.offset and not event.ack_id:
-                entry = self._reader_of(event.topic)
-                if entry is not None:
-                    entry.next_offset = max(entry.next_offset, event.offset + 1)
+                reader = self._reader_of(event.topic)
+                if reader is not None:
+                    offset = event.offset + 1
+                    reader.resume_offset = max(reader.resume_offset, offset)
+
+    def position(self, pattern: str) -> Optional[ReadPosition]:
+        for entry in self.entries:
+            if entry.pattern == pattern and entry.log:
+                return ReadPosition(entry.log, entry.next_offset)
+        return None

@@ -242,12 +242,12 @@ class SubscribeOptions:
             raise errors.InvalidName("until_now goes with a start and without durable")
 
     def frame(
-        self, pattern: str, request_id: int, next_offset: int
+        self, pattern: str, request_id: int, resume_offset: int
     ) -> control.Subscribe:
-        """`next_offset`: where reading goes on; 0: it begins."""
+        """`resume_offset`: where reading goes on; 0: it begins."""
         start = None if self.start is None else self.start.frame
-        if next_offset and not self.durable:
-            start = control.StartFrame(offset=next_offset)
+        if resume_offset and not self.durable:
+            start = control.StartFrame(offset=resume_offset)
         acks = None
         if self.acks is not None:
             millis = round(self.acks.timeout * 1000)
@@ -274,6 +274,9 @@ class Subscription:
         self.request_id = 0  # in that session
         self.request: Request[None] = Request()
         # Of one that reads a log, alone. 0: not known.
-        self.next_offset = 0  # all below was read
-        self.done_offset = 0  # all below is done, in this session
+        self.log = ""
+        self.next_offset = 0  # behind what the program was given
+        self.resume_offset = 0  # behind what was read in the sessions before
+        self.done_offset = 0  # this one and all below are done, in this session
         self.told_offset = 0  # and the broker knows
+        self.caught_up = False
