@@ -11,6 +11,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/bus/worker_group_host.h"
+#include "broker/core/sessions/log_stats.h"
 #include "broker/io/fifo.h"
 
 namespace fifobus {
@@ -309,6 +310,7 @@ pb::StatsReply Broker::CollectStats() const {
   }
   taps_->AppendStats(reply);
   parts_.groups->AppendStats(reply);
+  AppendLogStats(snapshot->logs(), reply);
   parts_.ForEachCounter([&](std::string_view name, uint64_t value) {
     pb::StatsReply::Counter& counter = *reply.add_counters();
     counter.set_name(name.data(), name.size());

@@ -3,7 +3,6 @@
 #include "broker/bus/log_set.h"
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,7 +29,7 @@ class LogSetTest : public testing::Test {
 
   const TempDir dir_;
   BrokerOptions options_;
-  LogSet set_{options_, 1, [](size_t, const std::function<void()>&) {}};
+  LogSet set_{options_, 1, [](auto&&...) {}};
 };
 
 TEST_F(LogSetTest, LogsAreOpenedInTheirOrder) {
@@ -86,7 +85,7 @@ TEST_F(LogSetTest, ALogThatCannotBeOpenedLeavesTheOthersAsTheyAre) {
   LogRule rule = Rule("orders", "orders/**");
   ASSERT_TRUE(set_.SetRules({rule}).ok());
   // Another broker has it.
-  LogSet other(options_, 1, [](size_t, const std::function<void()>&) {});
+  LogSet other(options_, 1, [](auto&&...) {});
   ASSERT_TRUE(other.SetRules({Rule("taken", "taken")}).ok());
   rule.keep_messages = 7;
   const absl::Status status = set_.SetRules({rule, Rule("taken", "taken")});

@@ -391,6 +391,11 @@ uint64_t DurableLog::next_offset() const {
   return next_offset_;
 }
 
+size_t DurableLog::backlog_bytes() const {
+  const MutexLock lock(append_mutex_);
+  return in_flight_bytes_ + open_.size();
+}
+
 uint64_t DurableLog::first_offset() const {
   const LogView now = view();
   return now.segments->empty() ? now.committed_offset + 1

@@ -147,6 +147,8 @@ class DurableLog {
   uint64_t next_offset() const;
   // The first offset that is still there.
   uint64_t first_offset() const;
+  // What was appended and is not known to be on disk, in bytes.
+  size_t backlog_bytes() const;
 
   // Removes the whole segments below an offset, now from what is read and soon
   // from the disk. The segment that is written to goes when the next message

@@ -128,6 +128,12 @@ IndexEntry Segment::LocateTime(uint64_t unix_nanos) {
   return after == index_.begin() ? First() : *--after;
 }
 
+IndexEntry Segment::FirstEntry() {
+  LoadOnce();
+  const MutexLock lock(mutex_);
+  return index_.empty() ? First() : index_.front();
+}
+
 void Segment::StoreIndex() {
   std::string text;
   {

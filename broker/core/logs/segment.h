@@ -70,6 +70,8 @@ class Segment {
   // first batch if there is none.
   IndexEntry LocateOffset(uint64_t offset);
   IndexEntry LocateTime(uint64_t unix_nanos);
+  // Its first batch, as the index has it; without an index the base time.
+  IndexEntry FirstEntry();
 
   // Writes the index file, as well as it can.
   void StoreIndex();
