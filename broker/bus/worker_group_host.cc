@@ -24,6 +24,14 @@ void WorkerGroupHost::RunAfter(absl::Duration delay,
   });
 }
 
+void WorkerGroupHost::Post(std::function<void()> task) {
+  worker_.loop().Post(std::move(task));
+}
+
+size_t WorkerGroupHost::worker() const {
+  return static_cast<size_t>(worker_.index());
+}
+
 void WorkerGroupHost::Publish(DeadLetter letter) {
   worker_.loop().Post([this, letter = std::move(letter)] {
     switch (PublishDeadLetter(letter, options_.frame_bytes_max, router_)) {

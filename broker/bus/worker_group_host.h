@@ -22,6 +22,8 @@ class WorkerGroupHost : public GroupHost {
 
   absl::Duration Now() const override;
   void RunAfter(absl::Duration delay, std::function<void()> task) override;
+  void Post(std::function<void()> task) override;
+  size_t worker() const override;
   void Publish(DeadLetter letter) override;
 
  private:

@@ -32,6 +32,10 @@ class FakeGroupHost : public GroupHost {
   void RunAfter(absl::Duration delay, std::function<void()> task) override {
     tasks_.emplace(now_ + delay, std::move(task));
   }
+  void Post(std::function<void()> task) override {
+    RunAfter(absl::ZeroDuration(), std::move(task));
+  }
+  size_t worker() const override { return 0; }
   void Publish(DeadLetter letter) override {
     letters.push_back(std::move(letter));
   }

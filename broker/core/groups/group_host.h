@@ -1,6 +1,7 @@
 #ifndef FIFOBUS_BROKER_CORE_GROUPS_GROUP_HOST_H_
 #define FIFOBUS_BROKER_CORE_GROUPS_GROUP_HOST_H_
 
+#include <cstddef>
 #include <functional>
 
 #include "absl/time/time.h"
@@ -19,6 +20,10 @@ class GroupHost {
   virtual absl::Duration Now() const = 0;
   // Calls `task` once, under no lock, when `delay` has passed.
   virtual void RunAfter(absl::Duration delay, std::function<void()> task) = 0;
+  // Calls `task` once, under no lock, on the thread of one worker, and which
+  // worker that is.
+  virtual void Post(std::function<void()> task) = 0;
+  virtual size_t worker() const = 0;
   // Has PublishDeadLetter called.
   virtual void Publish(DeadLetter letter) = 0;
 };

@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_CORE_GROUPS_UNIT_CURSOR_H_
-#define FIFOBUS_BROKER_CORE_GROUPS_UNIT_CURSOR_H_
+#ifndef FIFOBUS_BROKER_CORE_DELIVERY_UNIT_CURSOR_H_
+#define FIFOBUS_BROKER_CORE_DELIVERY_UNIT_CURSOR_H_
 
 #include <cstddef>
 #include <string_view>
@@ -52,4 +52,4 @@ class UnitCursor {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_CORE_GROUPS_UNIT_CURSOR_H_
+#endif  // FIFOBUS_BROKER_CORE_DELIVERY_UNIT_CURSOR_H_

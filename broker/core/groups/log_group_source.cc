@@ -1,0 +1,94 @@
+#include "broker/core/groups/log_group_source.h"
+
+#include <string_view>
+#include <utility>
+
+#include "broker/core/delivery/unit_cursor.h"
+#include "broker/core/readers/message_filter.h"
+
+namespace fifobus {
+
+std::shared_ptr<LogGroupSource> LogGroupSource::Make(
+    const BrokerOptions& options, GroupHost& host,
+    std::shared_ptr<ServedLog> log, std::string pattern,
+    std::shared_ptr<DurableReader> reader) {
+  return std::shared_ptr<LogGroupSource>(new LogGroupSource(
+      options, host, std::move(log), std::move(pattern), std::move(reader)));
+}
+
+LogGroupSource::LogGroupSource(const BrokerOptions& options, GroupHost& host,
+                               std::shared_ptr<ServedLog> log,
+                               std::string pattern,
+                               std::shared_ptr<DurableReader> reader)
+    : options_(options),
+      host_(host),
+      log_(std::move(log)),
+      pattern_(std::move(pattern)),
+      reader_(std::move(reader)) {}
+
+void LogGroupSource::Begin(std::shared_ptr<Egress> egress) {
+  host_.Post([self = shared_from_this(), egress = std::move(egress)] {
+    self->BeginHere(egress);
+  });
+}
+
+void LogGroupSource::End() {
+  host_.Post([self = shared_from_this()] { self->EndHere(); });
+}
+
+void LogGroupSource::Settle(absl::Span<const uint64_t> offsets) {
+  for (const uint64_t offset : offsets) reader_->Settle(offset);
+}
+
+void LogGroupSource::OnRoom() {
+  if (room_posted_.exchange(true)) return;
+  host_.Post([self = shared_from_this()] {
+    self->room_posted_.store(false);
+    self->Go();
+  });
+}
+
+void LogGroupSource::BeginHere(std::shared_ptr<Egress> egress) {
+  egress_ = std::move(egress);
+  // One record: what is settled meanwhile is in both or in none.
+  const ReaderRecord record = reader_->record();
+  next_ = record.position;
+  LogTarget& target = *this;  // only here is it known to be one
+  cursor_.emplace(
+      log_, host_.worker(), options_, target,
+      LogRange{pattern_, record.position, UINT64_MAX, record.done_above});
+  log_->watch(host_.worker()).Add(*this);
+  Go();
+}
+
+void LogGroupSource::EndHere() {
+  if (!egress_) return;
+  log_->watch(host_.worker()).Remove(*this);
+  cursor_.reset();
+  egress_.reset();
+}
+
+void LogGroupSource::Go() {
+  if (!egress_) return;
+  // What it waits for comes by itself: the watch, or OnRoom.
+  (void)cursor_->Go();
+  PassTo(cursor_->position());
+}
+
+void LogGroupSource::PassTo(uint64_t offset) {
+  if (next_ < offset) reader_->SettleRange(next_, offset - 1);
+  next_ = offset;
+}
+
+size_t LogGroupSource::Offer(absl::Span<const Slice> slices) {
+  const size_t taken = egress_->OfferIfRoom(slices).bytes_taken;
+  for (UnitCursor at(slices); at.bytes_passed() < taken; at.Advance()) {
+    if (!at.unit().is_message()) continue;
+    const uint64_t offset = StoredOffset(at.unit().bytes);
+    PassTo(offset);
+    next_ = offset + 1;
+  }
+  return taken;
+}
+
+}  // namespace fifobus
