@@ -72,7 +72,7 @@ class ConformanceTest(unittest.TestCase):
 
     def test_the_specification_names_what_is_tested(self):
         with open("proto/PROTOCOL.md", encoding="utf-8") as file:
-            named = set(re.findall(r"\[([HSPT][0-9]+)\]", file.read()))
+            named = set(re.findall(r"\[([HSLPT][0-9]+)\]", file.read()))
         self.assertEqual(named, set(listed()) | set(listed("--taps")))
 
     def test_wrong_use_is_said(self):

@@ -174,6 +174,8 @@ class VectorsTest(unittest.TestCase):
             with self.subTest(vector["name"]):
                 data = bytes.fromhex(vector["hex"])
                 with self.assertRaises(frames.BadFrame) as refused:
+                    if vector["fault"] == "unknown_member":
+                        read(data)  # a decoder passes over it
                     fed = Fed()
                     fed.feed(data)
                 self.assertEqual(refused.exception.fault, vector["fault"])
@@ -373,6 +375,14 @@ class DecoderTest(unittest.TestCase):
             with self.assertRaises(frames.BadFrame):
                 fed.feed(delivery + behind + frame)
             self.assertEqual([m.offset for m in fed.messages], [0, 0, 1])
+
+    def test_a_frame_of_an_unknown_kind_is_passed_over(self):
+        fed = Fed()
+        frame = frames.frame_head("a", frames.Metadata(), 1) + b"p"
+        unknown = bytes.fromhex("00000006fa01036e6577")
+        fed.feed(frame + unknown + frame + unknown + unknown + frame)
+        self.assertEqual([m.payload for m in fed.messages], [b"p"] * 3)
+        self.assertEqual((fed.controls, fed.decoder.missing), ([], 0))
 
     def test_caught_up_keeps_its_place_between_messages(self):
         fed = Fed()

@@ -59,12 +59,19 @@ void Report(const Requirement& requirement, const absl::Status& status,
   (void)fflush(stdout);
 }
 
+std::vector<Requirement> Requirements(bool taps) {
+  if (taps) return {TapRequirements().begin(), TapRequirements().end()};
+  const absl::Span<const Requirement> sessions = SessionRequirements();
+  const absl::Span<const Requirement> logs = LogRequirements();
+  std::vector<Requirement> all(sessions.begin(), sessions.end());
+  all.insert(all.end(), logs.begin(), logs.end());
+  return all;
+}
+
 Exit Conformance(const ConformanceOptions& options) {
-  const auto requirements =
-      options.taps ? TapRequirements() : SessionRequirements();
   int tried = 0;
   int met = 0;
-  for (const Requirement& requirement : requirements) {
+  for (const Requirement& requirement : Requirements(options.taps)) {
     if (!IsWanted(requirement, options)) continue;
     if (options.list) {
       fmt::print("{}  {}\n", requirement.name, requirement.text);

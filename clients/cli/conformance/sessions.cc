@@ -163,6 +163,16 @@ void PassesOverUnknownFields(Trial& trial) {
   trial.ExpectOutput("known\nafter\n");
 }
 
+void PassesOverUnknownFrames(Trial& trial) {
+  trial.RunSubscriber();
+  trial.Write(MessageFrame("before"));
+  // Member 21 without a field, and 31 with one of three bytes.
+  trial.Write(std::string_view("\0\0\0\3\xaa\1\0", 7));
+  trial.Write(std::string_view("\0\0\0\x8\xfa\1\5\x0a\3new", 12));
+  trial.Write(MessageFrame("after"));
+  trial.ExpectOutput("before\nafter\n");
+}
+
 void TakesAnyBytes(Trial& trial) {
   trial.RunSubscriber();
   std::string all;
@@ -385,6 +395,7 @@ constexpr Requirement kRequirements[] = {
      FailsWhenItsSessionIsEnded},
     {"S9", "a refused request fails", FailsWhenItsPatternIsRefused},
     {"S10", "what has expired is dropped", DropsWhatHasExpired},
+    {"S11", "frames of unknown kinds are passed over", PassesOverUnknownFrames},
     {"P1", "each line is a Message, topic first", WritesAMessageForEachLine},
     {"P2", "a full pipe is waited for, and frames stay whole",
      WaitsForAFullPipe},

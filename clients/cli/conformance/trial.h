@@ -87,8 +87,10 @@ struct Requirement {
   void (*trial)(Trial&);
 };
 
-// Of clients with sessions, and of those that use taps.
+// Of clients with sessions, as far as these concern logs too, and of those that
+// use taps.
 absl::Span<const Requirement> SessionRequirements();
+absl::Span<const Requirement> LogRequirements();
 absl::Span<const Requirement> TapRequirements();
 
 }  // namespace fifobus::cli

@@ -217,6 +217,10 @@ Dialogue::ScanOutcome Dialogue::ScanFrame() {
       break;
   }
   const FrameView view = ReadWholeFrame(bytes.substr(0, extent.frame_bytes));
+  if (view.fault == FrameFault::kUnknownMember) {  // of a newer broker
+    in.Drop(extent.frame_bytes);
+    return ScanOutcome::kScanned;
+  }
   if (view.fault != FrameFault::kNone) {
     OnBadFrame(view.fault);
     return ScanOutcome::kBad;

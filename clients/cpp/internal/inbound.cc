@@ -218,6 +218,10 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
     }
     const std::string_view frame = bytes.substr(0, extent.frame_bytes);
     const FrameView view = ReadWholeFrame(frame);
+    if (view.fault == FrameFault::kUnknownMember) {  // of a newer broker
+      buffer.Take(extent.frame_bytes);
+      continue;
+    }
     if (view.fault != FrameFault::kNone) {
       dialogue_.OnBadFrame(view.fault);
       return Received();

@@ -320,7 +320,13 @@ class FrameDecoder:
         return True
 
     def _take(self, frame: memoryview) -> None:
-        number, member = frames.read_frame(frame[FRAME_PREFIX_BYTES:])
+        try:
+            number, member = frames.read_frame(frame[FRAME_PREFIX_BYTES:])
+        except frames.BadFrame as fault:
+            if fault.fault != "unknown_member" or self._delivery is not None:
+                raise
+            self._other_bytes += len(frame)  # of a newer broker
+            return
         if number == MESSAGE:
             message = frames.read_message(member)
             if self._take_message(self._delivered(message)):
