@@ -243,12 +243,11 @@ Broker::Leftover Broker::Stop() {
     leftover.messages = of_taps.messages;
     sys_stats_->Stop();
   });
+  logs_->Close();  // commits what they have taken, and resumes publishers
   // What the ends have posted refers to this object.
   for (const auto& worker : parts_.workers) RunOn(*worker, [] {});
   LogStop(leftover);
   parts_.workers.clear();
-  parts_.table.SetLogs(LogTable());
-  logs_.reset();  // commits what it has taken
   retained_files_.reset();
   return leftover;
 }

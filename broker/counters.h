@@ -44,6 +44,13 @@ struct Counters {
   Counter messages_not_retained;
   Counter retained_write_errors;
   Counter wills_published;
+  // Taken by a log; repeats of named publishers, which were neither stored nor
+  // delivered again; delivered only, because the log took nothing.
+  Counter messages_stored;
+  Counter messages_duplicate;
+  Counter messages_not_stored;
+  // Sessions that lost their publisher's name to a newer one.
+  Counter publishers_fenced;
 
   // Calls visit(name, value) for each.
   template <typename Visitor>
@@ -68,6 +75,10 @@ struct Counters {
     visit("messages_not_retained", messages_not_retained.value());
     visit("retained_write_errors", retained_write_errors.value());
     visit("wills_published", wills_published.value());
+    visit("messages_stored", messages_stored.value());
+    visit("messages_duplicate", messages_duplicate.value());
+    visit("messages_not_stored", messages_not_stored.value());
+    visit("publishers_fenced", publishers_fenced.value());
   }
 };
 

@@ -200,6 +200,12 @@ struct BrokerOptions {
   // paused, until it is below half. 25 chunks. Not tuned.
   size_t log_backlog_bytes_max = size_t{8} << 20;
 
+  // The answers of one session that wait for a log. Above this its publisher is
+  // paused, until they are below half. A Confirm has at most 50 bytes, so those
+  // that one commit makes due stay below control_bytes_max, with what a chunk
+  // adds. Not tuned.
+  size_t log_answers_max = 8192;
+
   // The publishers whose last sequence a log remembers. A new one beyond them
   // is refused, because forgetting one would store its repeats twice. Each
   // segment begins with the table: at most 1.1 MB. Not tuned.

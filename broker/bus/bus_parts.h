@@ -14,6 +14,7 @@
 #include "broker/core/routing/router.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/core/routing/topic_stats.h"
+#include "broker/core/sessions/publisher_claims.h"
 #include "broker/core/sessions/session.h"
 #include "broker/counters.h"
 #include "broker/io/bus_directory.h"
@@ -44,6 +45,7 @@ struct BusParts {
   TopicStats topic_stats;
   RetainedStore retained;
   IdPool egress_ids;
+  PublisherClaims publishers;
   HalfReceived half_received;
   PipeGrowth pipe_growth;
   std::unique_ptr<BusDirectory> bus;

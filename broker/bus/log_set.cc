@@ -70,6 +70,10 @@ absl::StatusOr<std::shared_ptr<ServedLog>> LogSet::Open(const LogRule& rule) {
   return ServedLog::Open(*std::move(disk), rule, options_, workers_, post_);
 }
 
+void LogSet::Close() {
+  for (const std::shared_ptr<ServedLog>& log : open_) log->Close();
+}
+
 std::shared_ptr<ServedLog> LogSet::FindOpen(const std::string& name) const {
   for (const std::shared_ptr<ServedLog>& log : open_) {
     if (log->name() == name) return log;

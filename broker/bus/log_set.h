@@ -29,6 +29,9 @@ class LogSet {
   // and nothing else changes.
   absl::Status SetRules(const std::vector<LogRule>& rules);
 
+  // Closes all logs: see ServedLog.
+  void Close();
+
   // By the rules that were set last.
   LogTable table() const { return LogTable(entries_); }
 

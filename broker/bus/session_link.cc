@@ -2,10 +2,17 @@
 
 #include <utility>
 
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/io/fifo.h"
 
 namespace fifobus {
+namespace {
+
+// How often a session that has left looks whether its last answers are read.
+constexpr absl::Duration kReadPoll = absl::Milliseconds(5);
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
     uint64_t number, BusParts& parts, Worker& worker, UniqueFd up,
@@ -24,6 +31,14 @@ absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
   link->up_ = *std::move(opened);
   link->session_.SetValve(link->up_);
   link->session_.SetOwner(owner);
+  link->session_.SetOnAnswers(
+      [raw = link.get()](FeedOutcome outcome) { raw->OnAnswers(outcome); });
+  link->session_.SetFence(
+      [&worker, weak = link->weak_from_this()](std::string text) {
+        worker.loop().Post([weak, text = std::move(text)] {
+          if (const auto self = weak.lock()) self->OnFenced(text);
+        });
+      });
   const absl::Status status = link->down_->Open(
       link->egress_, [raw = link.get()] { raw->OnNoReader(); });
   if (!status.ok()) {
@@ -49,7 +64,8 @@ SessionLink::SessionLink(uint64_t number, BusParts& parts, Worker& worker,
           number,
           SessionContext{parts.options, parts.table, parts.RouterOf(worker),
                          parts.counters, *parts.stats, parts.on_subscribed,
-                         parts.retained, *parts.groups},
+                         parts.retained, *parts.groups, parts.publishers,
+                         static_cast<size_t>(worker.index())},
           egress_) {}
 
 void SessionLink::OnRules() {
@@ -62,13 +78,51 @@ void SessionLink::BeginStop() {
 }
 
 void SessionLink::OnUpClosed() {
+  up_closed_ = true;
+  FinishAnswers();
+}
+
+void SessionLink::OnFenced(std::string text) {
+  if (!on_end_) return;
+  if (session_.OnFenced(std::move(text)) == FeedOutcome::kClose) End();
+}
+
+void SessionLink::OnAnswers(FeedOutcome outcome) {
+  if (outcome == FeedOutcome::kClose) {
+    End();
+  } else if (up_closed_) {
+    FinishAnswers();
+  }
+}
+
+void SessionLink::FinishAnswers() {
+  if (!on_end_) return;
+  const bool refused = !session_.end_reason().empty();
+  if (session_.HasPendingAnswers() && !refused && !down_->LacksReader()) {
+    session_.Leave();  // it may take long
+    return;
+  }
   finished_ = true;
-  if (!stopping_) End();
+  if (stopping_) return;
+  end_by_ = MonotonicNow() + parts_.options.drain_timeout;
+  EndWhenRead();
+}
+
+void SessionLink::EndWhenRead() {
+  if (!on_end_) return;
+  if (!session_.HasWaitedForAnswers() || queued_bytes() == 0 ||
+      down_->LacksReader() || MonotonicNow() >= end_by_) {
+    return End();
+  }
+  worker_.loop().RunAfter(kReadPoll, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->EndWhenRead();
+  });
 }
 
 void SessionLink::OnNoReader() {
   too_slow_ = egress_->state().ending;
   session_.EndSubscriptions();
+  if (up_closed_) return End();
   up_->FinishAndClose();
 }
 
@@ -88,6 +142,7 @@ void SessionLink::End() {
       too_slow_ ? "too slow, and its overflow policy is disconnect"
                 : session_.end_reason();
   if (!stopping_) session_.PublishEnd(reason);
+  session_.Release();
   if (reason.empty()) {
     LogDebug("session closed",
              {{"number", number_}, {"client", session_.ClientText()}});

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
 #include "broker/bus/bus_parts.h"
 #include "broker/core/delivery/egress.h"
@@ -20,7 +22,8 @@ namespace fifobus {
 // which they end:
 //
 //   `up` hangs up, or a frame is refused
-//       All ends at once, with its will.
+//       All ends at once, with its will. A client that has left and still reads
+//       `down` gets the answers first that wait for a log.
 //   nobody reads `down`
 //       Subscriptions end. What is in `up` is published, and then all ends.
 //   the broker stops
@@ -45,7 +48,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // Any thread.
   Worker& worker() const { return worker_; }
   void AppendStats(pb::StatsReply& reply) const;
-  // `up` has been read to its end.
+  // `up` has been read to its end, and no answer waits for a log.
   bool finished() const { return finished_.load(); }
   size_t queued_bytes() const { return egress_->state().queued_bytes; }
 
@@ -58,6 +61,13 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
 
   void OnUpClosed();
   void OnNoReader();
+  // A log's progress made answers due.
+  void OnAnswers(FeedOutcome outcome);
+  // Another session has a name that this one had.
+  void OnFenced(std::string text);
+  void FinishAnswers();
+  // Ends when the client has taken what is queued for it.
+  void EndWhenRead();
 
   const uint64_t number_;
   BusParts& parts_;
@@ -68,6 +78,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   Session session_;
   std::shared_ptr<IngressPipe> up_;
   bool stopping_ = false;
+  bool up_closed_ = false;
+  absl::Duration end_by_ = absl::InfiniteDuration();  // of EndWhenRead
   bool too_slow_ = false;
   std::atomic<bool> finished_{false};
 };

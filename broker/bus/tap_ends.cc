@@ -73,7 +73,7 @@ TapIn::~TapIn() {
 }
 
 bool TapIn::IsClaimed() {
-  return router_.HasSubscriber(topic()) || router_.HasHistory(topic());
+  return router_.HasSubscriber(topic()) || router_.IsKept(topic());
 }
 
 void TapIn::Finish() {

@@ -39,6 +39,7 @@ class SessionTest : public testing::Test {
   ~SessionTest() override {
     session_.EndSubscriptions();
     session_.EndMemberships();
+    session_.Release();
     groups_.EndAll();
   }
 
@@ -133,15 +134,17 @@ class SessionTest : public testing::Test {
   IdPool ids_;
   FakeGroupHost host_;
   GroupTable groups_{options_, table_, ids_, counters_, host_};
+  PublisherClaims publishers_;
   int subscribed_ = 0;
   const std::function<void()> on_subscribed_ = [this] { ++subscribed_; };
   std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
   std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
       ids_.Acquire(), EgressFormat::kFrames, options_, sink_, counters_);
-  Session session_{7,
-                   {options_, table_, router_, counters_, stats_,
-                    on_subscribed_, retained_, groups_},
-                   egress_};
+  Session session_{
+      7,
+      {options_, table_, router_, counters_, stats_, on_subscribed_, retained_,
+       groups_, publishers_, /*worker=*/0},
+      egress_};
 };
 
 }  // namespace fifobus

@@ -1,5 +1,6 @@
 #include "broker/core/logs/served_log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/base/log.h"
@@ -66,14 +67,20 @@ absl::StatusOr<std::shared_ptr<ServedLog>> ServedLog::Open(
   return served;
 }
 
-ServedLog::~ServedLog() { committer_.reset(); }
+ServedLog::~ServedLog() { Close(); }
+
+void ServedLog::Close() { committer_.reset(); }
 
 void ServedLog::HoldBack(const std::shared_ptr<Valve>& valve) {
   valve->Pause();
+  bool is_held = false;
   {
     const MutexLock lock(mutex_);
-    held_back_.push_back(valve);
+    is_held = std::find(held_back_.begin(), held_back_.end(), valve) !=
+              held_back_.end();
+    if (!is_held) held_back_.push_back(valve);
   }
+  if (is_held) valve->Resume();
   // Room may have come before the valve was known, and is not told again.
   if (!log_->full()) OnRoom();
 }
@@ -114,6 +121,7 @@ void ServedLog::OnOutcome(LogOutcome outcome, std::string_view reason) {
                    ? std::string()
                    : fmt::format("{} ({})", LogOutcomeText(outcome), reason);
   }
+  if (outcome == LogOutcome::kFailed) failed_.store(true);
   WakeAll();
 }
 

@@ -18,6 +18,7 @@
 #include "broker/core/logs/log_committer.h"
 #include "broker/core/logs/log_watch.h"
 #include "broker/core/logs/reader_table.h"
+#include "broker/counters.h"
 #include "broker/options.h"
 #include "broker/rules/log_rule.h"
 #include "broker/seam/disk.h"
@@ -40,8 +41,13 @@ class ServedLog : private LogObserver {
   static absl::StatusOr<std::shared_ptr<ServedLog>> Open(
       std::unique_ptr<Disk> disk, const LogRule& rule,
       const BrokerOptions& options, size_t workers, const PostToWorker& post);
-  // Commits what was appended, as far as the disk lets it.
+  // Closes it.
   ~ServedLog() override;
+
+  // Commits what was appended, as far as the disk lets it. What is appended
+  // later is not stored, and nobody waits for it. Nothing is told afterwards. To
+  // be called when nobody appends any more, while the workers still run.
+  void Close();
 
   const std::string& name() const { return log_->name(); }
   DurableLog& log() { return *log_; }
@@ -51,11 +57,20 @@ class ServedLog : private LogObserver {
   uint64_t written_offset() const { return written_offset_.load(); }
   uint64_t committed_offset() const { return committed_offset_.load(); }
 
-  // Pauses the valve until the log has room. To be called after an append that
-  // found it full.
+  // For good: nothing more is stored, and the offsets do not change.
+  bool failed() const { return failed_.load(); }
+
+  // Pauses the valve until the log has room, unless it does so already. To be
+  // called after an append that found it full.
   void HoldBack(const std::shared_ptr<Valve>& valve);
   // How many are paused now.
   size_t held_back() const;
+
+  // So many messages were appended, or were repeats.
+  void NoteAppended(uint64_t messages) { appended_.Add(messages); }
+  void NoteDuplicate() { duplicates_.Add(); }
+  uint64_t appended() const { return appended_.value(); }
+  uint64_t duplicates() const { return duplicates_.value(); }
 
   // How a worker, by its index, hears that the log has gone on.
   LogWatch& watch(size_t worker) { return *watches_[worker]; }
@@ -87,10 +102,13 @@ class ServedLog : private LogObserver {
 
   std::atomic<uint64_t> written_offset_{0};
   std::atomic<uint64_t> committed_offset_{0};
+  std::atomic<bool> failed_{false};
   std::vector<std::unique_ptr<LogWatch>> watches_;  // by worker
   std::vector<std::unique_ptr<LogBlocks>> blocks_;  // by worker
 
   std::atomic<size_t> replay_readers_{0};
+  Counter appended_;
+  Counter duplicates_;
 
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<Valve>> held_back_ ABSL_GUARDED_BY(mutex_);

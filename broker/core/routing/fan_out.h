@@ -45,6 +45,9 @@ class FanOut {
 
   void Flush();
 
+  // That of the chunk. REQUIRES: Begin was called.
+  const std::shared_ptr<Valve>& valve() const { return *valve_; }
+
   // The snapshot that targets are looked up in from now on. REQUIRES: Flush was
   // called since the last Add...
   void SetGeneration(uint64_t generation) { generation_ = generation; }

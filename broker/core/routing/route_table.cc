@@ -47,6 +47,7 @@ void RouteTable::Resolve(std::string_view topic,
   route.history = keeps_history_ ? rules.HistoryOf(topic) : 0;
   route.may_retain = rules.MayRetain(topic);
   route.allowed = rules.PublishersOf(topic);
+  route.log = snapshot.logs().LogOf(topic).get();
   route.targets = std::move(targets);
   route.has_taps =
       std::any_of(route.targets.begin(), route.targets.end(),

@@ -26,6 +26,8 @@ struct Route {
   bool may_retain = true;
   // The users that may publish; null: all. Lives as long as the snapshot.
   const Principals* allowed = nullptr;
+  // The log that stores the topic; null: none. Lives as long as the broker.
+  ServedLog* log = nullptr;
   // The targets by kind.
   uint32_t sessions = 0;
   uint32_t taps = 0;

@@ -10,6 +10,8 @@
 
 #include "broker/base/sparse_log.h"
 #include "broker/base/thread_rule.h"
+#include "broker/core/logs/log_gather.h"
+#include "broker/core/logs/named_publisher.h"
 #include "broker/core/retained/retained_store.h"
 #include "broker/core/routing/fan_out.h"
 #include "broker/core/routing/route_table.h"
@@ -28,6 +30,8 @@ namespace fifobus {
 struct PublisherId {
   uint32_t uid = 0;
   uint64_t session = 0;  // its number; 0: a tap
+  // Of a session with a publisher's name; null: none.
+  NamedPublisher* named = nullptr;
 };
 
 // Finds out who gets each message of a chunk. Messages are added in their
@@ -41,8 +45,9 @@ struct PublisherId {
 //   router.Flush();
 //
 // What is to be retained is given to the store, whose transaction lasts from
-// the first such message until Flush: see RetainedStore. The others pay for
-// this with two flags that are looked at.
+// the first such message until Flush: see RetainedStore. What a log stores is
+// appended to it by Flush, behind the offers. The others pay for both with
+// flags that are looked at.
 //
 // One for each worker. Worker-affine, asserted.
 class Router {
@@ -66,7 +71,9 @@ class Router {
     kRouted,
     kBadTopic,
     kReservedTopic,
-    kDenied,  // the user may not publish on this topic
+    kDenied,      // the user may not publish on this topic
+    kRepeated,    // the log has it: it was neither routed nor stored again
+    kNoSequence,  // a named publisher counts what a log stores
   };
 
   // `frame` is a whole Message frame in the chunk, prefix included, and
@@ -79,25 +86,43 @@ class Router {
   [[nodiscard]] bool AddRepeated(std::string_view frame, size_t payload_bytes);
 
   // The receivers of the message that was added last, which is passed again.
-  // REQUIRES: it was routed, and not flushed yet.
+  // REQUIRES: it was routed or a repeat, and not flushed yet.
   struct Receivers {
     uint32_t sessions = 0;
     uint32_t taps = 0;
-    bool retained = false;  // or has cleared what was retained
+    bool retained = false;     // or has cleared what was retained
+    ServedLog* log = nullptr;  // that stores the topic
+    // Which message of which of log_batches(). Nothing: none, because it is a
+    // repeat or has expired.
+    struct Place {
+      size_t batch = 0;
+      uint32_t index = 0;
+    };
+    std::optional<Place> place;
   };
   Receivers LastReceivers(const MessageView& message) const;
 
-  // Offers what was gathered since Begin or the last Flush.
+  // Offers what was gathered since Begin or the last Flush, and appends to the
+  // logs what they store.
   void Flush();
+
+  // What the last Flush appended. Valid until the next Add.
+  absl::Span<const LogGather::Batch> log_batches() const {
+    return logs_.batches();
+  }
 
   // Publishes a message of the broker's own, on any topic, to those who
   // subscribe to it now. It pauses nobody, is not retained, is not counted, and
-  // leaves no trace if nobody subscribes. One that is larger than a frame may be
-  // is logged instead. REQUIRES: all is flushed.
+  // leaves no trace if nobody subscribes and no log stores it. One that is
+  // larger than a frame may be is logged instead. REQUIRES: all is flushed.
   void PublishOwn(const MessageFields& fields);
 
   // Counts lines of the topic's tap that are not published. Takes a lock.
   void CountRefusedLines(std::string_view topic, uint64_t lines);
+
+  // The publisher of the rest of the chunk has a name. REQUIRES: everything is
+  // flushed.
+  void SetNamed(NamedPublisher* named) { publisher_.named = named; }
 
   // Takes a new snapshot of the subscriptions, because this chunk itself has
   // changed them and its next messages come after that change. REQUIRES:
@@ -106,12 +131,17 @@ class Router {
 
   // Whether anybody would get a message on this topic now.
   bool HasSubscriber(std::string_view topic);
-  // Whether it would be kept for those who come later, without asking for it.
-  bool HasHistory(std::string_view topic);
+  // Whether it would be kept for those who come later, without asking for it: in
+  // a history or in a log.
+  bool IsKept(std::string_view topic);
 
  private:
   // Gathers the frames since the last change of topic.
   void EndRun();
+  // What costs more: a message that is to be retained, or of a named publisher
+  // on a topic with a log.
+  Outcome AddSpecial(std::string_view frame, const MessageView& message,
+                     bool expired);
   void AddToRun(std::string_view frame, uint64_t expiry_unix_nanos);
   void GatherRun();
   // The message has expired on its way here: its subscribers are told.
@@ -119,7 +149,11 @@ class Router {
   void LogTooLarge(std::string_view topic);
   // Begins a run with the topic's route as of the current subscriptions.
   Outcome BeginRun(std::string_view topic);
-  Outcome Retain(std::string_view frame, const MessageView& message);
+  // Takes the store's lock, and begins the run anew as of then.
+  Outcome BeginRetaining(std::string_view topic);
+  Outcome AdmitNamed(uint64_t sequence, bool expired);
+  void AppendToLogs();
+  void StoreOwn(const Slice& frame, ServedLog& log);
 
   const ThreadRule thread_rule_;
   const size_t frame_bytes_max_;
@@ -137,9 +171,14 @@ class Router {
   Slice run_frames_;
   uint64_t run_messages_ = 0;
   uint64_t run_bytes_ = 0;
+  size_t run_batch_ = 0;         // of logs_, if the route has a log
+  bool run_is_special_ = false;  // AddSpecial is for all of its messages
+  bool run_repeats_ = false;     // AddRepeated is for those that are such
+  bool last_is_stored_ = false;
 
   PublisherId publisher_;
   SparseLog own_too_large_;
+  SparseLog own_not_stored_;
 
   // Since the last Flush.
   uint64_t published_ = 0;
@@ -151,6 +190,8 @@ class Router {
 
   FanOut fan_out_;
   FanOut own_fan_out_;
+  LogGather logs_;
+  LogGather own_logs_;
   const std::shared_ptr<Valve> no_valve_;  // of what the broker publishes
 };
 

@@ -17,10 +17,10 @@
 
 namespace fifobus {
 
-// The subscribers of all topics at one moment, the topics' rules and their logs. A tree of
-// levels in which literal levels, `*` and `**` are separate branches. A lookup
-// visits only branches that match so far, so its cost does not depend on the
-// number of other patterns. Immutable, hence Thread-safe.
+// The subscribers of all topics at one moment, the topics' rules and their
+// logs. A tree of levels in which literal levels, `*` and `**` are separate
+// branches. A lookup visits only branches that match so far, so its cost does
+// not depend on the number of other patterns. Immutable, hence Thread-safe.
 class SubscriptionSnapshot {
  public:
   using Egresses = std::vector<std::shared_ptr<Egress>>;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/core/delivery/queue_stats.h"
@@ -32,10 +33,29 @@ FrameFault FaultOf(Router::Outcome outcome) {
       return FrameFault::kBadTopic;
     case Router::Outcome::kReservedTopic:
       return FrameFault::kReservedTopic;
-    case Router::Outcome::kDenied:  // is answered in another way
+    case Router::Outcome::kDenied:  // these are answered in another way
+    case Router::Outcome::kRepeated:
+    case Router::Outcome::kNoSequence:
       break;
   }
   return FrameFault::kBadTopic;
+}
+
+// A level that is not known here may be higher than all that are.
+pb::Confirm::Level LevelOf(uint32_t level) {
+  return static_cast<pb::Confirm::Level>(
+      std::min<uint32_t>(level, pb::Confirm::LEVEL_STORED));
+}
+
+pb::Confirm::Failure FailureOf(AppendOutcome outcome) {
+  return outcome == AppendOutcome::kTooManyPublishers
+             ? pb::Confirm::FAILURE_TOO_MANY_PUBLISHERS
+             : pb::Confirm::FAILURE_LOG_FAILED;
+}
+
+std::string FencedText(std::string_view publisher) {
+  return fmt::format("another session has taken the publisher's name \"{}\"",
+                     publisher);
 }
 
 pb::Error::Code CodeOf(FrameFault fault) {
@@ -60,11 +80,16 @@ Session::Session(uint64_t number, const SessionContext& context,
       context_(context),
       egress_(std::move(egress)),
       answers_(egress_),
-      requests_(context, egress_, answers_) {}
+      requests_(context, egress_, answers_),
+      pending_(context.options.log_answers_max, context.worker, answers_,
+               [this](FeedOutcome outcome) {
+                 if (on_answers_) on_answers_(Note(outcome));
+               }) {}
 
 void Session::SetValve(std::shared_ptr<Valve> valve) {
   valve_ = std::move(valve);
   egress_->SetOwnValve(valve_);
+  pending_.SetValve(valve_);
 }
 
 void Session::SetOwner(uint32_t uid) {
@@ -72,9 +97,28 @@ void Session::SetOwner(uint32_t uid) {
   requests_.SetOwner(uid);
 }
 
+PublisherId Session::Publisher() const {
+  return {client_uid_, number_, named_.get()};
+}
+
 FeedResult Session::OnBytes(const ChunkRef& chunk, std::string_view bytes) {
+  if (claim_) turn_.emplace(*claim_, number_);
   FeedResult result;
-  context_.router.Begin(chunk, valve_, {client_uid_, number_});
+  if (turn_ && !turn_->is_owner()) {
+    result.outcome = RefuseFenced();
+  } else {
+    context_.router.Begin(chunk, valve_, Publisher());
+    result = TakeFrames(bytes);
+    if (FlushMessages() == FeedOutcome::kClose) {
+      result.outcome = FeedOutcome::kClose;
+    }
+  }
+  turn_.reset();
+  return result;
+}
+
+FeedResult Session::TakeFrames(std::string_view bytes) {
+  FeedResult result;
   repeated_.Forget();
   while (result.outcome == FeedOutcome::kContinue) {
     const std::string_view rest = bytes.substr(result.bytes_taken);
@@ -93,9 +137,6 @@ FeedResult Session::OnBytes(const ChunkRef& chunk, std::string_view bytes) {
       result.outcome = OnFrame(rest.substr(0, extent.frame_bytes));
       result.bytes_taken += extent.frame_bytes;
     }
-  }
-  if (FlushMessages() == FeedOutcome::kClose) {
-    result.outcome = FeedOutcome::kClose;
   }
   return result;
 }
@@ -117,12 +158,28 @@ void Session::EndSubscriptions() {
   egress_->Close();
 }
 
+void Session::Leave() {
+  requests_.EndSubscriptions();
+  requests_.EndMemberships();
+}
+
+void Session::Release() {
+  pending_.Forget();
+  if (!claim_) return;
+  claim_->GiveUp(number_);
+  context_.publishers.Return(named_->name(), std::move(claim_));
+}
+
 void Session::PublishEnd(std::string_view reason) {
   if (!greeted_) return;
-  if (!will_.empty()) {
+  if (claim_) turn_.emplace(*claim_, number_);
+  const bool may_publish = !turn_ || turn_->is_owner();
+  if (!will_.empty() && may_publish) {
     context_.counters.wills_published.Add();
+    // Without the name: its sequence is none of the stream's.
     will_.Publish(context_.router, valve_, {client_uid_, number_});
   }
+  turn_.reset();
   if (reason.empty()) reason = left_ ? "goodbye" : "hang-up";
   PublishDisconnected(Identity(), reason, context_.router);
 }
@@ -131,6 +188,16 @@ FeedOutcome Session::OnRules() {
   if (phase_ != Phase::kOpen) return FeedOutcome::kContinue;
   const std::optional<std::string> denied = requests_.FindDenied();
   return denied ? Deny("subscribe to", *denied) : FeedOutcome::kContinue;
+}
+
+FeedOutcome Session::OnFenced(std::string text) {
+  if (phase_ != Phase::kOpen) return FeedOutcome::kContinue;
+  context_.counters.publishers_fenced.Add();
+  return Note(answers_.RefuseSession(pb::Error::CODE_FENCED, std::move(text)));
+}
+
+FeedOutcome Session::RefuseFenced() {
+  return OnFenced(FencedText(named_->name()));
 }
 
 void Session::SayGoodbye(std::string_view reason) {
@@ -196,8 +263,18 @@ FeedOutcome Session::OnMessage(std::string_view frame,
   FrameFault fault = message.fault;
   if (fault == FrameFault::kNone) {
     const Router::Outcome outcome = context_.router.Add(frame, message);
+    if (outcome == Router::Outcome::kRepeated) {
+      if (message.confirm_id != 0) Confirm(message, /*duplicate=*/true);
+      return FeedOutcome::kContinue;
+    }
     if (outcome == Router::Outcome::kDenied) {
       return Deny("publish on", message.topic);
+    }
+    if (outcome == Router::Outcome::kNoSequence) {
+      return Refuse(pb::Error::CODE_BAD_FRAME,
+                    fmt::format("a publisher with a name numbers its messages "
+                                "on \"{}\", which a log stores, from 1",
+                                message.topic));
     }
     fault = FaultOf(outcome);
   }
@@ -205,20 +282,71 @@ FeedOutcome Session::OnMessage(std::string_view frame,
   ++unflushed_messages_;
   unflushed_bytes_ += frame.size();
   repeated_.Remember(frame, message);
-  if (message.confirm_id != 0) Confirm(message);
+  if (message.confirm_id != 0) Confirm(message, /*duplicate=*/false);
   return FeedOutcome::kContinue;
 }
 
-void Session::Confirm(const MessageView& message) {
+void Session::Confirm(const MessageView& message, bool duplicate) {
   const Router::Receivers receivers = context_.router.LastReceivers(message);
-  pb::Frame frame;
-  pb::Confirm& confirm = *frame.mutable_confirm();
-  confirm.set_confirm_id(message.confirm_id);
-  confirm.set_level(pb::Confirm::LEVEL_ACCEPTED);
-  confirm.set_sessions(receivers.sessions);
-  confirm.set_taps(receivers.taps);
-  confirm.set_retained(receivers.retained);
-  AppendFrame(frame, confirms_);
+  OwedConfirm owed;
+  owed.answer.confirm_id = message.confirm_id;
+  owed.answer.level = LevelOf(message.confirm_level);
+  owed.answer.log = receivers.log;
+  owed.answer.duplicate = duplicate;
+  owed.sequence = message.sequence;
+  if (!duplicate) {
+    owed.answer.sessions = receivers.sessions;
+    owed.answer.taps = receivers.taps;
+    owed.answer.retained = receivers.retained;
+    owed.place = receivers.place;
+  }
+  owed_.push_back(owed);
+}
+
+// The batches are in their logs by now.
+void Session::SettleConfirms() {
+  const auto batches = context_.router.log_batches();
+  for (const LogGather::Batch& batch : batches) {
+    if (batch.messages == 0) continue;
+    if (batch.outcome == AppendOutcome::kAppended) {
+      pending_.NoteAppended(*batch.log, batch.last_offset());
+    } else {
+      pending_.NoteNotStored(FailureOf(batch.outcome));
+    }
+  }
+  for (OwedConfirm& owed : owed_) {
+    PendingConfirm& answer = owed.answer;
+    if (answer.log == nullptr) {
+      answer.failure = pb::Confirm::FAILURE_NO_LOG;
+    } else if (answer.duplicate) {
+      SettleDuplicate(owed);
+    } else if (!owed.place) {  // it has expired: there is nothing to store
+      answer.log = nullptr;
+    } else if (const LogGather::Batch& batch = batches[owed.place->batch];
+               batch.outcome == AppendOutcome::kAppended) {
+      answer.offset = answer.stored_offset =
+          batch.base_offset + owed.place->index;
+    } else {
+      answer.log = nullptr;
+      answer.failure = FailureOf(batch.outcome);
+    }
+    pending_.AddConfirm(answer);
+  }
+  owed_.clear();
+}
+
+void Session::SettleDuplicate(OwedConfirm& owed) {
+  PendingConfirm& answer = owed.answer;
+  const auto mark = named_->MarkIn(*answer.log);
+  if (!mark || mark->last_sequence < owed.sequence) {
+    // What it repeats was not taken.
+    answer.log = nullptr;
+    answer.failure = pb::Confirm::FAILURE_LOG_FAILED;
+    return;
+  }
+  answer.stored_offset = mark->last_offset;
+  if (mark->last_sequence == owed.sequence) answer.offset = mark->last_offset;
+  pending_.NoteAppended(*answer.log, mark->last_offset);
 }
 
 FeedOutcome Session::FlushMessages() {
@@ -228,8 +356,8 @@ FeedOutcome Session::FlushMessages() {
     published_bytes_.Add(std::exchange(unflushed_bytes_, 0));
   }
   context_.router.Flush();
-  if (confirms_.empty()) return FeedOutcome::kContinue;
-  return Note(answers_.SendFrames(std::exchange(confirms_, {})));
+  SettleConfirms();
+  return Note(pending_.Send());
 }
 
 template <typename Control, typename Target>
@@ -265,6 +393,18 @@ FeedOutcome Session::OnGoodbye(const pb::Goodbye& goodbye) {
   return FeedOutcome::kContinue;
 }
 
+FeedOutcome Session::OnPing(const pb::Ping& ping) {
+  const pb::Confirm::Level level = LevelOf(ping.level());
+  if (level > pb::Confirm::LEVEL_ACCEPTED) {
+    pending_.AddPong(ping.token(), level);
+    return pending_.Send();
+  }
+  pb::Frame frame;
+  frame.mutable_pong()->set_token(ping.token());
+  frame.mutable_pong()->set_level(pb::Confirm::LEVEL_ACCEPTED);
+  return answers_.Send(frame);
+}
+
 FeedOutcome Session::OnRequest(const FrameView& view) {
   switch (view.kind) {
     case FrameKind::kSubscribe:
@@ -274,7 +414,7 @@ FeedOutcome Session::OnRequest(const FrameView& view) {
     case FrameKind::kAck:
       return Parse(view, requests_, &SessionRequests::OnAck);
     case FrameKind::kPing:
-      return Parse(view, requests_, &SessionRequests::OnPing);
+      return Parse(view, *this, &Session::OnPing);
     case FrameKind::kStats:
       return Parse(view, requests_, &SessionRequests::OnStats);
     default:
@@ -284,7 +424,7 @@ FeedOutcome Session::OnRequest(const FrameView& view) {
   }
 }
 
-FeedOutcome Session::OnHello(const pb::Hello& hello) {
+std::optional<FeedOutcome> Session::RefuseHello(const pb::Hello& hello) {
   if (phase_ != Phase::kAwaitingHello) {
     return Refuse(pb::Error::CODE_UNEXPECTED_FRAME, "a second Hello");
   }
@@ -293,6 +433,15 @@ FeedOutcome Session::OnHello(const pb::Hello& hello) {
                   fmt::format("this broker speaks protocol version {}",
                               kProtocolVersion));
   }
+  if (hello.publisher().empty()) return std::nullopt;
+  std::string fault = PublisherNameFault(hello.publisher());
+  if (fault.empty()) return std::nullopt;
+  return Refuse(pb::Error::CODE_BAD_FRAME, std::move(fault));
+}
+
+FeedOutcome Session::OnHello(const pb::Hello& hello) {
+  const std::optional<FeedOutcome> refused = RefuseHello(hello);
+  if (refused) return *refused;
   const std::optional<OverflowPolicy> policy = requests_.SetPolicy(hello);
   if (!policy) {
     return Refuse(pb::Error::CODE_BAD_OVERFLOW,
@@ -309,7 +458,35 @@ FeedOutcome Session::OnHello(const pb::Hello& hello) {
   }
   phase_ = Phase::kOpen;
   greeted_ = true;
+  if (!hello.publisher().empty()) {
+    TakeName(hello.publisher());
+    if (!turn_->is_owner()) return RefuseFenced();
+  }
   return Greet(*policy);
+}
+
+void Session::TakeName(const std::string& publisher) {
+  named_ = std::make_unique<NamedPublisher>(publisher);
+  claim_ = context_.publishers.Find(publisher);
+  claim_->Take(number_, [fence = fence_, publisher] {
+    if (fence) fence(FencedText(publisher));
+  });
+  turn_.emplace(*claim_, number_);
+  context_.router.SetNamed(named_.get());
+}
+
+// Also what is not on disk yet: a client that numbers on from it must not use a
+// number twice.
+void Session::AddMarks(pb::Welcome& welcome) {
+  for (const auto& entry : context_.table.snapshot()->logs().entries()) {
+    const auto mark = named_->MarkIn(*entry.log);
+    if (!mark) continue;
+    pb::Welcome::PublisherMark& told = *welcome.add_publisher_marks();
+    told.set_log(entry.log->name());
+    told.set_last_sequence(mark->last_sequence);
+    told.set_last_offset(mark->last_offset);
+    pending_.NoteAppended(*entry.log, mark->last_offset);
+  }
 }
 
 FeedOutcome Session::SetWill(const pb::Message& will) {
@@ -335,6 +512,7 @@ FeedOutcome Session::Greet(const OverflowPolicy& policy) {
   welcome.set_session_number(number_);
   welcome.set_queue_bytes_max(policy.limits.bytes_max);
   welcome.set_queue_messages_max(policy.limits.messages_max);
+  if (named_) AddMarks(welcome);
   const FeedOutcome outcome = answers_.Send(frame);
   PublishConnected(Identity(), context_.router);
   return outcome;

@@ -3,15 +3,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "broker/base/mutex.h"
 #include "broker/core/delivery/egress.h"
+#include "broker/core/logs/named_publisher.h"
 #include "broker/core/sessions/answers.h"
+#include "broker/core/sessions/pending_answers.h"
 #include "broker/core/sessions/presence.h"
+#include "broker/core/sessions/publisher_claims.h"
 #include "broker/core/sessions/session_requests.h"
 #include "broker/core/sessions/will.h"
 #include "broker/counters.h"
@@ -42,6 +48,15 @@ class Session : public Feed {
   void SetValve(std::shared_ptr<Valve> valve);
   void SetOwner(uint32_t uid);
 
+  // `fence(text)` has OnFenced called on the session's worker: any thread calls
+  // it. `on_answers` runs after a log's progress made answers due; kClose: the
+  // session is over. Before the first byte.
+  using Fence = std::function<void(std::string text)>;
+  void SetFence(Fence fence) { fence_ = std::move(fence); }
+  void SetOnAnswers(PendingAnswers::OnProgress on_answers) {
+    on_answers_ = std::move(on_answers);
+  }
+
   FeedResult OnBytes(const ChunkRef& chunk, std::string_view bytes) override;
   FeedOutcome OnHangUp(std::string_view rest) override;
   void OnHalfReceivedLimit() override;
@@ -53,6 +68,16 @@ class Session : public Feed {
   // that others would otherwise get once more. Idempotent.
   void EndMemberships() { requests_.EndMemberships(); }
 
+  // Removes its subscriptions and leaves its groups. What it is still owed is
+  // sent. Idempotent.
+  void Leave();
+  // Whether answers wait for a log.
+  bool HasPendingAnswers() const { return !pending_.empty(); }
+  bool HasWaitedForAnswers() const { return pending_.has_waited(); }
+  // Forgets the answers that wait, and gives its publisher's name up. The last
+  // call. Idempotent.
+  void Release();
+
   // Publishes its will, unless it said Goodbye, and the event that it is gone,
   // with a reason if the broker has ended it. After the last byte, and not when
   // the broker stops.
@@ -61,6 +86,9 @@ class Session : public Feed {
   // New rules are in force. kClose: they deny one of its subscriptions, and the
   // client was told so.
   [[nodiscard]] FeedOutcome OnRules();
+
+  // Another session has a name that this one had: tells the client so.
+  [[nodiscard]] FeedOutcome OnFenced(std::string text);
 
   // The broker is stopping: says Goodbye.
   void SayGoodbye(std::string_view reason);
@@ -76,6 +104,15 @@ class Session : public Feed {
  private:
   enum class Phase { kAwaitingHello, kOpen, kOver };
 
+  // A Confirm that is owed when its message is flushed.
+  struct OwedConfirm {
+    PendingConfirm answer;
+    uint64_t sequence = 0;
+    std::optional<Router::Receivers::Place> place;
+  };
+
+  // Deals with the frames in `bytes`.
+  FeedResult TakeFrames(std::string_view bytes);
   // Routes the message at the front of `bytes` if it repeats the one before.
   bool RouteRepeated(std::string_view bytes);
   // Each returns kClose when the session is over.
@@ -88,18 +125,27 @@ class Session : public Feed {
   FeedOutcome Parse(const FrameView& view, Target& target,
                     FeedOutcome (Target::*on_control)(const Control&));
   FeedOutcome OnHello(const pb::Hello& hello);
+  // Nothing: the Hello is as it should be so far.
+  std::optional<FeedOutcome> RefuseHello(const pb::Hello& hello);
   FeedOutcome OnGoodbye(const pb::Goodbye& goodbye);
+  FeedOutcome OnPing(const pb::Ping& ping);
   FeedOutcome SetWill(const pb::Message& will);
+  void TakeName(const std::string& publisher);
   FeedOutcome Greet(const OverflowPolicy& policy);
+  void AddMarks(pb::Welcome& welcome);
 
   // Offers what was published, and then confirms it.
   FeedOutcome FlushMessages();
-  void Confirm(const MessageView& message);
+  void Confirm(const MessageView& message, bool duplicate);
+  void SettleConfirms();
+  void SettleDuplicate(OwedConfirm& owed);
+  PublisherId Publisher() const;
 
   // Tells the client why, and ends.
   FeedOutcome Refuse(pb::Error::Code code, std::string text);
   FeedOutcome Deny(std::string_view what, std::string_view name);
   FeedOutcome RefuseFrame(FrameFault fault);
+  FeedOutcome RefuseFenced();
   // Remembers that the session is over if the outcome says so.
   FeedOutcome Note(FeedOutcome outcome);
   ClientIdentity Identity() const;
@@ -112,10 +158,19 @@ class Session : public Feed {
   std::shared_ptr<Valve> valve_;
   Phase phase_ = Phase::kAwaitingHello;
   uint64_t unflushed_messages_ = 0;
-  uint64_t unflushed_bytes_ = 0;  // of their frames
-  RepeatedMessage repeated_;      // since OnBytes began
-  std::string confirms_;          // frames, to be sent after the next flush
+  uint64_t unflushed_bytes_ = 0;   // of their frames
+  RepeatedMessage repeated_;       // since OnBytes began
+  std::vector<OwedConfirm> owed_;  // for what was published since the flush
+  PendingAnswers pending_;
+  PendingAnswers::OnProgress on_answers_;
   Will will_;
+
+  // Of a client with a publisher's name.
+  std::unique_ptr<NamedPublisher> named_;
+  std::shared_ptr<PublisherClaim> claim_;
+  std::optional<PublisherClaim::Turn> turn_;  // during OnBytes
+  Fence fence_;
+
   uint32_t client_uid_ = 0;
   bool greeted_ = false;  // Hello was accepted
   bool left_ = false;     // the client said Goodbye

@@ -143,13 +143,6 @@ FeedOutcome SessionRequests::OnAck(const pb::Ack& ack) {
   return FeedOutcome::kContinue;
 }
 
-FeedOutcome SessionRequests::OnPing(const pb::Ping& ping) {
-  pb::Frame frame;
-  frame.mutable_pong()->set_token(ping.token());
-  frame.mutable_pong()->set_level(pb::Confirm::LEVEL_ACCEPTED);
-  return answers_.Send(frame);
-}
-
 FeedOutcome SessionRequests::OnStats(const pb::Stats& stats) {
   if (!stats.topic().empty()) {
     const TopicFault fault = CheckTopic(stats.topic());

@@ -17,6 +17,7 @@
 #include "broker/core/routing/router.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/core/sessions/answers.h"
+#include "broker/core/sessions/publisher_claims.h"
 #include "broker/core/sessions/stats_source.h"
 #include "broker/counters.h"
 #include "broker/options.h"
@@ -36,6 +37,8 @@ struct SessionContext {
   const std::function<void()>& on_subscribed;
   RetainedStore& retained;
   GroupTable& groups;
+  PublisherClaims& publishers;
+  size_t worker;  // the index of the session's
 };
 
 // What one client asks of the broker, and what it has asked for so far: its
@@ -60,7 +63,6 @@ class SessionRequests {
   FeedOutcome OnSubscribe(const pb::Subscribe& subscribe);
   FeedOutcome OnUnsubscribe(const pb::Unsubscribe& unsubscribe);
   FeedOutcome OnAck(const pb::Ack& ack);
-  FeedOutcome OnPing(const pb::Ping& ping);
   FeedOutcome OnStats(const pb::Stats& stats);
 
   // A pattern of its subscriptions that the rules do not allow any more.

@@ -31,7 +31,7 @@ TapFeed::TapFeed(std::string topic, uint32_t owner,
 Feed::Admission TapFeed::Admit(size_t unread_bytes, size_t pipe_bytes) {
   before_routing_();
   const bool read = unread_bytes >= pipe_bytes / 2 ||
-                    router_.HasSubscriber(topic_) || router_.HasHistory(topic_);
+                    router_.HasSubscriber(topic_) || router_.IsKept(topic_);
   return read ? Admission::kRead : Admission::kRest;
 }
 
