@@ -142,6 +142,7 @@ struct Core {
   std::vector<Tasks> tasks{kWorkers};
   SharedHost host{tasks[0]};
   GroupTable groups{options, table, ids, counters, host};
+  PublisherClaims publishers;
   NoStats stats;
   const std::function<void()> on_subscribed = [] {};
   std::atomic<uint64_t> sessions{0};
@@ -189,7 +190,8 @@ class Client {
                                          core.options, sink_, core.counters)),
         session_(++core.sessions,
                  {core.options, core.table, router, core.counters, core.stats,
-                  core.on_subscribed, core.retained, core.groups},
+                  core.on_subscribed, core.retained, core.groups,
+                  core.publishers, /*worker=*/0},
                  egress_) {
     session_.SetValve(valve_);
     Send(ControlFrame(HelloFrame(overflow)));
