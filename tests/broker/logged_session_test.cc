@@ -111,8 +111,7 @@ TEST_F(PublishToLogTest, AnExpiredMessageIsNotStored) {
 TEST_F(PublishToLogTest, ATopicWithoutALogSaysSo) {
   AddLog("orders", "orders/**");
   Open();
-  Feed(Publish(Stored("other", 1)) +
-       Publish(Stored("other", 2, 0, kAccepted)));
+  Feed(Publish(Stored("other", 1)) + Publish(Stored("other", 2, 0, kAccepted)));
   ExpectConfirm(1, kAccepted, 0, pb::Confirm::FAILURE_NO_LOG);
   ExpectConfirm(2, kAccepted, 0);
 }
@@ -213,8 +212,8 @@ TEST_F(PublishToLogTest, TheBrokersOwnMessagesAreStoredWhereALogNamesThem) {
   fields.topic = "$sys/stats";
   router_.PublishOwn(fields);
   EXPECT_EQ(FramesIn(all).size(), 0u);
-  EXPECT_EQ(FramesIn(dead), (std::vector<std::string>{
-                                MessageFrame("$dead/group", "")}));
+  EXPECT_EQ(FramesIn(dead),
+            (std::vector<std::string>{MessageFrame("$dead/group", "")}));
   EXPECT_EQ(counters_.messages_stored.value(), 1u);
 }
 
@@ -225,8 +224,8 @@ TEST_F(PublishToLogTest, AWillIsStored) {
   will.set_payload("gone");
   Feed(Hello(kProtocolVersion, will));
   session_.PublishEnd("");
-  EXPECT_EQ(FramesIn(log), (std::vector<std::string>{
-                               MessageFrame("status", "gone")}));
+  EXPECT_EQ(FramesIn(log),
+            (std::vector<std::string>{MessageFrame("status", "gone")}));
 }
 
 TEST_F(PublishToLogTest, ALogThatIsNotConfiguredAnyMoreTakesNothing) {

@@ -44,7 +44,7 @@ class LoggedSessionTest : public SessionTest {
     rule.sync_interval = sync_interval;
     auto log = ServedLog::Open(
         machines_.back()->Mount(), rule, options_, /*workers=*/1,
-        [this](size_t, std::function<void()> task) {
+        [this](size_t, absl::Duration, std::function<void()> task) {
           tasks_.Post(std::move(task));
         });
     EXPECT_TRUE(log.ok()) << log.status();
@@ -53,10 +53,9 @@ class LoggedSessionTest : public SessionTest {
     return **log;
   }
 
-  static MessageFields Stored(std::string_view topic, uint64_t confirm_id,
-                              uint64_t sequence = 0,
-                              pb::Confirm::Level level =
-                                  pb::Confirm::LEVEL_STORED) {
+  static MessageFields Stored(
+      std::string_view topic, uint64_t confirm_id, uint64_t sequence = 0,
+      pb::Confirm::Level level = pb::Confirm::LEVEL_STORED) {
     MessageFields fields;
     fields.topic = topic;
     fields.sequence = sequence;
