@@ -118,6 +118,10 @@ class SharedHost : public GroupHost {
   void RunAfter(absl::Duration, std::function<void()> task) override {
     tasks_.Post(std::move(task));
   }
+  void Post(std::function<void()> task) override {
+    tasks_.Post(std::move(task));
+  }
+  size_t worker() const override { return 0; }
   void Publish(DeadLetter) override {}
 
  private:
