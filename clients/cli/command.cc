@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "clients/cli/nearest_name.h"
+#include "clients/cli/option_parts.h"
 #include "clients/cli/option_values.h"
 #include "fmt/format.h"
 
@@ -18,23 +19,6 @@ namespace {
 
 // How the help writes the names of a choice behind its value's name.
 constexpr std::string_view kChoicesBegin = ":{";
-
-// "--count COUNT" as CLI11 wants it: the names, and the value's name.
-struct Spec {
-  explicit Spec(const std::string& text)
-      : names(text.substr(0, text.find(' '))),
-        value(names.size() == text.size() ? ""
-                                          : text.substr(names.size() + 1)) {}
-  std::string value_or(const std::string& other) const {
-    return value.empty() ? other : value;
-  }
-
-  // The longest, as CLI11's errors have it: "--count".
-  std::string name() const { return names.substr(names.rfind(',') + 1); }
-
-  const std::string names;
-  const std::string value;
-};
 
 // CLI11 speaks in exceptions.
 void Require(const absl::Status& status) {
@@ -45,12 +29,6 @@ void RequireOf(const std::string& name, const absl::Status& status) {
   if (!status.ok()) {
     throw CLI::ValidationError(name, std::string(status.message()));
   }
-}
-
-CLI::Option* AddTo(CLI::App& app, const Spec& spec, const std::string& type,
-                   CLI::callback_t take, const std::string& about) {
-  return app.add_option(spec.names, std::move(take), about)
-      ->type_name(spec.value_or(type));
 }
 
 std::vector<std::string> FirstNames(const std::set<CLI::Option*>& options) {
@@ -99,6 +77,12 @@ std::string Option::value_name() const {
   if (is_operand()) return option_->get_name(/*positional=*/true);
   if (option_->get_items_expected_max() == 0) return "";
   // CLI11 writes the checks of a value behind it: "N:POSITIVE".
+  const std::string type = option_->get_type_name();
+  return type.substr(0, type.find(':'));
+}
+
+std::string Option::optional_value_name() const {
+  if (is_operand() || option_->get_items_expected_max() != 0) return "";
   const std::string type = option_->get_type_name();
   return type.substr(0, type.find(':'));
 }
@@ -157,25 +141,13 @@ Option Command::AddFlag(const std::string& name, bool& value,
 
 Option Command::AddText(const std::string& name, std::string& value,
                         const std::string& about) {
-  return Option(AddTo(
-      *app_, Spec(name), "TEXT",
-      [&value](const CLI::results_t& texts) {
-        value = texts.front();
-        return true;
-      },
-      about));
+  return Option(AddTo(*app_, Spec(name), "TEXT", FirstInto(value), about));
 }
 
 Option Command::AddText(const std::string& name,
                         std::optional<std::string>& value,
                         const std::string& about) {
-  return Option(AddTo(
-      *app_, Spec(name), "TEXT",
-      [&value](const CLI::results_t& texts) {
-        value = texts.front();
-        return true;
-      },
-      about));
+  return Option(AddTo(*app_, Spec(name), "TEXT", FirstInto(value), about));
 }
 
 Option Command::AddTexts(const std::string& name,
@@ -280,30 +252,42 @@ Option Command::AddNames(const std::string& name,
                          std::vector<std::string> names, bool several,
                          std::function<void(const std::vector<size_t>&)> take,
                          const std::string& about) {
-  const auto find = [names](const std::string& text) {
-    return static_cast<size_t>(std::find(names.begin(), names.end(), text) -
-                               names.begin());
-  };
   CLI::Option* option = AddTo(
       *app_, Spec(name), "NAME",
-      [find, take = std::move(take)](const CLI::results_t& texts) {
+      [names, take = std::move(take)](const CLI::results_t& texts) {
         std::vector<size_t> chosen;
-        for (const std::string& text : texts) chosen.push_back(find(text));
+        for (const std::string& text : texts) {
+          chosen.push_back(Find(text, names));
+        }
         take(chosen);
         return true;
       },
       about);
-  const auto check = [find, names](const std::string& text) {
-    return find(text) < names.size() ? ""
-                                     : fmt::format("\"{}\" is none of {}", text,
-                                                   absl::StrJoin(names, ", "));
-  };
-  // Behind the value's name, where choices() finds them.
-  option->check(
-      CLI::Validator(check, fmt::format("{{{}}}", absl::StrJoin(names, ","))));
+  option->check(OneOf(names));
   if (several) {
     option->expected(CLI::detail::expected_max_vector_size)->delimiter(',');
   }
+  return Option(option);
+}
+
+Option Command::AddFlagNames(const std::string& name,
+                             std::vector<std::string> names,
+                             std::function<void(size_t)> take,
+                             const std::string& about) {
+  // CLI11 keeps the text behind the = here, and "true" if there is none.
+  const auto text = std::make_shared<std::string>();
+  CLI::Option* option = app_->add_flag(name, *text, about);
+  option->type_name("[=LEVEL]")
+      ->transform(CLI::Validator(
+          [text, names](std::string& given) {
+            if (given == "true") given = names.front();
+            return std::string();
+          },
+          ""));
+  option->check(OneOf(names));
+  option->each([names, take = std::move(take)](const std::string& given) {
+    take(Find(given, names));
+  });
   return Option(option);
 }
 

@@ -42,6 +42,8 @@ class Option {
   bool is_operand() const;
   // "PATTERN" or "POLICY"; empty if it is a flag.
   std::string value_name() const;
+  // "[=LEVEL]" of a flag that may have a value; empty: of all others.
+  std::string optional_value_name() const;
   // The names that its value may have; empty if it may be something else.
   std::vector<std::string> choices() const;
   std::string about() const;
@@ -132,6 +134,17 @@ class Command {
         },
         about);
   }
+  // A flag that may have one of the names behind a =, "--confirm=stored". The
+  // flag alone means the first.
+  template <typename Value, typename Target>
+  Option AddFlagChoice(const std::string& name, Target& target,
+                       const Choices<Value>& choices,
+                       const std::string& about) {
+    return AddFlagNames(
+        name, NamesOf(choices),
+        [&target, choices](size_t chosen) { target = choices[chosen].second; },
+        about);
+  }
   template <typename Value>
   Option AddChoices(const std::string& name, std::vector<Value>& values,
                     const Choices<Value>& choices, const std::string& about) {
@@ -201,6 +214,9 @@ class Command {
                   bool several,
                   std::function<void(const std::vector<size_t>&)> take,
                   const std::string& about);
+  Option AddFlagNames(const std::string& name, std::vector<std::string> names,
+                      std::function<void(size_t)> take,
+                      const std::string& about);
   template <typename Value>
   static std::vector<std::string> NamesOf(const Choices<Value>& choices) {
     std::vector<std::string> names;

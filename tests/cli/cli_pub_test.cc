@@ -136,6 +136,38 @@ TEST_F(CliPubTest, ABadLineIsReportedAndPassedOver) {
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 3);
 }
 
+TEST_F(CliPubTest, ManyConfirmationsAreOnTheirWayAtOnce) {
+  const auto client = bus_.Subscribe("a");
+  const auto pipeline =
+      Spawn("seq 20000 | fifobus pub a --confirm=accepted", "pub");
+  EXPECT_EQ(ReceivePayloads(*client, 20000).back(), "20000");
+  EXPECT_EQ(pipeline->Wait(), 0) << ReadFile(Path("pub.err"));
+  const std::string lines = ReadFile(Path("pub"));
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 20000);
+  EXPECT_TRUE(lines.ends_with("accepted 1 0\n"));
+}
+
+TEST_F(CliPubTest, ALineIsConfirmedBeforeTheNextIsThere) {
+  MakeFifo(Path("in"));
+  const auto pub =
+      Spawn("exec fifobus pub a --confirm <> " + Path("in"), "pub");
+  for (int lines = 1; lines <= 3; ++lines) {
+    EXPECT_EQ(Run("echo x > " + Path("in")).exit, 0);
+    EXPECT_TRUE(WaitUntil([&] {
+      const std::string out = ReadFile(Path("pub"));
+      return std::count(out.begin(), out.end(), '\n') == lines;
+    }));
+  }
+}
+
+TEST_F(CliPubTest, ABadPublishersNameIsTold) {
+  const Outcome outcome = Run("fifobus pub a x --publisher two/levels");
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.err.find("the publisher \"two/levels\" is not one level"),
+            std::string::npos)
+      << outcome.err;
+}
+
 TEST_F(CliPubTest, ItEndsQuietlyWhenTheReaderOfItsConfirmationsGoesAway) {
   const Outcome outcome =
       Run("(yes | fifobus pub a --confirm; echo $? >&2) | head -n 1");
@@ -148,7 +180,9 @@ TEST_F(CliPubTest, OptionsThatDoNotGoTogetherAreWrongUsage) {
   for (const char* options :
        {"", "a x --json", "a --json --raw", "a -0 --raw", "a x -0",
         "a --repeat 2", "a x --rate 0", "a x --rate -1", "a x --repeat -1",
-        "--json --wait-subscribers 1"}) {
+        "--json --wait-subscribers 1", "a x --confirm=much",
+        "a x --resume", "a x --resume --publisher p",
+        "a x --resume --confirm"}) {
     EXPECT_EQ(Run(std::string("fifobus pub </dev/null ") + options).exit, 2)
         << options;
   }

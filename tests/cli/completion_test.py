@@ -88,6 +88,15 @@ class CompletionTest(unittest.TestCase):
         self.assertEqual(complete("fifobus pub --dir /pro"), ["/proc"])
         self.assertEqual(complete("fifobus sub --timeout "), [])
 
+    def test_a_value_behind_an_equals_sign_may_be_left_out(self):
+        self.assertEqual(
+            complete("fifobus pub --confirm="), ["accepted", "stored", "written"]
+        )
+        self.assertEqual(complete("fifobus pub --confirm=s"), ["stored"])
+        self.assertEqual(complete("fifobus pub --confirm=stored --ret"), ["--retain"])
+        self.assertEqual(complete("fifobus pub --confirm --ret"), ["--retain"])
+        self.assertEqual(complete("fifobus pub --confirm s"), [], "topics, of none")
+
     def test_topics_come_from_the_bus(self):
         with Bus() as bus:
             names = ["sensors/door", "sensors/a:b", "copies"]

@@ -28,7 +28,7 @@ _fifobus_value() {
 }
 
 _fifobus() {
-  local program=${COMP_WORDS[0]} command='' kind='' word i operand=0
+  local program=${COMP_WORDS[0]} command='' kind='' maybe='' word i operand=0
   local commands options operands
   local -a dir=()
   local -A value=()
@@ -44,19 +44,26 @@ _fifobus() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     if [[ $word == = || $word == : ]]; then
+      kind=${kind:-$maybe}
       continue
     elif [[ -n $kind ]]; then
       [[ $kind != DIR ]] || dir=(--dir "$word")
       kind=
     elif [[ $word == -* ]]; then
-      kind=${value[$word]}
+      kind=${value[$word]} maybe=
+      # A value that is there only behind a =.
+      [[ $kind != '?'* ]] || maybe=${kind#'?'} kind=
+      continue
     elif [[ " $commands " == *" $word "* ]]; then
       command+=${command:+ }$word
       _fifobus_about "$command"
     else
       ((operand++))
     fi
+    maybe=
   done
+  # The = may be the word at the cursor.
+  [[ ${COMP_WORDS[COMP_CWORD]} != = ]] || kind=${kind:-$maybe}
   if [[ -n $kind ]]; then
     _fifobus_value "$kind"
   elif [[ $current == -* ]]; then

@@ -20,14 +20,16 @@ namespace {
 constexpr absl::Duration kTopicsTimeout = absl::Milliseconds(300);
 
 // What _fifobus_value makes of an option's value; "none" for nothing, "=A B"
-// for the names A and B. Empty: the option has no value.
+// for the names A and B, "?=A B" if they come behind a = or not at all. Empty:
+// the option has no value.
 std::string KindOf(const Option& option) {
+  const bool is_optional = !option.optional_value_name().empty();
   const std::string name = option.value_name();
-  if (name.empty()) return "";
+  if (name.empty() && !is_optional) return "";
   std::vector<std::string> choices = option.choices();
   if (choices.empty()) return name;
   std::sort(choices.begin(), choices.end());
-  return '=' + absl::StrJoin(choices, " ");
+  return (is_optional ? "?=" : "=") + absl::StrJoin(choices, " ");
 }
 
 // The case of one command in _fifobus_about.

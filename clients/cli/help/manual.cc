@@ -120,6 +120,8 @@ std::string OptionTitle(const Option& option) {
   for (const std::string& name : option.names()) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", Bold(name));
   }
+  const std::string optional = option.optional_value_name();
+  if (!optional.empty()) return names + Italic(optional);
   const std::string value = option.value_name();
   return value.empty() ? names : names + ' ' + Italic(value);
 }

@@ -21,6 +21,9 @@
 namespace fifobus::cli {
 namespace {
 
+// What may be kept until it is confirmed. Not tuned.
+constexpr size_t kResendBytesMax = size_t{16} << 20;
+
 // Lines of JSON, those that are bad passed over.
 class JsonLines {
  public:
@@ -120,6 +123,10 @@ Exit Pub(const PubOptions& options) {
   const Deadline deadline = options.timeout;
   ClientOptions client_options;
   client_options.will = options.will.will();
+  client_options.publisher = options.publisher;
+  if (!options.publisher.empty() && options.confirm > Level::kAccepted) {
+    client_options.resend_bytes_max = kResendBytesMax;
+  }
   auto client = ConnectClient(options.bus, "fifobus pub",
                               std::move(client_options), options.timeout);
   if (!client.ok()) return Fail(client.status());
@@ -136,7 +143,10 @@ Exit Pub(const PubOptions& options) {
   if (publisher.output() != Output::Outcome::kWritten) {
     return ExitOf(publisher.output(), kDone);
   }
-  if (status.ok() && !options.confirm) status = publisher.Finish();
+  if (status.ok()) status = publisher.Finish();
+  if (publisher.output() != Output::Outcome::kWritten) {
+    return ExitOf(publisher.output(), kDone);
+  }
   if (!status.ok()) return Fail(status);
   if (options.null_by_digit && publisher.published() == 0) {
     Warn(
@@ -197,6 +207,28 @@ void AddInput(Command& pub, PubOptions& options) {
               "publish N messages a second [as fast as possible]");
 }
 
+void AddConfirm(Command& pub, PubOptions& options) {
+  const Option confirm = pub.AddFlagChoice<Level>(
+      "--confirm", options.confirm,
+      {{"accepted", Level::kAccepted},
+       {"written", Level::kWritten},
+       {"stored", Level::kStored}},
+      "when the broker has taken a message, print \"accepted SESSIONS TAPS\": "
+      "the numbers of those that get it. --confirm=written and "
+      "--confirm=stored: when it is in the file of its log, and on disk; then "
+      "print \"stored OFFSET SESSIONS TAPS\", or \"duplicate OFFSET\"");
+  const Option publisher =
+      pub.AddText("--publisher NAME", options.publisher,
+                  "the name under which logs know what is stored; with "
+                  "--confirm=stored, messages of a lost session are sent "
+                  "again, and each is stored once");
+  pub.AddFlag("--resume", options.resume,
+              "number the messages from 1, so that those which an earlier run "
+              "with the same name and input has stored are not stored again")
+      .Needs(publisher)
+      .Needs(confirm);
+}
+
 }  // namespace
 
 void AddPub(Command& program) {
@@ -208,9 +240,7 @@ void AddPub(Command& program) {
               "the broker keeps the message as the topic's value, for "
               "later subscribers; an empty message clears the value");
   options->about.AddTo(pub);
-  pub.AddFlag("--confirm", options->confirm,
-              "when the broker has taken a message, print \"accepted "
-              "SESSIONS TAPS\": the numbers of those that get it");
+  AddConfirm(pub, *options);
   pub.AddCount("--wait-subscribers N", options->wait_subscribers, kAnyCount,
                "wait until the topic has N subscribers, then publish");
   pub.AddDuration("--timeout", options->timeout,
@@ -223,7 +253,8 @@ void AddPub(Command& program) {
       "Sequence and time are new. With --rate, one late "
       "message does not delay the next ones. After more "
       "than a second without input, or of waiting for subscribers, the rate "
-      "begins anew.\n\n"
+      "begins anew. With --confirm many messages are on their way at once; the "
+      "first one that is not confirmed ends the command.\n\n"
       "Examples:\n"
       "  fifobus pub sensors/kitchen/temp 21.5 --header unit=celsius\n"
       "  fifobus pub lights/kitchen on --retain --confirm\n"

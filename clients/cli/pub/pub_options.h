@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/message_options.h"
+#include "clients/cpp/client.h"
 
 namespace fifobus::cli {
 
@@ -27,7 +28,9 @@ struct PubOptions {
   bool json = false;
 
   bool retain = false;
-  bool confirm = false;
+  std::optional<Level> confirm;
+  std::string publisher;  // empty: none
+  bool resume = false;
   uint32_t wait_subscribers = 0;
   absl::Duration timeout = absl::InfiniteDuration();
 };

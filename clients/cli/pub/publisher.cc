@@ -16,10 +16,8 @@ constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
 }  // namespace
 
 Publisher::Publisher(Client& client, const PubOptions& options)
-    : client_(client),
-      options_(options),
-      output_watch_(options.confirm ? StandardOutputWatch()
-                                    : pollfd{-1, 0, 0}) {
+    : client_(client), options_(options) {
+  if (options.confirm) confirmer_.emplace(client, options);
   if (options.rate > 0) pacer_.emplace(absl::Seconds(1) / options.rate);
 }
 
@@ -53,16 +51,33 @@ absl::Status Publisher::Publish(const OwnedMessage& given) {
   return Send(message);
 }
 
-absl::Status Publisher::Flush() { return Report(client_.Flush()); }
+absl::Status Publisher::Flush() {
+  const PublishOutcome outcome = client_.Flush();
+  if (!confirmer_) return Report(outcome);
+  // What was lost, its confirmations tell.
+  return outcome == PublishOutcome::kDisconnected ? Disconnected()
+                                                  : absl::OkStatus();
+}
+
+// The broker has said why, or only that it is gone.
+absl::Status Publisher::Disconnected() {
+  const absl::Status status = confirmer_->Take();
+  return status.ok() ? client_.status() : status;
+}
 
 absl::Status Publisher::Send(MessageFields& message) {
   if (pacer_) {
     const absl::Status status = AwaitTurn();
     if (!status.ok()) return status;
   }
-  message.sequence = ++sequence_;
-  return options_.confirm ? PublishConfirmed(message)
-                          : Report(client_.Publish(message));
+  ++published_;
+  // A publisher with a name is numbered by the client, unless it is repeating
+  // what it may have stored.
+  if (options_.publisher.empty() || options_.resume) {
+    message.sequence = published_;
+  }
+  return confirmer_ ? PublishConfirmed(message)
+                    : Report(client_.Publish(message));
 }
 
 absl::Status Publisher::AwaitTurn() {
@@ -74,14 +89,13 @@ absl::Status Publisher::AwaitTurn() {
 }
 
 absl::Status Publisher::Await(int input, Deadline deadline) {
-  std::array<pollfd, 2> polled = {{{input, POLLIN, 0}, output_watch_}};
-  const absl::Status status = AttendUntil(client_, deadline, polled);
-  if (!status.ok() || polled[1].revents == 0) return status;
-  written_ = Output::Outcome::kReaderGone;
-  return absl::CancelledError("standard output");
+  if (confirmer_) return confirmer_->Await(input, deadline);
+  std::array<pollfd, 1> polled = {{{input, POLLIN, 0}}};
+  return AttendUntil(client_, deadline, polled);
 }
 
 absl::Status Publisher::Finish() {
+  if (confirmer_) return FinishConfirmed();
   const absl::Status status =
       client_.Flush(Level::kAccepted, kAnswerPatience).status();
   if (!absl::IsDeadlineExceeded(status)) return status;
@@ -91,15 +105,33 @@ absl::Status Publisher::Finish() {
                                               : Report(outcome);
 }
 
-absl::Status Publisher::PublishConfirmed(const MessageFields& message) {
-  const auto confirmation = client_.PublishConfirmed(message, options_.timeout);
-  if (!confirmation.ok()) return confirmation.status();
-  confirmations_.text() += fmt::format(
-      "accepted {} {}\n", confirmation->sessions, confirmation->taps);
-  written_ = confirmations_.Flush();
-  return written_ == Output::Outcome::kWritten
-             ? absl::OkStatus()
-             : absl::CancelledError("standard output");
+absl::Status Publisher::FinishConfirmed() {
+  const absl::Status status = confirmer_->AwaitAll();
+  if (confirmer_->duplicates() > 0) {
+    Warn(fmt::format(
+        "{} of {} messages were in the log already and are not stored again",
+        confirmer_->duplicates(), published_));
+  }
+  return status;
+}
+
+absl::Status Publisher::PublishConfirmed(MessageFields& message) {
+  confirmer_->Ask(message);
+  switch (client_.Publish(message, options_.timeout)) {
+    case PublishOutcome::kSent:
+    case PublishOutcome::kSentAfterGap:
+      return confirmer_->OnPublished();
+    case PublishOutcome::kWouldBlock:
+    case PublishOutcome::kTimedOut:
+      return absl::DeadlineExceededError(
+          "a message was not sent in time, because the broker does not read "
+          "on: subscribers are slow, or a log is");
+    case PublishOutcome::kRefused:
+    case PublishOutcome::kDisconnected:
+      break;
+  }
+  return absl::IsInvalidArgument(client_.status()) ? client_.status()
+                                                   : Disconnected();
 }
 
 absl::Status Publisher::Report(PublishOutcome outcome) {
@@ -111,7 +143,7 @@ absl::Status Publisher::Report(PublishOutcome outcome) {
       Warn(
           fmt::format("the session with the broker was lost: it is not known "
                       "which of the messages up to number {} have arrived",
-                      sequence_));
+                      published_));
       return absl::OkStatus();
     default:
       return client_.status();

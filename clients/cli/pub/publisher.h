@@ -1,8 +1,6 @@
 #ifndef FIFOBUS_CLIENTS_CLI_PUB_PUBLISHER_H_
 #define FIFOBUS_CLIENTS_CLI_PUB_PUBLISHER_H_
 
-#include <poll.h>
-
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -10,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "clients/cli/output.h"
+#include "clients/cli/pub/confirmer.h"
 #include "clients/cli/pub/pacer.h"
 #include "clients/cli/pub/pub_options.h"
 #include "clients/cpp/client.h"
@@ -42,10 +41,12 @@ class Publisher {
   absl::Status Finish();
 
   // Whether the reader of the confirmations is gone.
-  Output::Outcome output() const { return written_; }
+  Output::Outcome output() const {
+    return confirmer_ ? confirmer_->output() : Output::Outcome::kWritten;
+  }
 
   // How many messages were given to the client.
-  uint64_t published() const { return sequence_; }
+  uint64_t published() const { return published_; }
 
   // Whether messages were lost, or are not known to have arrived. Standard error
   // has said so.
@@ -54,18 +55,18 @@ class Publisher {
  private:
   absl::Status Send(MessageFields& message);
   absl::Status AwaitTurn();
-  absl::Status PublishConfirmed(const MessageFields& message);
+  absl::Status PublishConfirmed(MessageFields& message);
+  absl::Status FinishConfirmed();
+  absl::Status Disconnected();
   absl::Status Report(PublishOutcome outcome);
 
   Client& client_;
   const PubOptions& options_;
   std::optional<Pacer> pacer_;
   std::vector<HeaderView> headers_;
-  Output confirmations_;
-  Output::Outcome written_ = Output::Outcome::kWritten;
-  const pollfd output_watch_;
+  std::optional<Confirmer> confirmer_;
   bool lost_ = false;
-  uint64_t sequence_ = 0;
+  uint64_t published_ = 0;
 };
 
 }  // namespace fifobus::cli
