@@ -330,6 +330,18 @@ absl::StatusOr<pb::StatsReply> Client::Stats(absl::Duration timeout) {
   return AskForStats(/*topic=*/"", timeout);
 }
 
+absl::StatusOr<pb::LogReply> Client::AskLog(const pb::LogRequest& request,
+                                            absl::Duration timeout) {
+  const auto call = dialogue_->Enter();
+  pb::Frame frame;
+  const uint64_t id = dialogue_->NextId();
+  *frame.mutable_log_request() = request;
+  frame.mutable_log_request()->set_request_id(id);
+  auto answer = dialogue_->Ask(frame, id, timeout, "the answer to LogRequest");
+  if (!answer.ok()) return answer.status();
+  return std::move(*answer->mutable_log_reply());
+}
+
 absl::StatusOr<uint32_t> Client::CountSubscribers(std::string_view topic,
                                                   absl::Duration timeout) {
   const absl::Status name = CheckPublishTopic(topic);

@@ -35,7 +35,9 @@ class Outbound;
 class RequestCalls;
 
 namespace pb {
-class StatsReply;  // of frame.pb.h, which is slow to compile
+class LogReply;    // of frame.pb.h, which is slow to compile
+class LogRequest;  // the same
+class StatsReply;  // the same
 }  // namespace pb
 
 // One session with a bus, for publishing and receiving on one thread.
@@ -222,6 +224,11 @@ class Client {
   // What the broker knows about itself, for tools.
   absl::StatusOr<pb::StatsReply> Stats(
       absl::Duration timeout = absl::Seconds(5));
+
+  // Has the broker do something with a log, for tools: moves or forgets a durable
+  // reader, or trims the log. The request's id is set here.
+  absl::StatusOr<pb::LogReply> AskLog(
+      const pb::LogRequest& request, absl::Duration timeout = absl::Seconds(5));
 
   // Returns when the broker has dealt with everything published before in this
   // session.

@@ -80,6 +80,8 @@ LOG = (
     "fifobus serve --dir ~/other --log 'orders=orders/**' & "
     "fifobus ls --dir ~/other && kill $! && wait"
 )
+# And a durable reader of it.
+READER = f"{LOG}; fifobus log seek orders billing --to new --pattern 'orders/**'"
 
 EXAMPLES = {
     # fifobus
@@ -110,6 +112,17 @@ EXAMPLES = {
     "fifobus log export orders --from -10": Example(before=LOG),
     "fifobus log export orders --from -1h --format payload": Example(before=LOG),
     "fifobus log export orders --from 1 --to 100": Example(before=LOG),
+    "fifobus log seek orders billing --to start": Example(
+        ["orders: billing is at offset 1"], before=READER
+    ),
+    "fifobus log seek orders audit --to -1h --pattern 'orders/*'": Example(
+        ["orders: audit is at offset 1"], before=LOG
+    ),
+    "fifobus log forget orders billing": Example(
+        ["orders: billing is forgotten"], before=READER
+    ),
+    "fifobus log trim orders --before -7d": Example(["orders: begins"], before=LOG),
+    "fifobus log trim orders --before 1": Example(["orders: begins"], before=LOG),
     # fifobus-info, fifobus-why
     "fifobus info sensors/kitchen/temp": Example(
         ["topic sensors/kitchen/temp", "  published    0 messages"], first=KITCHEN

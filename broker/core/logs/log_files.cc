@@ -31,6 +31,7 @@ LogFiles ReadOnce(Disk& disk) {
     return Failed(folder.outcome, folder.reason);
   }
   LogFiles files;
+  files.log_id = folder.log_id;
   files.torn_files = folder.torn_creations;
   for (const std::string& name : disk.List().names) {
     if (IsTornFile(name)) files.torn_files.push_back(name);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/core/logs/log_format.h"
 #include "broker/core/logs/log_outcome.h"
 #include "broker/core/logs/log_reader.h"
 #include "broker/seam/disk.h"
@@ -24,6 +25,7 @@ struct [[nodiscard]] LogFiles {
   LogOutcome outcome = LogOutcome::kDone;
   std::string reason;
 
+  LogId log_id;
   LogView view;
   uint64_t first_offset = 1;
   uint64_t next_offset = 1;

@@ -159,8 +159,7 @@ DecodedReaders DecodeReaders(std::string_view bytes, const LogId& log_id) {
   return decoded;
 }
 
-LoadedReaders LoadReaders(Disk& disk, const LogId& log_id,
-                          std::string_view log_name) {
+LoadedReaders ReadReaders(Disk& disk, const LogId& log_id) {
   LoadedReaders loaded;
   const OpenedFile opened = disk.Open(std::string(kReadersFile));
   loaded.result = opened.result;
@@ -170,12 +169,19 @@ LoadedReaders LoadReaders(Disk& disk, const LogId& log_id,
   loaded.result = read.result;
   if (!read.result.ok()) return loaded;
   DecodedReaders decoded = DecodeReaders(read.text, log_id);
-  if (decoded.fault == HeaderFault::kNewerVersion) {
-    loaded.fault = decoded.fault;
-  } else if (decoded.fault != HeaderFault::kNone) {
-    PutAside(disk, log_name);
-  }
+  loaded.fault = decoded.fault;
   loaded.readers = std::move(decoded.readers);
+  return loaded;
+}
+
+LoadedReaders LoadReaders(Disk& disk, const LogId& log_id,
+                          std::string_view log_name) {
+  LoadedReaders loaded = ReadReaders(disk, log_id);
+  if (loaded.fault != HeaderFault::kNone &&
+      loaded.fault != HeaderFault::kNewerVersion) {
+    PutAside(disk, log_name);
+    loaded.fault = HeaderFault::kNone;
+  }
   return loaded;
 }
 

@@ -41,11 +41,16 @@ DecodedReaders DecodeReaders(std::string_view bytes, const LogId& log_id);
 // fifobus wrote it.
 struct [[nodiscard]] LoadedReaders {
   DiskResult result;
-  HeaderFault fault = HeaderFault::kNone;  // or kNewerVersion
+  // Or kNewerVersion; of ReadReaders also kDamaged.
+  HeaderFault fault = HeaderFault::kNone;
   std::vector<ReaderRecord> readers;
 };
 LoadedReaders LoadReaders(Disk& disk, const LogId& log_id,
                           std::string_view log_name);
+
+// Reads the file and changes nothing. Of a damaged one, or one of another log,
+// the fault says so.
+LoadedReaders ReadReaders(Disk& disk, const LogId& log_id);
 
 // Puts these bytes in the file's place. When it returns they are on disk.
 DiskResult StoreReaders(Disk& disk, std::string_view bytes);

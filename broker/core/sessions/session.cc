@@ -417,6 +417,8 @@ FeedOutcome Session::OnRequest(const FrameView& view) {
       return Parse(view, *this, &Session::OnPing);
     case FrameKind::kStats:
       return Parse(view, requests_, &SessionRequests::OnStats);
+    case FrameKind::kLogRequest:
+      return Parse(view, requests_, &SessionRequests::OnLogRequest);
     default:
       return Refuse(pb::Error::CODE_UNEXPECTED_FRAME,
                     fmt::format("frame {} is not for the broker",

@@ -6,6 +6,7 @@
 
 #include "broker/core/groups/group_request.h"
 #include "broker/core/routing/subscribe_with_retained.h"
+#include "broker/core/sessions/log_requests.h"
 #include "fmt/format.h"
 #include "proto/overflow.h"
 #include "proto/topic.h"
@@ -162,6 +163,11 @@ FeedOutcome SessionRequests::OnStats(const pb::Stats& stats) {
                            "the listing is larger than a frame may be");
   }
   return answers_.Send(frame);
+}
+
+FeedOutcome SessionRequests::OnLogRequest(const pb::LogRequest& request) {
+  return answers_.Send(
+      AnswerLogRequest(request, uid_, *context_.table.snapshot()));
 }
 
 std::optional<std::string> SessionRequests::FindDenied() const {

@@ -64,6 +64,7 @@ class SessionRequests {
   FeedOutcome OnUnsubscribe(const pb::Unsubscribe& unsubscribe);
   FeedOutcome OnAck(const pb::Ack& ack);
   FeedOutcome OnStats(const pb::Stats& stats);
+  FeedOutcome OnLogRequest(const pb::LogRequest& request);
 
   // A pattern of its subscriptions that the rules do not allow any more.
   std::optional<std::string> FindDenied() const;

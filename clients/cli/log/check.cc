@@ -70,6 +70,13 @@ Exit CheckOne(const StoredLog& log) {
     fmt::print("{}: DAMAGED: the header of {}. Its messages are not.\n",
                log.name, file.name);
   }
+  if (!log.readers_trouble.empty()) {
+    exit = kFailed;
+    fmt::print(
+        "{}: DAMAGED: the positions of its durable readers are not known ({})."
+        "\n",
+        log.name, log.readers_trouble);
+  }
   TellTail(log);
   for (const std::string& file : files.torn_files) {
     fmt::print("{}: {} was torn by a crash and is no part of the log.\n",

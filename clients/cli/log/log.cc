@@ -15,7 +15,8 @@ void AddLog(Command& program) {
       program.Add("log", "look at the logs of durable topics, and mend them");
   log.Explain(
       "ls, info, check and export read the files, beside a running broker or "
-      "without one, and change nothing.\n\n"
+      "without one, and change nothing. seek, forget and trim ask the broker; "
+      "where none runs they do it themselves.\n\n"
       "Examples:\n"
       "  fifobus log ls\n"
       "  fifobus log check\n"
@@ -24,6 +25,9 @@ void AddLog(Command& program) {
   AddLogInfo(log);
   AddLogCheck(log);
   AddLogExport(log);
+  AddLogSeek(log);
+  AddLogForget(log);
+  AddLogTrim(log);
 }
 
 }  // namespace fifobus::cli

@@ -19,6 +19,9 @@ void AddLogLs(Command& log);
 void AddLogInfo(Command& log);
 void AddLogCheck(Command& log);
 void AddLogExport(Command& log);
+void AddLogSeek(Command& log);
+void AddLogTrim(Command& log);
+void AddLogForget(Command& log);
 
 }  // namespace fifobus::cli
 

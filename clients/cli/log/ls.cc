@@ -33,6 +33,10 @@ void PrintRow(const StoredLog& log) {
              BytesText(description.bytes()), description.segments(),
              LogTimeText(description.first_time_unix_nanos()),
              LogTimeText(empty ? 0 : log.files.last_time_unix_nanos));
+  for (const auto& reader : description.readers()) {
+    fmt::print("  {:<22} {} behind, at offset {}\n", reader.name(),
+               CountText(reader.lag(), "message"), reader.position());
+  }
 }
 
 Exit Ls(const LsOptions& options) {
@@ -92,6 +96,16 @@ void PrintInfo(const StoredLog& log) {
                                 file.header_damaged ? ", header damaged" : ""));
   }
   for (const std::string& file : files.torn_files) Line("torn", file);
+  for (const auto& reader : description.readers()) {
+    Line("reader",
+         fmt::format("{} of {}{}: {} behind, at offset {}", reader.name(),
+                     reader.pattern(),
+                     reader.group().empty() ? "" : ", group " + reader.group(),
+                     CountText(reader.lag(), "message"), reader.position()));
+  }
+  if (!log.readers_trouble.empty()) {
+    Line("readers", "not known: " + log.readers_trouble);
+  }
 }
 
 Exit Info(const InfoOptions& options) {

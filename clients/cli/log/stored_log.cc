@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "broker/core/logs/reader_lag.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
 
@@ -58,6 +59,18 @@ bool IsLocked(const std::string& path) {
     if (kind == "FLOCK" && file.ends_with(inode)) return true;
   }
   return false;
+}
+
+void ReadDurableReaders(StoredLog& log) {
+  LoadedReaders loaded = ReadReaders(*log.disk, log.files.log_id);
+  if (!loaded.result.ok()) {
+    log.readers_trouble = DiskFaultText("read", loaded.result);
+  } else if (loaded.fault == HeaderFault::kNewerVersion) {
+    log.readers_trouble = "a newer fifobus wrote them";
+  } else if (loaded.fault != HeaderFault::kNone) {
+    log.readers_trouble = "the file is damaged";
+  }
+  log.readers = std::move(loaded.readers);
 }
 
 absl::Status UnknownLog(const std::string& state_dir, const std::string& name) {
@@ -126,6 +139,7 @@ absl::StatusOr<StoredLog> OpenStoredLog(const std::string& state_dir,
                                            LogOutcomeText(log.files.outcome),
                                            log.files.reason));
   }
+  ReadDurableReaders(log);
   return log;
 }
 
@@ -142,6 +156,15 @@ pb::StatsReply::Log DescribeLog(const StoredLog& log) {
   if (!first.extents.empty()) {
     description.set_first_time_unix_nanos(
         first.extents.front().stored_time_unix_nanos);
+  }
+  for (const ReaderRecord& record : log.readers) {
+    pb::StatsReply::Reader& reader = *description.add_readers();
+    reader.set_name(record.name);
+    reader.set_pattern(record.pattern);
+    reader.set_group(record.group);
+    reader.set_position(record.position);
+    reader.set_done_above(record.done_above.count());
+    reader.set_lag(ReaderLag(record, files.first_offset, files.next_offset));
   }
   return description;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "broker/core/logs/log_files.h"
+#include "broker/core/logs/reader_file.h"
 #include "broker/io/posix_disk.h"
 #include "proto/frame.pb.h"
 
@@ -23,6 +24,8 @@ struct StoredLog {
   std::string folder;
   std::unique_ptr<PosixDisk> disk;
   LogFiles files;
+  std::vector<ReaderRecord> readers;  // the durable ones
+  std::string readers_trouble;        // why they are not known; empty: they are
   // A process holds the log's lock: a broker runs.
   bool in_use = false;
 };

@@ -291,6 +291,9 @@ void Dialogue::OnControl(const FrameView& view) {
     case FrameKind::kStatsReply:
       OnAnswer(Parse<pb::StatsReply>(view).request_id(), view);
       break;
+    case FrameKind::kLogReply:
+      OnAnswer(Parse<pb::LogReply>(view).request_id(), view);
+      break;
     case FrameKind::kConfirm:
       OnConfirm(view);
       break;
@@ -357,6 +360,9 @@ void Dialogue::OnAnswer(uint64_t id, const FrameView& view) {
       break;
     case FrameKind::kStatsReply:
       *answer.mutable_stats_reply() = Parse<pb::StatsReply>(view);
+      break;
+    case FrameKind::kLogReply:
+      *answer.mutable_log_reply() = Parse<pb::LogReply>(view);
       break;
     default:
       *answer.mutable_confirm() = Parse<pb::Confirm>(view);

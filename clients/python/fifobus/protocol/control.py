@@ -369,6 +369,7 @@ class Seek:
 @dataclass
 class Trim:
     first_offset: int = wire.uint(1)
+    before: Optional[StartFrame] = wire.member(2, StartFrame)
 
 
 @dataclass
