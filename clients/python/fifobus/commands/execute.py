@@ -66,7 +66,7 @@ class Executor(SubOutput):
         finally:
             child.close()
         if exit_code == 0:
-            message.ack()
+            self.client.done(message)
         elif output_is_unread():  # what it died of, and no failure
             self.over = True
         else:
@@ -133,7 +133,6 @@ class Streamer(SubOutput):
         self._deadline = deadline
         self._signals = StopSignals()
         self._text = bytearray()
-        self._unacked: List[Message] = []
         try:
             self._child = ShellChild(options.exec_stream)
         except OSError as error:
@@ -141,8 +140,7 @@ class Streamer(SubOutput):
 
     def put(self, message: Message) -> None:
         self._text += bytes_of(message, self.options)
-        if message.ack_id:
-            self._unacked.append(message)
+        self.answer_later(message)
         if len(self._text) >= GATHERED_BYTES:
             self._write()
 
@@ -186,9 +184,7 @@ class Streamer(SubOutput):
                     self._await_busy(room, self._deadline)
         del self._text[:written]
         if not self._text:
-            for message in self._unacked:
-                message.ack()
-            self._unacked.clear()
+            self.answer()
 
     def _await_busy(self, wanted: Tuple[int, int], deadline: Optional[float]) -> None:
         """As _await, while nothing is received."""

@@ -9,8 +9,6 @@ import sys
 import time
 from typing import List, Optional, Sequence, Tuple
 
-from fifobus.protocol.message import Message
-
 DONE, FAILED, USAGE, TIMED_OUT = 0, 1, 2, 3
 
 # A wait is cut into pieces of this length, in seconds: poll(2) counts in an int.
@@ -58,14 +56,10 @@ def output_is_unread() -> bool:
     return bool(poll_until([output_watch()], time.monotonic()))
 
 
-def write_out(lines: List[bytes], unacked: Sequence[Message] = ()) -> None:
-    """Writes all lines, and acknowledges the messages that they are of. Raises OSError.
-    Not by sys.stdout, which would try again at the end."""
+def write_out(lines: List[bytes]) -> None:
+    """Writes all lines. Raises OSError. Not by sys.stdout, which would try again at the
+    end."""
     text = memoryview(b"".join(lines))
     lines.clear()
     while text:
         text = text[os.write(1, text) :]
-    for message in unacked:
-        message.ack()
-    if isinstance(unacked, list):
-        unacked.clear()

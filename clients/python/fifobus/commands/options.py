@@ -17,6 +17,7 @@ _DEFAULTS: Dict[str, Dict[str, Any]] = {
         "header": [],
         "content_type": "",
         "wait_subscribers": 0,
+        "publisher": "",
     },
     "sub": {
         "group": "",
@@ -26,6 +27,8 @@ _DEFAULTS: Dict[str, Dict[str, Any]] = {
         "overflow": Overflow.UNSPECIFIED,
         "queue_bytes": 0,
         "queue_messages": 0,
+        "durable": "",
+        "until": False,
     },
 }
 _BUS_DEFAULTS: Dict[str, Any] = {"connect_timeout": 5.0, "will_payload": ""}
@@ -38,19 +41,27 @@ _EXCLUDES: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
     ("format", ("show_topic", "show_retained", "raw", "null")),
     ("exec", ("busy_poll", "show_topic", "show_retained", "raw", "null")),
     ("exec_stream", ("exec", "busy_poll")),
+    ("until", ("durable",)),
     ("non_blocking", ("busy_poll",)),
 )
 # Options that need the one behind them.
-_NEEDS = {
-    "repeat": "message",
-    "will_payload": "will_topic",
-    "will_retain": "will_topic",
-    "fail_on_error": "exec",
-    "ack": "group",
-    "ack_timeout": "ack",
-    "max_deliveries": "ack",
-    "unacked": "ack",
-}
+_NEEDS = (
+    ("repeat", "message"),
+    ("will_payload", "will_topic"),
+    ("will_retain", "will_topic"),
+    ("fail_on_error", "exec"),
+    ("ack", "group"),
+    ("ack_timeout", "ack"),
+    ("max_deliveries", "ack"),
+    ("unacked", "ack"),
+    ("until", "from"),
+    ("resume", "publisher"),
+    ("resume", "confirm"),
+)
+
+
+# What a word of pub is to argparse, which would take the next one for the level.
+_ALONE = {"-0": "--null", "--confirm": "--confirm=accepted"}
 
 
 class _Once(argparse.Action):
@@ -138,10 +149,7 @@ def _pub_parser() -> _Parser:
     )
     pub.value("--content-type", "TYPE", "the payload's media type")
     pub.duration("--expire", "the message is not delivered later than this from now")
-    pub.flag(
-        "--confirm",
-        'print "accepted SESSIONS TAPS" when the broker has taken a message',
-    )
+    _add_confirm(pub)
     pub.value(
         "--wait-subscribers",
         "N",
@@ -153,6 +161,30 @@ def _pub_parser() -> _Parser:
         "how long to wait for subscribers, and for each confirmation; then exit code 3",
     )
     return pub
+
+
+def _add_confirm(pub: _Parser) -> None:
+    pub.add_argument(
+        "--confirm",
+        nargs="?",  # for --help; _ALONE gives it what it has not
+        type=values.level,
+        action=_Once,
+        metavar="=LEVEL",
+        help='print "accepted SESSIONS TAPS" when the broker has taken a message. '
+        "--confirm=written and --confirm=stored: when it is in the file of its log, "
+        'and on disk; then print "stored OFFSET SESSIONS TAPS", or "duplicate OFFSET"',
+    )
+    pub.value(
+        "--publisher",
+        "NAME",
+        "the name under which logs know what is stored; with --confirm=stored, "
+        "messages of a lost session are sent again, and each is stored once",
+    )
+    pub.flag(
+        "--resume",
+        "number the messages from 1, so that those which an earlier run with the same "
+        "name and input has stored are not stored again",
+    )
 
 
 def _sub_parser() -> _Parser:
@@ -177,6 +209,7 @@ def _sub_parser() -> _Parser:
     sub.flag("--busy-poll", "spin: lowest latency")
     _add_text(sub)
     _add_commands(sub)
+    _add_log(sub)
     _add_group(sub)
     sub.value(
         "--overflow",
@@ -227,6 +260,23 @@ def _add_commands(sub: _Parser) -> None:
     sub.flag("--fail-on-error", "end with exit code 1 when a command failed")
 
 
+def _add_log(sub: _Parser) -> None:
+    sub.value(
+        "--from",
+        "START",
+        "read the log that stores the messages, from here on: start, an offset such as "
+        "42, the last ones as -10, a time ago as -5m, a time as 2026-11-28T10:00, or "
+        "new",
+        values.start,
+    )
+    sub.value("--until", "now", "end with what is stored now", values.now)
+    sub.value(
+        "--durable",
+        "NAME",
+        "read on where the reader of this name was; the log keeps its position",
+    )
+
+
 def _add_group(sub: _Parser) -> None:
     number = values.count(1, bits=32)
     sub.value("--group", "GROUP", "share the messages with a group")
@@ -252,10 +302,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     command: str = top.parse_args(arguments[:1]).command
     parser = commands[command]()
     words, behind = _split(arguments[1:])
+    words = _joined(words)
     null_by_digit = command == "pub" and "-0" in words
     if command == "pub":
         # If argparse knew an option -0, it would take the payload -0.5 for options.
-        words = ["--null" if word == "-0" else word for word in words]
+        words = [_ALONE.get(word, word) for word in words]
     options, left = parser.parse_known_args(words)
     for word in left:
         if word.startswith("-") and word != "-" and not _is_number(word):
@@ -280,6 +331,17 @@ def _split(arguments: Sequence[str]) -> Tuple[List[str], List[str]]:
         return words, []
     at = words.index("--")
     return words[:at], words[at + 1 :]
+
+
+def _joined(words: List[str]) -> List[str]:
+    """The value of --from may begin with -, which to argparse is an option."""
+    joined: List[str] = []
+    for word in words:
+        if joined and joined[-1] == "--from":
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _is_number(word: str) -> bool:
@@ -319,7 +381,7 @@ def _fault(given: Set[str]) -> str:
         for other in others:
             if name in given and other in given:
                 return f"{_spelt(name)} excludes {_spelt(other)}"
-    for name, needed in _NEEDS.items():
+    for name, needed in _NEEDS:
         if name in given and needed not in given:
             return f"{_spelt(name)} needs {_spelt(needed)}"
     return ""

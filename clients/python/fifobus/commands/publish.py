@@ -6,7 +6,7 @@ import argparse
 import os
 import select
 import time
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from fifobus import errors
 from fifobus.client import Client
@@ -18,13 +18,16 @@ from fifobus.commands.exits import (
     output_watch,
     poll_until,
     warn,
-    write_out,
 )
+from fifobus.commands.confirmer import Confirmer
 from fifobus.commands.json_message import JsonMessage, parse_json_message
 from fifobus.commands.session import attend, connect
 from fifobus.commands.values import FOREVER
+from fifobus.protocol.control import Level
 
 _INPUT_BYTES = 64 << 10
+# What may be kept until it is confirmed. Not tuned.
+_RESEND_BYTES_MAX = 16 << 20
 
 
 class Pacer:
@@ -58,6 +61,7 @@ class Publisher:
         self._options = options
         self._pacer = Pacer(1 / options.rate) if options.rate else None
         self._watch = output_watch() if options.confirm else (-1, 0)
+        self.confirmer = Confirmer(client, options) if options.confirm else None
         self.published = 0
 
     def publish(self, payload: bytes) -> None:
@@ -77,8 +81,13 @@ class Publisher:
         expiry = given.expiry_unix_nanos
         if not expiry and options.expire is not None and options.expire < FOREVER:
             expiry = now + round(options.expire * 1e9)
-        timeout = FOREVER if options.timeout is None else options.timeout
-        confirmation = self._client.publish(
+        # A publisher with a name is numbered by the client, unless it repeats what it
+        # may have stored.
+        counts = not options.publisher or options.resume
+        publish: Callable[..., Any] = self._client.publish
+        if self.confirmer is not None:
+            publish = self.confirmer.publish
+        publish(
             topic,
             given.payload,
             headers=[*options.header, *given.headers],
@@ -86,14 +95,9 @@ class Publisher:
             content_type=given.content_type or options.content_type,
             expiry_unix_nanos=expiry,
             retain=options.retain or given.retain,
-            sequence=self.published,
+            sequence=self.published if counts else 0,
             publish_time_unix_nanos=now,
-            confirm=options.confirm,
-            timeout=timeout if options.confirm else None,
         )
-        if confirmation is not None:
-            sessions, taps = confirmation.sessions, confirmation.taps
-            write_out([b"accepted %d %d\n" % (sessions, taps)])
 
     def repeat(self, payload: bytes, times: int) -> None:
         """0: for ever."""
@@ -127,6 +131,8 @@ class Publisher:
             ready = poll_until([session, wanted, self._watch], deadline)
             if session[0] in ready:
                 attend(self._client)
+                if self.confirmer is not None:
+                    self.confirmer.take()
             if self._watch[0] in ready:
                 raise BrokenPipeError
             if wanted[0] in ready:
@@ -157,12 +163,20 @@ class JsonLines:
 
 
 def pub(options: argparse.Namespace) -> int:
-    with connect(options) as client:
+    keeps = options.publisher and (options.confirm or 0) > Level.ACCEPTED
+    resend_bytes_max = _RESEND_BYTES_MAX if keeps else 0
+    with connect(
+        options, publisher=options.publisher, resend_bytes_max=resend_bytes_max
+    ) as client:
         if options.wait_subscribers:
             _await_subscribers(client, options)
         publisher = Publisher(client, options)
         bad = _publish_all(client, publisher, options)
-        code = DONE if options.confirm else _end_of_publishing(client)
+        if publisher.confirmer is None:
+            code = _end_of_publishing(client)
+        else:
+            publisher.confirmer.finish()
+            code = DONE
         if options.null_by_digit and publisher.published == 0:
             warn(
                 "standard input was empty, so nothing was published; to publish the "

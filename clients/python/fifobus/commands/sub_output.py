@@ -54,6 +54,7 @@ class SubOutput(abc.ABC):
         self.over = False  # nothing more can be put there: end() is to be called
         self._incoming = incoming
         self._takes_ahead = not options.group or options.ack
+        self._undone: List[Message] = []
 
     def next(self, deadline: Optional[float]) -> Union[Message, Gap, None]:
         """None: look again."""
@@ -81,6 +82,16 @@ class SubOutput(abc.ABC):
 
     def close(self) -> None:
         """Without putting anything out."""
+
+    def answer_later(self, message: Message) -> None:
+        """It is done when all that is put out has been written."""
+        if message.ack_id or (self.options.durable and message.offset):
+            self._undone.append(message)
+
+    def answer(self) -> None:
+        for message in self._undone:
+            self.client.done(message)
+        self._undone.clear()
 
     def session_watch(self) -> Tuple[int, int]:
         return (self.client.fileno(), select.POLLIN)
@@ -115,7 +126,6 @@ class Printer(SubOutput):
     ) -> None:
         super().__init__(client, options, incoming)
         self._lines: List[bytes] = []
-        self._unacked: List[Message] = []
         self._size = 0
         self._watch = output_watch()
         if options.busy_poll:
@@ -123,8 +133,7 @@ class Printer(SubOutput):
 
     def put(self, message: Message) -> None:
         self._lines.append(bytes_of(message, self.options))
-        if message.ack_id:
-            self._unacked.append(message)
+        self.answer_later(message)
         self._size += len(self._lines[-1])
         if self._size >= GATHERED_BYTES:
             self._write()
@@ -155,5 +164,6 @@ class Printer(SubOutput):
 
     def _write(self) -> None:
         """Raises OSError."""
-        write_out(self._lines, self._unacked)
+        write_out(self._lines)
+        self.answer()
         self._size = 0

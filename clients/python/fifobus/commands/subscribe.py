@@ -47,6 +47,10 @@ def sub(options: argparse.Namespace) -> int:
                 group=options.group,
                 acks=acks_of(options) or False,
                 skip_retained=options.no_retained,
+                start=vars(options)["from"],
+                durable=options.durable,
+                until_now=options.until,
+                auto_ack=False,
                 timeout=patience,
             )
         output = _open_output(client, options, incoming, deadline)
@@ -77,6 +81,8 @@ def _receive_all(
     while True:
         try:
             got = output.next(deadline)
+        except errors.EndOfLog:
+            return output.end(DONE)
         except errors.FifobusError as error:
             warn(error)
             return output.end(FAILED)

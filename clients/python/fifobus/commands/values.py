@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
+import time
 from typing import Callable, Tuple
 
-from fifobus.protocol.control import Overflow
+from fifobus.protocol.control import Level, Overflow
+from fifobus.protocol.start import Start
 
 # Seconds that stand for "inf".
 FOREVER = float(1 << 31)
@@ -63,6 +66,42 @@ def rate(text: str) -> float:
     if 1e-6 <= value <= 1e9:
         return value
     raise argparse.ArgumentTypeError(f'"{text}" is not a number from 0.000001 to 1e9')
+
+
+def level(text: str) -> Level:
+    names = {level.name.lower(): level for level in Level if level}
+    if text in names:
+        return names[text]
+    raise argparse.ArgumentTypeError(f'"{text}" is none of {", ".join(names)}')
+
+
+def start(text: str) -> Start:
+    """Where in a log reading begins."""
+    if text == "start":
+        return Start.first()
+    if text == "new":
+        return Start.next()
+    try:
+        if re.fullmatch("[0-9]+", text):
+            return Start.offset(int(text))
+        if re.fullmatch("-[0-9]+", text):
+            return Start.last(int(text[1:]))
+        if text.startswith("-"):
+            return Start.time(max(0.0, time.time() - duration(text[1:])))
+        # Before Python 3.11 it knows no Z.
+        when = text[:-1] + "+00:00" if text.endswith("Z") else text
+        return Start.time(datetime.datetime.fromisoformat(when))
+    except (ValueError, OverflowError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is no place in a log; examples: start, 42, -10, -5m, '
+            "2026-11-28T10:00, new"
+        ) from None
+
+
+def now(text: str) -> bool:
+    if text == "now":
+        return True
+    raise argparse.ArgumentTypeError(f'"{text}" is none of now')
 
 
 def overflow(text: str) -> Overflow:

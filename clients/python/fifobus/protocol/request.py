@@ -158,18 +158,21 @@ def _confirmation_of(frame: control.Confirm) -> Confirmation:
     )
 
 
-_NO_LOG = "no log stores it; `fifobus log ls` names the logs that there are"
 _OF_FAILURE = {
-    Failure.NO_LOG: (errors.NoLog, _NO_LOG, ErrorCode.NO_LOG),
+    Failure.NO_LOG: (
+        errors.NoLog,
+        "no log stores its topic; `fifobus log ls` shows the logs",
+        ErrorCode.NO_LOG,
+    ),
     Failure.LOG_FAILED: (
         errors.LogFailed,
-        "its log has failed; the broker's log says why",
+        "its log has failed; the broker's messages say why",
         ErrorCode.LOG_FAILED,
     ),
     Failure.TOO_MANY_PUBLISHERS: (
         errors.TooManyPublishers,
-        "its log remembers no more publishers' names; `fifobus log info` names the "
-        "limit",
+        "its log remembers no more names of publishers; use a known one, or a log that "
+        "has room",
         ErrorCode.LIMIT,
     ),
 }
