@@ -244,6 +244,14 @@ class ResendTest(LogTest):
         pending = client.publish_pending("log/a", bytes(5000), timeout=HANG_SECONDS)
         self.assertEqual(pending.result(HANG_SECONDS).offset, 4)
 
+    def test_a_session_that_ends_before_a_message_is_written(self):
+        client = self.client(publisher="p", resend_bytes_max=1 << 20)
+        self.end_session()
+        client._last_look = 0.0  # so that it finds out within the call
+        pending = client.publish_pending("log/a", b"x")
+        self.assertEqual(pending.result(HANG_SECONDS).offset, 1)
+        self.assertEqual(self.stored(), [b"x"])
+
     def test_also_for_a_call_that_waits(self):
         client = self.client(publisher="p", resend_bytes_max=1 << 20)
         publish = self.broker._publish

@@ -73,3 +73,12 @@ class Bus:
     def restart(self):
         self.kill()
         self.start()
+
+
+class LogBus(Bus):
+    """A broker whose log "log" stores what is published below log/, also over its
+    death."""
+
+    def start(self, *options):
+        state = os.path.join(self._folder, "state")
+        super().start("--state-dir", state, "--log", "log=log/**", *options)

@@ -140,14 +140,16 @@ class AsyncPublishingClient(AsyncSession):
             "the confirmation of earlier messages",
         )
         metadata.confirm_id, request = requests.expect_confirm()
+        publisher.expect(metadata)
         try:
             await self._send(
                 lambda: dialogue.head(topic, metadata, len(body)), body, deadline
             )
         except BaseException:
             requests.forget(metadata.confirm_id)
+            publisher.forget(metadata.confirm_id)
             raise
-        if publisher.keeps(metadata) and not request.done:
+        if publisher.keeps(metadata.confirm_id):
             frame = dialogue.head(topic, metadata, len(body)) + body
             publisher.keep(metadata.confirm_id, frame)
         return request

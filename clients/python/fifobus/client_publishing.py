@@ -181,14 +181,16 @@ class PublishingClient(ClientSession):
         self._await_session(deadline, wait)
         self._await_confirmations(len(body), deadline, wait)
         metadata.confirm_id, request = requests.expect_confirm()
+        publisher.expect(metadata)
         try:
             self._send_until(
                 lambda: dialogue.head(topic, metadata, len(body)), body, deadline, wait
             )
         except BaseException:
             requests.forget(metadata.confirm_id)
+            publisher.forget(metadata.confirm_id)
             raise
-        if publisher.keeps(metadata) and not request.done:
+        if publisher.keeps(metadata.confirm_id):
             frame = dialogue.head(topic, metadata, len(body)) + body
             publisher.keep(metadata.confirm_id, frame)
         return request

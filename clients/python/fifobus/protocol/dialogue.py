@@ -378,7 +378,7 @@ class Dialogue:
                 self._forget((ended.pattern, ended.options.group))
                 self.readers.read_out = not self._subscribes()
         elif isinstance(frame, control.Confirm):
-            self.publisher.on_confirm(frame)
+            self.publisher.forget(frame.confirm_id)
             self.requests.on_confirm(frame)
         elif isinstance(frame, control.Pong):
             self.requests.succeed(frame.token, frame)

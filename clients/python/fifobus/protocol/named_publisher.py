@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, KeysView, List
 
-from fifobus.protocol import control, topics
+from fifobus.protocol import topics
 from fifobus.protocol.control import Level, PublisherMark
 from fifobus.protocol.message import Metadata
 
@@ -43,10 +43,15 @@ class NamedPublisher:
             metadata.sequence = self.last_sequence + 1
         self.last_sequence = max(self.last_sequence, metadata.sequence)
 
-    def keeps(self, metadata: Metadata) -> bool:
-        """Whether the message is to be kept until it is confirmed: only a log knows
-        what it has already."""
-        return self._resend_bytes_max > 0 and metadata.confirm_level > Level.ACCEPTED
+    def expect(self, metadata: Metadata) -> None:
+        """The message is about to be published. If it is to be kept, its confirmation
+        may be of any session from now on. Only a log knows what it has already."""
+        if self._resend_bytes_max > 0 and metadata.confirm_level > Level.ACCEPTED:
+            self._kept[metadata.confirm_id] = b""
+
+    def keeps(self, confirm_id: int) -> bool:
+        """Whether it is to be kept, and is not confirmed."""
+        return confirm_id in self._kept
 
     def has_room(self, frame_bytes: int) -> bool:
         """A frame that is larger than all the room has it alone."""
@@ -54,11 +59,13 @@ class NamedPublisher:
         return fits or not self._kept
 
     def keep(self, confirm_id: int, frame: bytes) -> None:
+        """It was published. REQUIRES: keeps(confirm_id)."""
         self._kept[confirm_id] = frame
         self.kept_bytes += len(frame)
 
-    def on_confirm(self, frame: control.Confirm) -> None:
-        self.kept_bytes -= len(self._kept.pop(frame.confirm_id, b""))
+    def forget(self, confirm_id: int) -> None:
+        """It is confirmed, or was not published."""
+        self.kept_bytes -= len(self._kept.pop(confirm_id, b""))
 
     @property
     def kept_ids(self) -> KeysView[int]:
@@ -66,4 +73,4 @@ class NamedPublisher:
         return self._kept.keys()
 
     def kept_frames(self) -> List[bytes]:
-        return list(self._kept.values())
+        return [frame for frame in self._kept.values() if frame]
