@@ -180,9 +180,8 @@ TEST_F(CliPubTest, OptionsThatDoNotGoTogetherAreWrongUsage) {
   for (const char* options :
        {"", "a x --json", "a --json --raw", "a -0 --raw", "a x -0",
         "a --repeat 2", "a x --rate 0", "a x --rate -1", "a x --repeat -1",
-        "--json --wait-subscribers 1", "a x --confirm=much",
-        "a x --resume", "a x --resume --publisher p",
-        "a x --resume --confirm"}) {
+        "--json --wait-subscribers 1", "a x --confirm=much", "a x --resume",
+        "a x --resume --publisher p", "a x --resume --confirm"}) {
     EXPECT_EQ(Run(std::string("fifobus pub </dev/null ") + options).exit, 2)
         << options;
   }

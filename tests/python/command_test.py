@@ -153,7 +153,7 @@ TABLE = (
 
 # What only the program has. A program in Python uses the library's own words for
 # durable topics.
-PROGRAM_ALONE = {"--publisher", "--resume"}
+PROGRAM_ALONE = {"--publisher", "--resume", "--from", "--until", "--durable"}
 
 # What stands in for an option's value; others take "x".
 VALUES = {"DURATION": "1s", "N": "1", "COUNT": "1", "BYTES": "1", "POLICY": "latest"}

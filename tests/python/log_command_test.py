@@ -23,7 +23,6 @@ class StartTest(unittest.TestCase):
             ("start", Start.first()),
             ("new", Start.next()),
             ("42", Start.offset(42)),
-            ("0", Start.offset(0)),
             ("-10", Start.last(10)),
             ("2026-11-28T10:00Z", Start.time(utc)),
             ("2026-11-28T10:00:00+00:00", Start.time(utc)),
@@ -46,6 +45,10 @@ class StartTest(unittest.TestCase):
             "2026-13-28",
             "-5 m",
             "9" * 30,
+            "0",
+            "-0",
+            "-1.5",
+            "-1x",
         ):
             with self.assertRaises(argparse.ArgumentTypeError, msg=text) as refused:
                 values.start(text)
@@ -127,12 +130,30 @@ class SubTest(CommandTest):
     def test_a_durable_reader_has_done_what_its_command_has(self):
         self.store(5)
         options = ("sub", "log/**", "--durable", "d")
-        command = ("--exec", "read line; test $line != 3", "--fail-on-error")
-        self.run_by(*options, *command, code=1)
+        command = ("--exec", "read line; test $line != 3")
+        self.run_by(*options, *command[:2], code=1)
+        self.assertIn("reader d stays at offset 3", self.error)
         await_condition(lambda: self.broker.positions["d"] == 3, "its position")
         self.assertEqual(self.run_by(*options, "-n", "1"), b"3\n")
         streamed = self.run_by(*options, "-n", "2", "--exec-stream", "cat")
         self.assertEqual(streamed, b"4\n5\n")
+
+    def test_a_durable_reader_until_now(self):
+        self.store(3)
+        options = ("sub", "log/**", "--durable", "d", "--until", "now")
+        self.assertEqual(self.run_by(*options), b"1\n2\n3\n")
+        self.store(1)
+        self.assertEqual(self.run_by(*options), b"4\n")
+        self.assertEqual(self.run_by(*options), b"")
+
+    def test_formats_and_commands_know_the_place(self):
+        self.store(1)
+        options = ("sub", "log/**", "--from", "start", "--until", "now")
+        printed = self.run_by(*options, "--format", "{offset} {stored_time}\\n")
+        self.assertEqual(printed, b"1 2027-01-15T08:00:00.123456790Z\n")
+        command = "echo $FIFOBUS_OFFSET $FIFOBUS_STORED_TIME_UNIX_NANOS"
+        printed = self.run_by(*options, "--exec", command)
+        self.assertEqual(printed, b"1 1800000000123456790\n")
 
     def test_what_is_refused(self):
         self.run_by("sub", "other", "--from", "start", code=1)
@@ -144,7 +165,9 @@ class SubTest(CommandTest):
             ("--from",),
             ("--until", "now"),
             ("--from", "1", "--until", "then"),
-            ("--from", "1", "--until", "now", "--durable", "d"),
+            ("--from", "1", "--until", "now", "--group", "g"),
+            ("--from", "1", "--group", "g"),
+            ("--durable", "d", "--group", "g"),
         ):
             self.run_by("sub", "log/a", *options, code=2)
 

@@ -26,6 +26,7 @@ from fifobus.protocol.dialogue import Dialogue, State
 from fifobus.protocol.frames import payload_bytes
 from fifobus.protocol.message import (
     AckOptions,
+    CaughtUp,
     Gap,
     Headers,
     Message,
@@ -69,6 +70,7 @@ class AsyncClient(AsyncPublishingClient):
         queue_messages_max: int = 0,
         will: Optional[Will] = None,
         on_gap: Callable[[Gap], None] = log_gap,
+        on_caught_up: Callable[[CaughtUp], None] = lambda caught_up: None,
         receive_bytes_max: int = 64 << 20,
         publisher: str = "",
         resend_bytes_max: int = 0,
@@ -88,6 +90,7 @@ class AsyncClient(AsyncPublishingClient):
         )
         self._connect_timeout = connect_timeout
         self._on_gap = on_gap
+        self._on_caught_up = on_caught_up
 
     async def __aenter__(self) -> "AsyncClient":
         try:
@@ -270,8 +273,7 @@ class AsyncClient(AsyncPublishingClient):
             event = await self._next(timeout)
             if type(event) is Message:
                 return event
-            if type(event) is Gap:
-                self._on_gap(event)
+            self._on_other(event)
 
     def receive_nowait(self) -> Message:
         """The next message, if it was read already. Raises WouldBlock."""
@@ -280,10 +282,15 @@ class AsyncClient(AsyncPublishingClient):
             event = self._take()
             if type(event) is Message:
                 return event
-            if type(event) is Gap:
-                self._on_gap(event)
+            self._on_other(event)
         self._finish_message()
         raise errors.WouldBlock("no message is there now")
+
+    def _on_other(self, event: Optional[Event]) -> None:
+        if type(event) is Gap:
+            self._on_gap(event)
+        elif type(event) is CaughtUp:
+            self._on_caught_up(event)
 
     def done(self, message: Message) -> None:
         """As Client.done."""

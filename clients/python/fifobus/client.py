@@ -27,6 +27,7 @@ from fifobus.protocol.dialogue import Dialogue, State
 from fifobus.protocol.frames import payload_bytes
 from fifobus.protocol.message import (
     AckOptions,
+    CaughtUp,
     Gap,
     Headers,
     Message,
@@ -87,6 +88,7 @@ class Client(PublishingClient):
         queue_messages_max: int = 0,
         will: Optional[Will] = None,
         on_gap: Callable[[Gap], None] = log_gap,
+        on_caught_up: Callable[[CaughtUp], None] = lambda caught_up: None,
         receive_bytes_max: int = 64 << 20,
         publisher: str = "",
         resend_bytes_max: int = 0,
@@ -98,7 +100,9 @@ class Client(PublishingClient):
         runs. `fifobus ls` shows `name`. `overflow` and the bounds say what becomes of
         messages when this client is too slow (0: the broker's own). The broker
         publishes `will` when this process dies. `receive_bytes_max` bounds what is read
-        ahead by calls that wait for something else than a message.
+        ahead by calls that wait for something else than a message. `on_caught_up` is
+        called where a reader of a log has received all that was there when it
+        subscribed.
 
         Logs remember under the name `publisher`, one level of a topic, what this client
         has stored. Its messages are numbered, and no log stores one twice. A later
@@ -120,6 +124,7 @@ class Client(PublishingClient):
         connection = Connection(dialogue, directory, reconnect)
         super().__init__(dialogue, connection, mode, receive_bytes_max)
         self._on_gap = on_gap
+        self._on_caught_up = on_caught_up
         try:
             self._connection.advance()
             if connect_timeout > 0:
@@ -334,6 +339,8 @@ class Client(PublishingClient):
                 return event
             if type(event) is Gap:
                 self._on_gap(event)
+            elif type(event) is CaughtUp:
+                self._on_caught_up(event)
 
     def done(self, message: Message) -> None:
         """The work on this message is done: of a durable reader, on all before it, too.

@@ -24,7 +24,7 @@ from fifobus.protocol.control import Level
 from fifobus.protocol.message import Confirmation
 
 # Messages that may be on their way: as many as of the program.
-_IN_FLIGHT_MAX = 8192
+_IN_FLIGHT_MAX = 32768
 
 
 def line_of(confirmation: Confirmation) -> bytes:

@@ -114,7 +114,14 @@ class Executor(SubOutput):
 
     def _on_failure(self, message: Message) -> None:
         message.retry()
-        if self.options.fail_on_error:
+        # To go on would be to say that this message is done as well.
+        stays = self.options.durable and not self.options.group
+        if stays:
+            warn(
+                f"the durable reader {self.options.durable} stays at offset "
+                f"{message.offset}; another run begins with that message"
+            )
+        if self.options.fail_on_error or stays:
             self._failed = self.over = True
 
 

@@ -41,7 +41,7 @@ _EXCLUDES: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
     ("format", ("show_topic", "show_retained", "raw", "null")),
     ("exec", ("busy_poll", "show_topic", "show_retained", "raw", "null")),
     ("exec_stream", ("exec", "busy_poll")),
-    ("until", ("durable",)),
+    ("until", ("group",)),
     ("non_blocking", ("busy_poll",)),
 )
 # Options that need the one behind them.
@@ -54,7 +54,6 @@ _NEEDS = (
     ("ack_timeout", "ack"),
     ("max_deliveries", "ack"),
     ("unacked", "ack"),
-    ("until", "from"),
     ("resume", "publisher"),
     ("resume", "confirm"),
 )
@@ -235,8 +234,8 @@ def _add_text(sub: _Parser) -> None:
         "TEMPLATE",
         "what is printed of each message, with fields in braces: {topic} {payload} "
         "{sequence} {time} {size} {content_type} {header:NAME} {reply_topic} {expiry} "
-        "{retained} {delivery_count} {json}; {{ is a brace; \\n, \\t, \\r, \\0 and "
-        "\\\\ are as in C. Nothing is added, not even a newline",
+        "{retained} {delivery_count} {offset} {stored_time} {json}; {{ is a brace; \\n, "
+        "\\t, \\r, \\0 and \\\\ are as in C. Nothing is added, not even a newline",
         Template,
     )
 
@@ -249,7 +248,8 @@ def _add_commands(sub: _Parser) -> None:
         "payload, or what --json or --format makes of the message. Its environment has "
         "FIFOBUS_TOPIC, FIFOBUS_SEQUENCE, FIFOBUS_PUBLISH_TIME_UNIX_NANOS, "
         "FIFOBUS_REPLY_TOPIC, FIFOBUS_CONTENT_TYPE, FIFOBUS_RETAINED, "
-        "FIFOBUS_DELIVERY_COUNT, and FIFOBUS_HEADER_TRACE_ID for a header trace-id",
+        "FIFOBUS_DELIVERY_COUNT, FIFOBUS_OFFSET, FIFOBUS_STORED_TIME_UNIX_NANOS, and "
+        "FIFOBUS_HEADER_TRACE_ID for a header trace-id",
     )
     sub.value(
         "--exec-stream",
@@ -263,17 +263,19 @@ def _add_commands(sub: _Parser) -> None:
 def _add_log(sub: _Parser) -> None:
     sub.value(
         "--from",
-        "START",
-        "read the log that stores the messages, from here on: start, an offset such as "
-        "42, the last ones as -10, a time ago as -5m, a time as 2026-11-28T10:00, or "
-        "new",
+        "PLACE",
+        "read the log that stores the pattern, from there on: " + values.START_HELP,
         values.start,
     )
-    sub.value("--until", "now", "end with what is stored now", values.now)
+    sub.value(
+        "--until", "WHEN", "now: end when what is stored now was read", values.now
+    )
     sub.value(
         "--durable",
         "NAME",
-        "read on where the reader of this name was; the log keeps its position",
+        "go on where the last sub of this NAME ended, at first at --from or at the "
+        "start of the log; what was written out, or whose command has succeeded, is "
+        "done. With --group and --ack its members share the position",
     )
 
 
@@ -381,6 +383,12 @@ def _fault(given: Set[str]) -> str:
         for other in others:
             if name in given and other in given:
                 return f"{_spelt(name)} excludes {_spelt(other)}"
+    if "until" in given and not given & {"from", "durable"}:
+        return "--until needs --from or --durable"
+    if {"from", "group"} <= given and "durable" not in given:
+        return "--from with --group needs --durable"
+    if {"durable", "group"} <= given and "ack" not in given:
+        return "--durable with --group needs --ack"
     for name, needed in _NEEDS:
         if name in given and needed not in given:
             return f"{_spelt(name)} needs {_spelt(needed)}"

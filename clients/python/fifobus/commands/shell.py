@@ -34,6 +34,8 @@ def variables_of(message: Message) -> Dict[bytes, bytes]:
         b"FIFOBUS_CONTENT_TYPE": message.content_type.encode(),
         b"FIFOBUS_RETAINED": b"%d" % message.retained,
         b"FIFOBUS_DELIVERY_COUNT": b"%d" % message.delivery_count,
+        b"FIFOBUS_OFFSET": b"%d" % message.offset,
+        b"FIFOBUS_STORED_TIME_UNIX_NANOS": b"%d" % message.stored_time_unix_nanos,
     }
     for name, value in message.header_list:
         variables[_header_variable(name)] = value

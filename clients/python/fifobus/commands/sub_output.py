@@ -12,9 +12,9 @@ from fifobus import errors
 from fifobus.client import Client
 from fifobus.client_session import Mode
 from fifobus.commands.exits import output_watch, poll_until, write_out
-from fifobus.protocol.message import Gap, Message, json_line
+from fifobus.protocol.message import CaughtUp, Gap, Message, json_line
 
-Incoming = Deque[Union[Message, Gap, errors.FifobusError]]
+Incoming = Deque[Union[Message, Gap, CaughtUp, errors.FifobusError]]
 
 # What is gathered before it is written although more is waiting.
 GATHERED_BYTES = 64 << 10
@@ -48,7 +48,7 @@ class SubOutput(abc.ABC):
     def __init__(
         self, client: Client, options: argparse.Namespace, incoming: Incoming
     ) -> None:
-        """The client's gaps are appended to `incoming`."""
+        """The client appends gaps, and where it has caught up, to `incoming`."""
         self.client = client
         self.options = options
         self.over = False  # nothing more can be put there: end() is to be called
@@ -56,7 +56,7 @@ class SubOutput(abc.ABC):
         self._takes_ahead = not options.group or options.ack
         self._undone: List[Message] = []
 
-    def next(self, deadline: Optional[float]) -> Union[Message, Gap, None]:
+    def next(self, deadline: Optional[float]) -> Union[Message, Gap, CaughtUp, None]:
         """None: look again."""
         if not self._incoming:
             self._receive()

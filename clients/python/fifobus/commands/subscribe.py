@@ -19,7 +19,7 @@ from fifobus.commands.exits import (
 from fifobus.commands.options import acks_of
 from fifobus.commands.session import connect
 from fifobus.commands.sub_output import Incoming, Printer, SubOutput
-from fifobus.protocol.message import Gap, Message
+from fifobus.protocol.message import CaughtUp, Gap, Message
 
 # How long, in seconds, the broker may take to answer a Subscribe.
 _ANSWER_PATIENCE = 5.0
@@ -36,6 +36,7 @@ def sub(options: argparse.Namespace) -> int:
         queue_bytes_max=options.queue_bytes,
         queue_messages_max=options.queue_messages,
         on_gap=incoming.append,
+        on_caught_up=incoming.append,
     )
     with client:
         for pattern in options.pattern:
@@ -49,7 +50,7 @@ def sub(options: argparse.Namespace) -> int:
                 skip_retained=options.no_retained,
                 start=vars(options)["from"],
                 durable=options.durable,
-                until_now=options.until,
+                until_now=options.until and not options.durable,
                 auto_ack=False,
                 timeout=patience,
             )
@@ -77,7 +78,7 @@ def _receive_all(
     output: SubOutput, options: argparse.Namespace, deadline: Optional[float]
 ) -> int:
     """Puts what is received there until one of all the ends has come."""
-    received = 0
+    received = caught_up = 0
     while True:
         try:
             got = output.next(deadline)
@@ -93,6 +94,10 @@ def _receive_all(
             warn(got)
             if options.fail_on_gap:
                 return output.end(FAILED)
+        elif isinstance(got, CaughtUp):
+            caught_up += 1
+            if options.until and caught_up == len(set(options.pattern)):
+                return output.end(DONE)
         if output.over or received == options.count:
             return output.end(DONE)
         # Also if there is always another message.

@@ -25,6 +25,8 @@ _FIELDS: Dict[str, Piece] = {
     "size": lambda message: b"%d" % len(message.payload),
     "retained": lambda message: b"true" if message.retained else b"false",
     "delivery_count": lambda message: b"%d" % message.delivery_count,
+    "offset": lambda message: b"%d" % message.offset,
+    "stored_time": lambda message: _time(message.stored_time_unix_nanos),
     "json": lambda message: json_line(message)[:-1],
 }
 _HEADER = "header:"

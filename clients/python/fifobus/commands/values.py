@@ -34,6 +34,15 @@ def duration(text: str) -> float:
     return min(seconds, FOREVER)
 
 
+def age(text: str) -> float:
+    """Seconds of "90s", "1h30m" or "7d"."""
+    if re.fullmatch("[0-9]{1,5}d", text):
+        return int(text[:-1]) * 86400.0
+    if not re.fullmatch(rf"({_PART.pattern})+", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a duration')
+    return duration(text)
+
+
 def header(text: str) -> Tuple[str, bytes]:
     """The name and value of "name=value"."""
     name, separator, value = text.partition("=")
@@ -75,6 +84,12 @@ def level(text: str) -> Level:
     raise argparse.ArgumentTypeError(f'"{text}" is none of {", ".join(names)}')
 
 
+START_HELP = (
+    "start, an offset (42), the last messages (-10), an age (-5m), a time "
+    "(2026-11-28T10:00) or new"
+)
+
+
 def start(text: str) -> Start:
     """Where in a log reading begins."""
     if text == "start":
@@ -82,19 +97,18 @@ def start(text: str) -> Start:
     if text == "new":
         return Start.next()
     try:
-        if re.fullmatch("[0-9]+", text):
+        if re.fullmatch("0*[1-9][0-9]*", text):
             return Start.offset(int(text))
-        if re.fullmatch("-[0-9]+", text):
+        if re.fullmatch("-0*[1-9][0-9]*", text):
             return Start.last(int(text[1:]))
         if text.startswith("-"):
-            return Start.time(max(0.0, time.time() - duration(text[1:])))
+            return Start.time(time.time() - age(text[1:]))
         # Before Python 3.11 it knows no Z.
         when = text[:-1] + "+00:00" if text.endswith("Z") else text
         return Start.time(datetime.datetime.fromisoformat(when))
     except (ValueError, OverflowError, argparse.ArgumentTypeError):
         raise argparse.ArgumentTypeError(
-            f'"{text}" is no place in a log; examples: start, 42, -10, -5m, '
-            "2026-11-28T10:00, new"
+            f'"{text}" is no place in a log; it may be {START_HELP}'
         ) from None
 
 
