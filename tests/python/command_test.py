@@ -15,7 +15,7 @@ ALL_FIELDS = (
 ACKS = ("--group", "i", "--ack", "--ack-timeout", "9s", "--max-deliveries", "3")
 ACKS += ("--unacked", "2")
 
-SHOW_VARIABLES = "env | grep ^FIFOBUS_ | grep -v ^FIFOBUS_DIR= | sort; cat"
+SHOW_VARIABLES = "env | grep ^FIFOBUS_ | grep -v -e ^FIFOBUS_DIR= -e _OFFSET= -e _STORED_ | sort; cat"
 
 # The arguments, standard input, and the exit code. "kept/a", "kept/b" and "full/a" have
 # retained values, so that `sub` ends by itself.
