@@ -279,7 +279,8 @@ TEST(Group, WhatAMemberHadReadAndNotHandledIsTheGroupsIfItSaysSo) {
   const auto egress = std::make_shared<Egress>(
       core.ids.Acquire(), EgressFormat::kFrames, core.options,
       std::make_shared<FakeSink>(), core.counters);
-  const auto memberships = std::make_shared<Memberships>(core.groups, egress);
+  const auto memberships = std::make_unique<Memberships>(
+      core.groups, egress, std::make_shared<RoomListeners>());
   ASSERT_NE(memberships->Join({"t", "acked"}, AckRule()), nullptr);
   ASSERT_NE(memberships->Join({"t", "g"}, std::nullopt), nullptr);
   memberships->End(/*taken_along=*/7);

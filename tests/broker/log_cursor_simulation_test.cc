@@ -54,7 +54,7 @@ class LogCursorSimulation : public LogCursorFixture {
       const bool all = done.load() && log_->committed_offset() ==
                                           log_->log().next_offset() - 1;
       turn = cursor_->Go();
-      tasks_.Run();
+      tasks_.RunAll();
       if (all && turn == LogTurn::kEnd) break;
     }
     publisher.join();

@@ -13,6 +13,12 @@ namespace {
 
 using LogCursorTest = LogCursorFixture;
 
+struct Waiter : LogWaiter {
+  explicit Waiter(int& count) : wakes(count) {}
+  void OnLogProgress() override { ++wakes; }
+  int& wakes;
+};
+
 TEST_F(LogCursorTest, ReadsWhatIsCommittedAndThenWhatComes) {
   Open();
   Store({{"orders/new", "a"}, {"orders/old", "b"}});
@@ -158,11 +164,13 @@ TEST_F(LogCursorTest, AReadThatFailsIsTriedAgain) {
   Open();
   StoreOne("orders/a", "1");
   Read({"", 1});
-  while (tasks_.Run()) {
-  }
+  int wakes = 0;
+  Waiter waiter{wakes};
+  log_->watch(0).Add(waiter);
   failing_.store(true);
   EXPECT_EQ(cursor_->Go(), LogTurn::kFailed);
-  EXPECT_TRUE(tasks_.Run());
+  tasks_.RunUntil([&] { return wakes > 0; });
+  log_->watch(0).Remove(waiter);
   EXPECT_TRUE(target_.messages.empty());
   failing_.store(false);
   EXPECT_EQ(cursor_->Go(), LogTurn::kEnd);

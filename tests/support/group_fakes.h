@@ -115,7 +115,9 @@ struct FakeCore {
 // A session, as far as groups see it.
 class FakeMember {
  public:
-  explicit FakeMember(FakeCore& core) : core_(core) {}
+  explicit FakeMember(FakeCore& core) : core_(core) {
+    egress_->SetRoomListener(rooms_);
+  }
   FakeMember(FakeCore& core, const std::string& group,
              const std::optional<AckRule>& rule = {})
       : FakeMember(core) {
@@ -216,8 +218,10 @@ class FakeMember {
   const std::shared_ptr<Egress> egress_ =
       std::make_shared<Egress>(core_.ids.Acquire(), EgressFormat::kFrames,
                                core_.options, sink_, core_.counters);
-  const std::shared_ptr<Memberships> memberships_ =
-      std::make_shared<Memberships>(core_.groups, egress_);
+  const std::shared_ptr<RoomListeners> rooms_ =
+      std::make_shared<RoomListeners>();
+  const std::unique_ptr<Memberships> memberships_ =
+      std::make_unique<Memberships>(core_.groups, egress_, rooms_);
 };
 
 }  // namespace fifobus

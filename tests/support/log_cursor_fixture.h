@@ -23,6 +23,7 @@
 #include "broker/io/posix_disk.h"
 #include "gtest/gtest.h"
 #include "tests/support/core_fakes.h"
+#include "tests/support/posted_tasks.h"
 #include "tests/support/stored_messages.h"
 
 namespace fifobus {

@@ -41,7 +41,18 @@ class PostedTasks {
     }
   }
 
-  // Runs what was posted so far.
+  // Runs what was posted so far. Returns whether there was any.
+  bool Run() {
+    std::deque<std::function<void()>> tasks;
+    {
+      const MutexLock lock(mutex_);
+      tasks.swap(tasks_);
+    }
+    for (const std::function<void()>& task : tasks) task();
+    return !tasks.empty();
+  }
+
+  // Runs until nothing is posted.
   void RunAll() {
     RunUntil([&] {
       const MutexLock lock(mutex_);

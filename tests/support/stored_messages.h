@@ -2,14 +2,11 @@
 #define FIFOBUS_TESTS_SUPPORT_STORED_MESSAGES_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "broker/base/mutex.h"
 #include "broker/core/logs/durable_log.h"
 #include "proto/frame_writer.h"
 
@@ -53,31 +50,6 @@ inline uint64_t AppendMessages(DurableLog& log,
       });
   return result.outcome == AppendOutcome::kAppended ? result.base_offset : 0;
 }
-
-// The thread of a worker, as the test's own: runs what was posted when told to.
-//
-// Thread-safe, but for Run.
-class PostedTasks {
- public:
-  void Post(std::function<void()> task) {
-    const MutexLock lock(mutex_);
-    tasks_.push_back(std::move(task));
-  }
-  // Returns whether there was any.
-  bool Run() {
-    std::vector<std::function<void()>> tasks;
-    {
-      const MutexLock lock(mutex_);
-      tasks.swap(tasks_);
-    }
-    for (const auto& task : tasks) task();
-    return !tasks.empty();
-  }
-
- private:
-  Mutex mutex_;
-  std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
-};
 
 }  // namespace fifobus
 

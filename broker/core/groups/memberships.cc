@@ -33,7 +33,7 @@ void Memberships::Prepare() {
     return true;
   });
   // Before the first message that could find no room.
-  egress_->SetRoomListener(shared_from_this());
+  rooms_->Add(*this);
 }
 
 std::shared_ptr<Group> Memberships::Enter(std::shared_ptr<Group> group) {
@@ -67,6 +67,7 @@ void Memberships::Acknowledge(const pb::Ack& ack) {
 
 void Memberships::End(uint64_t taken_along) {
   thread_rule_.Check();
+  rooms_->Remove(*this);
   const uint64_t read_position = egress_->ReadPosition();
   for (const Entry& entry : std::exchange(entries_, {})) {
     const uint64_t its =

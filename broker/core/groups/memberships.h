@@ -11,6 +11,7 @@
 #include "broker/base/thread_rule.h"
 #include "broker/core/delivery/egress.h"
 #include "broker/core/delivery/room_listener.h"
+#include "broker/core/delivery/room_listeners.h"
 #include "broker/core/groups/group.h"
 #include "broker/core/groups/group_table.h"
 #include "proto/frame.pb.h"
@@ -20,14 +21,13 @@ namespace fifobus {
 // The queue groups that one session is in. Passes the session's answers on to
 // them, and tells them when its egress has room.
 //
-// Worker-affine, asserted. Owned by the Session; also held by its egress, until that is
-// closed.
-class Memberships : public RoomListener,
-                    public std::enable_shared_from_this<Memberships> {
+// Worker-affine, asserted. Owned by the Session.
+class Memberships : public RoomListener {
  public:
-  // `table` must live as long as this.
-  Memberships(GroupTable& table, std::shared_ptr<Egress> egress)
-      : table_(table), egress_(std::move(egress)) {}
+  // `table` must live as long as this. `rooms` are the egress's listeners.
+  Memberships(GroupTable& table, std::shared_ptr<Egress> egress,
+              std::shared_ptr<RoomListeners> rooms)
+      : table_(table), egress_(std::move(egress)), rooms_(std::move(rooms)) {}
 
   // Null: the group acknowledges in another way.
   std::shared_ptr<Group> Join(const Group::Key& key,
@@ -68,6 +68,7 @@ class Memberships : public RoomListener,
 
   GroupTable& table_;
   const std::shared_ptr<Egress> egress_;
+  const std::shared_ptr<RoomListeners> rooms_;
   const ThreadRule thread_rule_;
   std::vector<Entry> entries_;
 };

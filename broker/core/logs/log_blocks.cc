@@ -30,8 +30,14 @@ void LogBlocks::Keep(std::shared_ptr<const LogBlock> block) {
   }
 }
 
-void LogBlocks::Clear() {
+void LogBlocks::AddReader() {
   thread_rule_.Check();
+  ++readers_;
+}
+
+void LogBlocks::RemoveReader() {
+  thread_rule_.Check();
+  if (--readers_ > 0) return;
   blocks_.clear();
   bytes_ = 0;
 }

@@ -25,8 +25,9 @@ class LogBlocks {
   // As ReadLogBlock. The block stays valid while it is held.
   LogBlockRead Read(const DurableLog& log, uint64_t from_offset);
 
-  // Nobody reads any more.
-  void Clear();
+  // Readers come and go. When none is left nothing is kept.
+  void AddReader();
+  void RemoveReader();
 
  private:
   // Small ones are many only at the end of a log. Not tuned.
@@ -38,6 +39,7 @@ class LogBlocks {
   const ThreadRule thread_rule_;
   std::deque<std::shared_ptr<const LogBlock>> blocks_;  // the oldest first
   size_t bytes_ = 0;
+  size_t readers_ = 0;
 };
 
 }  // namespace fifobus

@@ -13,7 +13,8 @@ namespace fifobus {
 
 absl::StatusOr<std::unique_ptr<ReaderTable>> ReaderTable::Load(
     Disk& disk, const LogId& log_id, const std::string& log_name,
-    const BrokerOptions& options, std::function<void()> on_stored) {
+    uint64_t next_offset, const BrokerOptions& options,
+    std::function<void()> on_stored) {
   LoadedReaders loaded = LoadReaders(disk, log_id, log_name);
   if (!loaded.result.ok()) {
     return absl::FailedPreconditionError(fmt::format(
@@ -30,6 +31,15 @@ absl::StatusOr<std::unique_ptr<ReaderTable>> ReaderTable::Load(
       new ReaderTable(disk, log_id, log_name, options, std::move(on_stored)));
   const MutexLock lock(table->mutex_);
   for (ReaderRecord& record : loaded.readers) {
+    if (record.position > next_offset) {
+      LogError("durable reader beyond the log's end; it begins there",
+               {{"log", log_name},
+                {"reader", record.name},
+                {"position", record.position},
+                {"next", next_offset}});
+      record.position = next_offset;
+      record.done_above = {};
+    }
     table->Make(std::move(record))->NoteStored();
   }
   return table;

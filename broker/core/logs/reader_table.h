@@ -32,11 +32,13 @@ namespace fifobus {
 // is taken.
 class ReaderTable {
  public:
-  // Reads the file. `disk` must outlive it; `on_stored` is called on its thread
-  // when new readers are on disk.
+  // Reads the file. A position beyond `next_offset`, the log's, becomes that.
+  // `disk` must outlive it; `on_stored` is called on its thread when new
+  // readers are on disk.
   static absl::StatusOr<std::unique_ptr<ReaderTable>> Load(
       Disk& disk, const LogId& log_id, const std::string& log_name,
-      const BrokerOptions& options, std::function<void()> on_stored);
+      uint64_t next_offset, const BrokerOptions& options,
+      std::function<void()> on_stored);
   // Writes what has changed, if the disk lets it.
   ~ReaderTable();
   ReaderTable(const ReaderTable&) = delete;

@@ -58,7 +58,8 @@ absl::StatusOr<std::shared_ptr<ServedLog>> ServedLog::Open(
   served->log_ = std::move(opened.log);
   auto readers =
       ReaderTable::Load(served->log_->disk(), served->log_->id(), rule.name,
-                        options, [raw = served.get()] { raw->WakeAll(); });
+                        served->log_->next_offset(), options,
+                        [raw = served.get()] { raw->WakeAll(); });
   if (!readers.ok()) return readers.status();
   served->readers_ = *std::move(readers);
   served->written_offset_.store(served->log_->committed_offset());

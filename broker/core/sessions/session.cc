@@ -80,7 +80,10 @@ Session::Session(uint64_t number, const SessionContext& context,
       context_(context),
       egress_(std::move(egress)),
       answers_(egress_),
-      requests_(context, egress_, answers_),
+      requests_(number, context, egress_, answers_, fence_,
+                [this](FeedOutcome outcome) {
+                  if (on_answers_) on_answers_(Note(outcome));
+                }),
       pending_(context.options.log_answers_max, context.worker, answers_,
                [this](FeedOutcome outcome) {
                  if (on_answers_) on_answers_(Note(outcome));
@@ -201,6 +204,7 @@ FeedOutcome Session::RefuseFenced() {
 }
 
 void Session::SayGoodbye(std::string_view reason) {
+  requests_.StopReading();
   if (phase_ == Phase::kOver) return;
   pb::Frame frame;
   frame.mutable_goodbye()->set_reason(reason.data(), reason.size());

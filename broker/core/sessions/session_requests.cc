@@ -38,13 +38,22 @@ bool ChoosesPolicy(const pb::Hello& hello) {
 
 }  // namespace
 
-SessionRequests::SessionRequests(const SessionContext& context,
+SessionRequests::SessionRequests(uint64_t number, const SessionContext& context,
                                  std::shared_ptr<Egress> egress,
-                                 Answers& answers)
+                                 Answers& answers,
+                                 const LogSubscriptions::Fence& fence,
+                                 LogSubscriptions::OnAnswers on_answers)
     : context_(context),
       egress_(std::move(egress)),
       answers_(answers),
-      memberships_(std::make_shared<Memberships>(context.groups, egress_)) {}
+      rooms_(std::make_shared<RoomListeners>()),
+      memberships_(
+          std::make_unique<Memberships>(context.groups, egress_, rooms_)),
+      log_subscriptions_({context.options, context.worker, number, egress_,
+                          answers, *rooms_, fence},
+                         std::move(on_answers)) {
+  egress_->SetRoomListener(rooms_);
+}
 
 std::optional<OverflowPolicy> SessionRequests::SetPolicy(
     const pb::Hello& hello) {
@@ -84,6 +93,10 @@ FeedOutcome SessionRequests::OnSubscribe(const pb::Subscribe& subscribe) {
   }
   if (!subscribe.group().empty()) return OnJoin(subscribe);
   SettlePolicy(pattern);
+  if (LogSubscriptions::Takes(subscribe)) {
+    return log_subscriptions_.OnSubscribe(subscribe,
+                                          context_.table.snapshot()->logs());
+  }
   if (subscribe.skip_retained()) {
     context_.table.Add(pattern, egress_);
   } else {
@@ -130,6 +143,9 @@ FeedOutcome SessionRequests::OnUnsubscribe(const pb::Unsubscribe& unsubscribe) {
   } else {
     memberships_->Leave(unsubscribe.pattern(), unsubscribe.group());
   }
+  if (unsubscribe.group().empty()) {
+    log_subscriptions_.Unsubscribe(unsubscribe.pattern());
+  }
   if (known) {
     egress_->NoteUnsubscribed(
         context_.table.Remove(unsubscribe.pattern(), egress_->id()));
@@ -140,7 +156,8 @@ FeedOutcome SessionRequests::OnUnsubscribe(const pb::Unsubscribe& unsubscribe) {
 }
 
 FeedOutcome SessionRequests::OnAck(const pb::Ack& ack) {
-  memberships_->Acknowledge(ack);
+  if (ack.subscription() != 0) log_subscriptions_.OnAck(ack);
+  if (ack.ack_ids_size() > 0) memberships_->Acknowledge(ack);
   return FeedOutcome::kContinue;
 }
 
@@ -176,6 +193,8 @@ std::optional<std::string> SessionRequests::FindDenied() const {
     MutexLock lock(mutex_);
     patterns.insert(patterns.end(), patterns_.begin(), patterns_.end());
   }
+  log_subscriptions_.ForEachPattern(
+      [&](const std::string& pattern) { patterns.push_back(pattern); });
   for (std::string& pattern : patterns) {
     if (!MaySubscribe(pattern)) return std::move(pattern);
   }
@@ -191,9 +210,17 @@ void SessionRequests::EndSubscriptions() {
   for (const std::string& pattern : patterns) {
     (void)context_.table.Remove(pattern, egress_->id());
   }
+  log_subscriptions_.Stop();
+}
+
+void SessionRequests::EndMemberships() {
+  memberships_->End(taken_along_);
+  log_subscriptions_.End();
 }
 
 void SessionRequests::AppendPatterns(pb::StatsReply::Session& session) const {
+  log_subscriptions_.ForEachPattern(
+      [&](const std::string& pattern) { session.add_patterns(pattern); });
   MutexLock lock(mutex_);
   for (const std::string& pattern : patterns_) session.add_patterns(pattern);
 }
@@ -204,7 +231,7 @@ bool SessionRequests::MaySubscribe(std::string_view pattern) const {
 
 bool SessionRequests::HasRoomForPattern() const {
   MutexLock lock(mutex_);
-  return patterns_.size() + memberships_->size() <
+  return patterns_.size() + memberships_->size() + log_subscriptions_.size() <
          context_.options.session_patterns_max;
 }
 

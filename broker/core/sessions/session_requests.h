@@ -11,12 +11,14 @@
 #include "absl/container/flat_hash_set.h"
 #include "broker/base/mutex.h"
 #include "broker/core/delivery/egress.h"
+#include "broker/core/delivery/room_listeners.h"
 #include "broker/core/groups/group_table.h"
 #include "broker/core/groups/memberships.h"
 #include "broker/core/retained/retained_store.h"
 #include "broker/core/routing/router.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/core/sessions/answers.h"
+#include "broker/core/sessions/log_subscriptions.h"
 #include "broker/core/sessions/publisher_claims.h"
 #include "broker/core/sessions/stats_source.h"
 #include "broker/counters.h"
@@ -49,8 +51,11 @@ struct SessionContext {
 // Session.
 class SessionRequests {
  public:
-  SessionRequests(const SessionContext& context, std::shared_ptr<Egress> egress,
-                  Answers& answers);
+  // `number`: the session's. `fence` and `on_answers`: see Session.
+  SessionRequests(uint64_t number, const SessionContext& context,
+                  std::shared_ptr<Egress> egress, Answers& answers,
+                  const LogSubscriptions::Fence& fence,
+                  LogSubscriptions::OnAnswers on_answers);
 
   // The user, before the first request.
   void SetOwner(uint32_t uid) { uid_ = uid; }
@@ -71,8 +76,10 @@ class SessionRequests {
 
   // Removes its subscriptions. Idempotent.
   void EndSubscriptions();
-  // Leaves its queue groups. Idempotent.
-  void EndMemberships() { memberships_->End(taken_along_); }
+  // Its subscriptions to logs get nothing more. Idempotent.
+  void StopReading() { log_subscriptions_.Stop(); }
+  // Leaves its queue groups and its durable readers. Idempotent.
+  void EndMemberships();
   // Before that: messages of groups without acks that the client has read and
   // not handed to its program.
   void NoteTakenAlong(uint64_t messages) { taken_along_ = messages; }
@@ -92,7 +99,9 @@ class SessionRequests {
   const SessionContext context_;
   const std::shared_ptr<Egress> egress_;
   Answers& answers_;
-  const std::shared_ptr<Memberships> memberships_;
+  const std::shared_ptr<RoomListeners> rooms_;
+  const std::unique_ptr<Memberships> memberships_;
+  LogSubscriptions log_subscriptions_;
   uint32_t uid_ = 0;
   uint64_t taken_along_ = 0;  // as Goodbye has it
   // Until the first pattern, of a client that has not chosen.

@@ -1,0 +1,104 @@
+#include "broker/core/sessions/log_subscriptions.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "proto/topic.h"
+
+namespace fifobus {
+
+FeedOutcome LogSubscriptions::OnSubscribe(const pb::Subscribe& subscribe,
+                                          const LogTable& logs) {
+  thread_rule_.Check();
+  const std::string& pattern = subscribe.pattern();
+  LogTable::Serving serving = logs.LogServing(pattern);
+  if (!serving.log) {
+    return reading_.answers.Refuse(
+        subscribe.request_id(), pb::Error::CODE_NO_LOG,
+        fmt::format("no log stores all topics of {}; the logs are: {}", pattern,
+                    logs.Text()));
+  }
+  std::string fault = DurableFault(subscribe);
+  if (!fault.empty()) {
+    return reading_.answers.Refuse(
+        subscribe.request_id(), pb::Error::CODE_BAD_DURABLE, std::move(fault));
+  }
+  auto entry = std::make_unique<LogSubscription>(
+      reading_, std::move(serving.log), serving.whole, subscribe,
+      [this](LogSubscription& subscription, FeedOutcome outcome) {
+        OnTurn(subscription, outcome);
+      });
+  LogSubscription& subscription = *entry;
+  entries_.push_back(std::move(entry));
+  {
+    const MutexLock lock(mutex_);
+    patterns_.push_back(pattern);
+  }
+  const FeedOutcome outcome = subscription.Begin();
+  RemoveEnded();
+  return outcome;
+}
+
+std::string LogSubscriptions::DurableFault(
+    const pb::Subscribe& subscribe) const {
+  const std::string& durable = subscribe.durable();
+  if (durable.empty()) return "";
+  if (durable.find('/') != std::string::npos ||
+      CheckTopicToPublish(durable) != TopicFault::kNone) {
+    return "a durable reader's name must be one level of a topic";
+  }
+  if (subscribe.until_now()) {
+    return "until_now is not for a durable reader";
+  }
+  for (const auto& entry : entries_) {
+    if (entry->durable() && Overlaps(entry->pattern(), subscribe.pattern())) {
+      return fmt::format(
+          "the session reads {} durably already, which overlaps {}: open "
+          "another session",
+          entry->pattern(), subscribe.pattern());
+    }
+  }
+  return "";
+}
+
+void LogSubscriptions::Unsubscribe(std::string_view pattern) {
+  thread_rule_.Check();
+  for (const auto& entry : entries_) {
+    if (entry->pattern() == pattern) entry->End();
+  }
+  RemoveEnded();
+}
+
+void LogSubscriptions::OnAck(const pb::Ack& ack) {
+  thread_rule_.Check();
+  for (const auto& entry : entries_) {
+    if (entry->request_id() == ack.subscription()) {
+      entry->Settle(ack.up_to_offset());
+    }
+  }
+}
+
+void LogSubscriptions::Stop() {
+  for (const auto& entry : entries_) entry->Stop();
+}
+
+void LogSubscriptions::End() {
+  for (const auto& entry : entries_) entry->End();
+  RemoveEnded();
+}
+
+void LogSubscriptions::OnTurn(LogSubscription&, FeedOutcome outcome) {
+  RemoveEnded();
+  if (outcome == FeedOutcome::kClose) on_answers_(outcome);
+}
+
+void LogSubscriptions::RemoveEnded() {
+  std::erase_if(entries_, [](const auto& entry) { return entry->ended(); });
+  std::vector<std::string> patterns;
+  for (const auto& entry : entries_) patterns.push_back(entry->pattern());
+  const MutexLock lock(mutex_);
+  patterns_.swap(patterns);
+}
+
+}  // namespace fifobus
