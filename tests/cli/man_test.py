@@ -60,13 +60,16 @@ class Example:
     beginnings of lines; then it ends by itself, or is ended.
     """
 
-    def __init__(self, prints=(), feed="", first="", before="", ends=True, then=""):
+    def __init__(
+        self, prints=(), feed="", first="", before="", ends=True, then="", log=""
+    ):
         self.prints = prints
         self.feed = feed
         self.first = first  # what must be running before
         self.before = before  # what must have been done
         self.ends = ends
         self.then = then  # a check afterwards
+        self.log = log  # of the bus, NAME=PATTERN
 
 
 SENSORS = "fifobus pub sensors/door 3"
@@ -74,6 +77,8 @@ DATED = "fifobus reply time --exec date"
 LOUD = "fifobus reply shout --exec 'tr a-z A-Z'"
 
 KITCHEN = "fifobus sub sensors/kitchen/temp"
+
+ORDERS = "orders=orders/**"
 
 # A log named orders, left by a broker that has ended.
 LOG = (
@@ -144,6 +149,10 @@ EXAMPLES = {
         ends=False, then="fifobus sub beat -n 2 --timeout 50s"
     ),
     "find . -print0 | fifobus pub files -0": Example(),
+    "fifobus pub orders/1 tea --confirm=stored": Example(["stored 1"], log=ORDERS),
+    "fifobus pub orders/2 --confirm=stored --publisher till --resume < day": Example(
+        ["stored 3"], before="seq 3 > day", log=ORDERS
+    ),
     "fifobus sub 'sensors/**' --json | fifobus pub --json copies": Example(
         ["3"],
         f"fifobus sub copies -n 1 --timeout 300ms >&3 & sleep 0.1; {SENSORS}; wait",
@@ -337,6 +346,9 @@ class ManTest(unittest.TestCase):
                 with Bus() as bus:
                     if command in SERVES_THE_BUS:
                         bus.kill()
+                    elif example.log:
+                        bus.kill()
+                        bus.start("--log", example.log)
                     tried = Tried(example, command, folder)
                     await_condition(tried.step, command)
                     if example.then:

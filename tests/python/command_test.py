@@ -227,7 +227,7 @@ class CommandTest(BothPrograms):
                     continue
                 excludes = re.search(r" Excludes: ([^ ]+(?: [^ ]+)*)", line)
                 for other in excludes[1].split() if excludes else ():
-                    if option < other:
+                    if option < other and other not in PROGRAM_ALONE:
                         wrong.append((option, other))
                 if " Needs: " in line:
                     wrong.append((option,))

@@ -13,7 +13,7 @@ namespace {
 
 // Messages that may be on their way. Many, so that one commit of a log stores
 // many; and few enough that a failure is told soon. Not tuned.
-constexpr uint64_t kInFlightMax = 8192;
+constexpr uint64_t kInFlightMax = 32768;
 
 std::string LineOf(const Confirmation& confirmation) {
   if (confirmation.duplicate) {

@@ -260,6 +260,9 @@ void AddPub(Command& program) {
       "  fifobus pub lights/kitchen on --retain --confirm\n"
       "  fifobus pub beat tick --repeat 0 --rate 2\n"
       "  find . -print0 | fifobus pub files -0\n"
+      "  fifobus pub orders/1 tea --confirm=stored\n"
+      "  fifobus pub orders/2 --confirm=stored --publisher till --resume < "
+      "day\n"
       "  fifobus sub 'sensors/**' --json | fifobus pub --json copies");
   pub.OnWords(
       [options](std::span<char*> words) { SpellOutNull(words, *options); });

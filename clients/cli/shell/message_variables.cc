@@ -34,6 +34,11 @@ std::vector<std::string> MessageVariables(const MessageView& message,
       fmt::format("FIFOBUS_RETAINED={}", delivery.retained ? 1 : 0),
       fmt::format("FIFOBUS_DELIVERY_COUNT={}", delivery.delivery_count),
   };
+  if (delivery.offset != 0) {
+    variables.push_back(fmt::format("FIFOBUS_OFFSET={}", delivery.offset));
+    variables.push_back(fmt::format("FIFOBUS_STORED_TIME_UNIX_NANOS={}",
+                                    delivery.stored_time_unix_nanos));
+  }
   HeaderReader headers(message);
   while (const std::optional<HeaderView> header = headers.Next()) {
     variables.push_back(

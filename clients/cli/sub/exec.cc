@@ -28,20 +28,20 @@ class Executor : public SubOutput {
 
   void Put(const Received& got) override {
     // The views of `got` go when a message is taken ahead.
-    const uint64_t ack_id = got.delivery.ack_id;
+    const Received done = Acknowledged(got);
     const std::string about =
         fmt::format("{} sequence={}", got.message.topic, got.message.sequence);
     auto job = Start(got);
     if (!job.ok()) {
       (void)Fail(job.status());
-      OnFailure(ack_id);
+      OnFailure(done);
       return;
     }
     do {
       AwaitJob(*job);
     } while ((*job)->Advance() == Job::State::kRunning);
     if ((*job)->exit_code() == 0) {
-      if (ack_id != 0) client().Ack(ack_id);
+      client().Done(done);
       return;
     }
     if (StandardOutputIsUnread()) {  // what it died of, and no failure
@@ -50,7 +50,7 @@ class Executor : public SubOutput {
     }
     Warn(fmt::format("{}: the command ended with {}", about,
                      ExitText((*job)->exit_code())));
-    OnFailure(ack_id);
+    OnFailure(done);
   }
 
   bool over() const override { return unread_ || failed_; }
@@ -91,9 +91,18 @@ class Executor : public SubOutput {
     TakeAhead(polled[1]);
   }
 
-  void OnFailure(uint64_t ack_id) {
-    if (ack_id != 0) client().Retry(ack_id);
-    failed_ = options_.fail_on_error;
+  void OnFailure(const Received& failed) {
+    if (failed.delivery.ack_id != 0) client().Retry(failed.delivery.ack_id);
+    // To go on would be to say that this message is done as well.
+    const bool stays =
+        !options_.subscribe.durable.empty() && options_.subscribe.group.empty();
+    if (stays) {
+      Warn(
+          fmt::format("the durable reader {} stays at offset {}; another run "
+                      "begins with that message",
+                      options_.subscribe.durable, failed.delivery.offset));
+    }
+    failed_ = options_.fail_on_error || stays;
   }
 
   const SubOptions& options_;

@@ -65,6 +65,8 @@ absl::StatusOr<MessageFormat::Piece> MessageFormat::ParseField(
       {"size", Field::kSize},
       {"retained", Field::kRetained},
       {"delivery_count", Field::kDeliveryCount},
+      {"offset", Field::kOffset},
+      {"stored_time", Field::kStoredTime},
       {"json", Field::kJson},
   };
   std::string known;
@@ -163,6 +165,12 @@ void MessageFormat::AppendPiece(const Piece& piece, const MessageView& message,
       return;
     case Field::kDeliveryCount:
       out += std::to_string(delivery.delivery_count);
+      return;
+    case Field::kOffset:
+      out += std::to_string(delivery.offset);
+      return;
+    case Field::kStoredTime:
+      AppendTimeText(delivery.stored_time_unix_nanos, out);
       return;
     case Field::kJson:
       AppendJsonLine(message, delivery, out);

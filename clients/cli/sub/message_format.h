@@ -15,7 +15,8 @@ namespace fifobus::cli {
 //
 // Fields in braces: topic, payload, sequence, time, reply_topic, content_type,
 // expiry, header:NAME (the last of that name), size (of the payload, in bytes),
-// retained (true or false), delivery_count, json (the whole as one object).
+// retained (true or false), delivery_count, offset and stored_time (of a
+// message out of a log), json (the whole as one object).
 // What a message does not have is empty, a number 0. {{ is a brace; so is a }
 // that closes nothing. \n, \t, \r, \0 and \\ are as in C. Thread-compatible.
 class MessageFormat {
@@ -41,6 +42,8 @@ class MessageFormat {
     kSize,
     kRetained,
     kDeliveryCount,
+    kOffset,
+    kStoredTime,
     kJson,
   };
   struct Piece {

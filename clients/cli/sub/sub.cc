@@ -5,9 +5,11 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
+#include "clients/cli/start_text.h"
 #include "clients/cli/sub/message_format.h"
 #include "clients/cli/sub/sub_options.h"
 #include "clients/cli/sub/sub_output.h"
@@ -71,6 +73,7 @@ absl::StatusOr<std::unique_ptr<SubOutput>> OpenOutput(Client& client,
 Exit ReceiveAll(Client& client, const SubOptions& options, Deadline deadline,
                 SubOutput& output) {
   uint64_t received = 0;
+  size_t caught_up = 0;  // patterns
   while (true) {
     const Received got = output.Next(deadline);
     switch (got.outcome) {
@@ -84,14 +87,17 @@ Exit ReceiveAll(Client& client, const SubOptions& options, Deadline deadline,
         break;
       case ReceiveOutcome::kDisconnected:
         return output.End(Fail(client.status()));
+      case ReceiveOutcome::kCaughtUp:
+        ++caught_up;
+        break;
       case ReceiveOutcome::kConfirmation:
       case ReceiveOutcome::kReply:
-      case ReceiveOutcome::kCaughtUp:
       case ReceiveOutcome::kTimedOut:
       case ReceiveOutcome::kWouldBlock:
         break;
     }
-    if (output.over() || (received > 0 && received == options.count)) {
+    if (output.over() || (received > 0 && received == options.count) ||
+        (options.until_now && caught_up == options.patterns.size())) {
       break;
     }
     // Also if there is always another message.
@@ -109,6 +115,8 @@ Exit Sub(const SubOptions& options) {
   if (!client.ok()) return Fail(client.status());
   SubscribeOptions subscribe = options.subscribe;
   if (options.ack) subscribe.acks = options.acks;
+  subscribe.until_now = options.until_now && subscribe.durable.empty();
+  subscribe.auto_ack = false;  // a message is done when it was put out
   for (const std::string& pattern : options.patterns) {
     const absl::Status status = (*client)->Subscribe(
         pattern, subscribe, std::min(deadline.Rest(), kAnswerPatience));
@@ -139,12 +147,14 @@ void AddText(Command& sub, SubOptions& options) {
     if (format.ok()) options.format = *std::move(format);
     return format.status();
   };
-  sub.AddParsed("--format TEMPLATE", parse,
-                "what is printed of each message, with fields in braces: "
-                "{topic} {payload} {sequence} {time} {size} {content_type} "
-                "{header:NAME} {reply_topic} {expiry} {retained} "
-                "{delivery_count} {json}; {{ is a brace; \\n, \\t, \\r, \\0 "
-                "and \\\\ are as in C. Nothing is added, not even a newline")
+  sub.AddParsed(
+         "--format TEMPLATE", parse,
+         "what is printed of each message, with fields in braces: "
+         "{topic} {payload} {sequence} {time} {size} {content_type} "
+         "{header:NAME} {reply_topic} {expiry} {retained} "
+         "{delivery_count} {offset} {stored_time} {json}; {{ is a brace; "
+         "\\n, \\t, \\r, \\0 and \\\\ are as in C. Nothing is added, not even "
+         "a newline")
       .Excludes({json, topic, retained, raw, null});
 }
 
@@ -217,6 +227,58 @@ void AddGroup(Command& sub, SubOptions& options) {
       .Needs(ack);
 }
 
+// The place in the log as the client has it.
+Start StartOf(const pb::Start& place) {
+  switch (place.at_case()) {
+    case pb::Start::kOffset:
+      return Start::Offset(place.offset());
+    case pb::Start::kLast:
+      return Start::Last(place.last());
+    case pb::Start::kTimeUnixNanos:
+      return Start::Time(
+          absl::FromUnixNanos(static_cast<int64_t>(place.time_unix_nanos())));
+    case pb::Start::kNext:
+      return Start::Next();
+    default:
+      return Start::First();
+  }
+}
+
+void AddLog(Command& sub, SubOptions& options) {
+  const auto take = [&options](const std::string& text) {
+    const auto place = ParseStart(text, absl::Now());
+    if (place.ok()) options.subscribe.start = StartOf(*place);
+    return place.status();
+  };
+  sub.AddParsed("--from PLACE", take,
+                std::string("read the log that stores the pattern, from there "
+                            "on: ") +
+                    kStartHelp);
+  sub.AddChoice("--until WHEN", options.until_now, Choices<bool>{{"now", true}},
+                "end when what is stored now was read")
+      .Excludes({sub.option("--group")});
+  sub.AddText("--durable NAME", options.subscribe.durable,
+              "go on where the last sub of this NAME ended, at first at --from "
+              "or at the start of the log; what was written out, or whose "
+              "command has succeeded, is done. With --group and --ack its "
+              "members share the position");
+}
+
+// What Needs and Excludes cannot say.
+absl::Status CheckLog(const SubOptions& options) {
+  const SubscribeOptions& subscribe = options.subscribe;
+  if (options.until_now && !subscribe.reads_log()) {
+    return absl::InvalidArgumentError("--until needs --from or --durable");
+  }
+  if (subscribe.group.empty()) return absl::OkStatus();
+  if (subscribe.start && subscribe.durable.empty()) {
+    return absl::InvalidArgumentError("--from with --group needs --durable");
+  }
+  return subscribe.durable.empty() || options.ack
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError("--durable with --group needs --ack");
+}
+
 }  // namespace
 
 void AddSub(Command& program) {
@@ -234,11 +296,13 @@ void AddSub(Command& program) {
   sub.AddFlag("--no-retained", options->subscribe.skip_retained,
               "do not begin with the retained values");
   AddGroup(sub, *options);
+  AddLog(sub, *options);
   AddQueue(sub, *options);
   options->will.AddTo(sub);
   sub.Explain(
       "A command of --exec that fails is reported on standard "
-      "error, and with --ack its message is delivered again. "
+      "error, and with --ack its message is delivered again; with --durable "
+      "and without a group it ends sub, so that another run begins with it. "
       "While a command runs, no other message is received. At "
       "the --timeout it may finish. A command of --exec-stream "
       "may finish its work when its input ends. A signal that "
@@ -248,6 +312,7 @@ void AddSub(Command& program) {
       "  FIFOBUS_TOPIC FIFOBUS_SEQUENCE FIFOBUS_PUBLISH_TIME_UNIX_NANOS\n"
       "  FIFOBUS_REPLY_TOPIC FIFOBUS_CONTENT_TYPE FIFOBUS_RETAINED (1, 0)\n"
       "  FIFOBUS_DELIVERY_COUNT (with --ack: 1, 2...)\n"
+      "  FIFOBUS_OFFSET FIFOBUS_STORED_TIME_UNIX_NANOS (out of a log)\n"
       "  FIFOBUS_HEADER_TRACE_ID for a header trace-id\n\n"
       "Examples:\n"
       "  fifobus sub 'sensors/**' --show-topic\n"
@@ -257,6 +322,7 @@ void AddSub(Command& program) {
       "  fifobus sub 'sensors/*' --exec 'echo \"$FIFOBUS_TOPIC: $(cat)\"'\n"
       "  fifobus sub log/lines -n 2 --exec-stream 'gzip > log.gz'\n"
       "  fifobus sub files -n 2 -0 | xargs -0 ls -ld");
+  sub.OnCheck([options] { return CheckLog(*options); });
   sub.OnRun([options] { return Sub(*options); });
 }
 

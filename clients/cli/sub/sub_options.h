@@ -22,6 +22,7 @@ struct SubOptions {
   SubscribeOptions subscribe;
   SubscribeOptions::Acks acks;
   bool ack = false;
+  bool until_now = false;
   std::vector<std::string> patterns;
   uint64_t count = 0;  // 0: no end
   absl::Duration timeout = absl::InfiniteDuration();

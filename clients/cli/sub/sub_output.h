@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -76,23 +77,44 @@ class SubOutput {
   std::optional<Received> ahead_;
 };
 
-// Messages that are gathered and not yet acknowledged. Thread-compatible.
+// What Client::Done wants to know of a message, without its views.
+inline Received Acknowledged(const Received& got) {
+  Received kept;
+  kept.delivery = got.delivery;
+  kept.subscription = got.subscription;
+  return kept;
+}
+
+// Messages that are gathered and not yet acknowledged: those of a group each,
+// and the last one of each reader of a log. Thread-compatible.
 class PendingAcks {
  public:
   void Add(const Received& got) {
-    if (got.delivery.ack_id != 0) ack_ids_.push_back(got.delivery.ack_id);
+    if (got.delivery.ack_id != 0) {
+      ack_ids_.push_back(got.delivery.ack_id);
+    } else if (got.subscription != 0) {
+      const auto of_reader =
+          std::find_if(last_.begin(), last_.end(), [&](const Received& last) {
+            return last.subscription == got.subscription;
+          });
+      if (of_reader != last_.end()) last_.erase(of_reader);
+      last_.push_back(Acknowledged(got));
+    }
   }
 
   // They have all been put out.
   void Send(Client& client) {
-    if (ack_ids_.empty()) return;
+    if (ack_ids_.empty() && last_.empty()) return;
     const Batch batch(client);
     for (const uint64_t ack_id : ack_ids_) client.Ack(ack_id);
+    for (const Received& last : last_) client.Done(last);
     ack_ids_.clear();
+    last_.clear();
   }
 
  private:
   std::vector<uint64_t> ack_ids_;
+  std::vector<Received> last_;
 };
 
 // Standard output; --exec: a command for each message; --exec-stream: a command
