@@ -179,16 +179,30 @@ TEST_F(PublishToLogTest, APublisherWithTooManyAnswersIsPaused) {
   EXPECT_EQ(Split(sink_->written).frames.size(), 8193u);
 }
 
-TEST_F(PublishToLogTest, AFullLogHoldsThePublisherBack) {
+TEST_F(PublishToLogTest, AFullDiskHoldsThePublisherBackUntilThereIsRoom) {
   options_.log_backlog_bytes_max = 1000;
-  ServedLog& log = AddLog("orders", "**", absl::Hours(1));
+  options_.log_full_retry = absl::InfiniteDuration();
+  ServedLog& log = AddLog("orders", "**");
+  machines_[0]->capacity_bytes = machines_[0]->used_bytes() + 100;
   const auto valve = std::make_shared<FakeValve>();
   session_.SetValve(valve);
   Open();
-  // In vain: a full backlog is synced at once.
-  Feed(MessageFrame("a", std::string(2000, 'x')));
-  tasks_.RunUntil([&] { return log.committed_offset() == 1; });
+  MessageFields fields = Stored("a", 1);
+  const std::string payload(2000, 'x');
+  fields.payload = payload;
+  Feed(Publish(fields) + Publish(fields));
+  Feed(Publish(fields));
+  tasks_.RunUntil([&] { return !log.trouble().empty(); });
+  EXPECT_EQ(valve->pauses, 1);
+  EXPECT_EQ(log.held_back(), 1u);
+  EXPECT_EQ(sink_->written, "");
+  machines_[0]->capacity_bytes = UINT64_MAX;
+  log.log().Wake();
+  for (uint64_t offset = 1; offset <= 3; ++offset) {
+    ExpectConfirm(1, kStored, offset);
+  }
   log.Close();
+  EXPECT_EQ(log.trouble(), "");
   EXPECT_EQ(valve->pauses, 0);
   EXPECT_EQ(log.held_back(), 0u);
 }
