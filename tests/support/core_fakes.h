@@ -78,7 +78,7 @@ class FakeValve : public Valve {
  public:
   void Pause() override { ++pauses; }
   void Resume() override { --pauses; }
-  int pauses = 0;
+  std::atomic<int> pauses = 0;
 };
 
 inline std::string MessageFrame(std::string_view topic,

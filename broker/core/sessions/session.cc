@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "broker/core/delivery/queue_stats.h"
@@ -41,18 +40,6 @@ FrameFault FaultOf(Router::Outcome outcome) {
   return FrameFault::kBadTopic;
 }
 
-// A level that is not known here may be higher than all that are.
-pb::Confirm::Level LevelOf(uint32_t level) {
-  return static_cast<pb::Confirm::Level>(
-      std::min<uint32_t>(level, pb::Confirm::LEVEL_STORED));
-}
-
-pb::Confirm::Failure FailureOf(AppendOutcome outcome) {
-  return outcome == AppendOutcome::kTooManyPublishers
-             ? pb::Confirm::FAILURE_TOO_MANY_PUBLISHERS
-             : pb::Confirm::FAILURE_LOG_FAILED;
-}
-
 std::string FencedText(std::string_view publisher) {
   return fmt::format("another session has taken the publisher's name \"{}\"",
                      publisher);
@@ -87,7 +74,9 @@ Session::Session(uint64_t number, const SessionContext& context,
       pending_(context.options.log_answers_max, context.worker, answers_,
                [this](FeedOutcome outcome) {
                  if (on_answers_) on_answers_(Note(outcome));
-               }) {}
+               }),
+      owed_(context.router, pending_),
+      name_(context.publishers, number) {}
 
 void Session::SetValve(std::shared_ptr<Valve> valve) {
   valve_ = std::move(valve);
@@ -100,23 +89,19 @@ void Session::SetOwner(uint32_t uid) {
   requests_.SetOwner(uid);
 }
 
-PublisherId Session::Publisher() const {
-  return {client_uid_, number_, named_.get()};
-}
-
 FeedResult Session::OnBytes(const ChunkRef& chunk, std::string_view bytes) {
-  if (claim_) turn_.emplace(*claim_, number_);
+  name_.BeginTurn();
   FeedResult result;
-  if (turn_ && !turn_->is_owner()) {
+  if (name_.is_lost()) {
     result.outcome = RefuseFenced();
   } else {
-    context_.router.Begin(chunk, valve_, Publisher());
+    context_.router.Begin(chunk, valve_, {client_uid_, number_, name_.named()});
     result = TakeFrames(bytes);
     if (FlushMessages() == FeedOutcome::kClose) {
       result.outcome = FeedOutcome::kClose;
     }
   }
-  turn_.reset();
+  name_.EndTurn();
   return result;
 }
 
@@ -168,21 +153,18 @@ void Session::Leave() {
 
 void Session::Release() {
   pending_.Forget();
-  if (!claim_) return;
-  claim_->GiveUp(number_);
-  context_.publishers.Return(named_->name(), std::move(claim_));
+  name_.GiveUp();
 }
 
 void Session::PublishEnd(std::string_view reason) {
   if (!greeted_) return;
-  if (claim_) turn_.emplace(*claim_, number_);
-  const bool may_publish = !turn_ || turn_->is_owner();
-  if (!will_.empty() && may_publish) {
+  name_.BeginTurn();
+  if (!will_.empty() && !name_.is_lost()) {
     context_.counters.wills_published.Add();
     // Without the name: its sequence is none of the stream's.
     will_.Publish(context_.router, valve_, {client_uid_, number_});
   }
-  turn_.reset();
+  name_.EndTurn();
   if (reason.empty()) reason = left_ ? "goodbye" : "hang-up";
   PublishDisconnected(Identity(), reason, context_.router);
 }
@@ -200,7 +182,7 @@ FeedOutcome Session::OnFenced(std::string text) {
 }
 
 FeedOutcome Session::RefuseFenced() {
-  return OnFenced(FencedText(named_->name()));
+  return OnFenced(FencedText(name_.named()->name()));
 }
 
 void Session::SayGoodbye(std::string_view reason) {
@@ -268,7 +250,7 @@ FeedOutcome Session::OnMessage(std::string_view frame,
   if (fault == FrameFault::kNone) {
     const Router::Outcome outcome = context_.router.Add(frame, message);
     if (outcome == Router::Outcome::kRepeated) {
-      if (message.confirm_id != 0) Confirm(message, /*duplicate=*/true);
+      if (message.confirm_id != 0) owed_.Add(message, /*duplicate=*/true);
       return FeedOutcome::kContinue;
     }
     if (outcome == Router::Outcome::kDenied) {
@@ -286,71 +268,8 @@ FeedOutcome Session::OnMessage(std::string_view frame,
   ++unflushed_messages_;
   unflushed_bytes_ += frame.size();
   repeated_.Remember(frame, message);
-  if (message.confirm_id != 0) Confirm(message, /*duplicate=*/false);
+  if (message.confirm_id != 0) owed_.Add(message, /*duplicate=*/false);
   return FeedOutcome::kContinue;
-}
-
-void Session::Confirm(const MessageView& message, bool duplicate) {
-  const Router::Receivers receivers = context_.router.LastReceivers(message);
-  OwedConfirm owed;
-  owed.answer.confirm_id = message.confirm_id;
-  owed.answer.level = LevelOf(message.confirm_level);
-  owed.answer.log = receivers.log;
-  owed.answer.duplicate = duplicate;
-  owed.sequence = message.sequence;
-  if (!duplicate) {
-    owed.answer.sessions = receivers.sessions;
-    owed.answer.taps = receivers.taps;
-    owed.answer.retained = receivers.retained;
-    owed.place = receivers.place;
-  }
-  owed_.push_back(owed);
-}
-
-// The batches are in their logs by now.
-void Session::SettleConfirms() {
-  const auto batches = context_.router.log_batches();
-  for (const LogGather::Batch& batch : batches) {
-    if (batch.messages == 0) continue;
-    if (batch.outcome == AppendOutcome::kAppended) {
-      pending_.NoteAppended(*batch.log, batch.last_offset());
-    } else {
-      pending_.NoteNotStored(FailureOf(batch.outcome));
-    }
-  }
-  for (OwedConfirm& owed : owed_) {
-    PendingConfirm& answer = owed.answer;
-    if (answer.log == nullptr) {
-      answer.failure = pb::Confirm::FAILURE_NO_LOG;
-    } else if (answer.duplicate) {
-      SettleDuplicate(owed);
-    } else if (!owed.place) {  // it has expired: there is nothing to store
-      answer.log = nullptr;
-    } else if (const LogGather::Batch& batch = batches[owed.place->batch];
-               batch.outcome == AppendOutcome::kAppended) {
-      answer.offset = answer.stored_offset =
-          batch.base_offset + owed.place->index;
-    } else {
-      answer.log = nullptr;
-      answer.failure = FailureOf(batch.outcome);
-    }
-    pending_.AddConfirm(answer);
-  }
-  owed_.clear();
-}
-
-void Session::SettleDuplicate(OwedConfirm& owed) {
-  PendingConfirm& answer = owed.answer;
-  const auto mark = named_->MarkIn(*answer.log);
-  if (!mark || mark->last_sequence < owed.sequence) {
-    // What it repeats was not taken.
-    answer.log = nullptr;
-    answer.failure = pb::Confirm::FAILURE_LOG_FAILED;
-    return;
-  }
-  answer.stored_offset = mark->last_offset;
-  if (mark->last_sequence == owed.sequence) answer.offset = mark->last_offset;
-  pending_.NoteAppended(*answer.log, mark->last_offset);
 }
 
 FeedOutcome Session::FlushMessages() {
@@ -360,7 +279,7 @@ FeedOutcome Session::FlushMessages() {
     published_bytes_.Add(std::exchange(unflushed_bytes_, 0));
   }
   context_.router.Flush();
-  SettleConfirms();
+  owed_.Settle(name_.named());
   return Note(pending_.Send());
 }
 
@@ -465,34 +384,13 @@ FeedOutcome Session::OnHello(const pb::Hello& hello) {
   phase_ = Phase::kOpen;
   greeted_ = true;
   if (!hello.publisher().empty()) {
-    TakeName(hello.publisher());
-    if (!turn_->is_owner()) return RefuseFenced();
+    name_.Take(hello.publisher(), [fence = fence_, name = hello.publisher()] {
+      if (fence) fence(FencedText(name));
+    });
+    if (name_.is_lost()) return RefuseFenced();
+    context_.router.SetNamed(name_.named());
   }
   return Greet(*policy);
-}
-
-void Session::TakeName(const std::string& publisher) {
-  named_ = std::make_unique<NamedPublisher>(publisher);
-  claim_ = context_.publishers.Find(publisher);
-  claim_->Take(number_, [fence = fence_, publisher] {
-    if (fence) fence(FencedText(publisher));
-  });
-  turn_.emplace(*claim_, number_);
-  context_.router.SetNamed(named_.get());
-}
-
-// Also what is not on disk yet: a client that numbers on from it must not use a
-// number twice.
-void Session::AddMarks(pb::Welcome& welcome) {
-  for (const auto& entry : context_.table.snapshot()->logs().entries()) {
-    const auto mark = named_->MarkIn(*entry.log);
-    if (!mark) continue;
-    pb::Welcome::PublisherMark& told = *welcome.add_publisher_marks();
-    told.set_log(entry.log->name());
-    told.set_last_sequence(mark->last_sequence);
-    told.set_last_offset(mark->last_offset);
-    pending_.NoteAppended(*entry.log, mark->last_offset);
-  }
 }
 
 FeedOutcome Session::SetWill(const pb::Message& will) {
@@ -518,7 +416,7 @@ FeedOutcome Session::Greet(const OverflowPolicy& policy) {
   welcome.set_session_number(number_);
   welcome.set_queue_bytes_max(policy.limits.bytes_max);
   welcome.set_queue_messages_max(policy.limits.messages_max);
-  if (named_) AddMarks(welcome);
+  name_.AddMarks(context_.table.snapshot()->logs(), welcome, pending_);
   const FeedOutcome outcome = answers_.Send(frame);
   PublishConnected(Identity(), context_.router);
   return outcome;

@@ -8,16 +8,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/time/clock.h"
 #include "broker/base/mutex.h"
 #include "broker/core/delivery/egress.h"
-#include "broker/core/logs/named_publisher.h"
 #include "broker/core/sessions/answers.h"
+#include "broker/core/sessions/owed_confirms.h"
 #include "broker/core/sessions/pending_answers.h"
 #include "broker/core/sessions/presence.h"
-#include "broker/core/sessions/publisher_claims.h"
+#include "broker/core/sessions/publisher_name.h"
 #include "broker/core/sessions/session_requests.h"
 #include "broker/core/sessions/will.h"
 #include "broker/counters.h"
@@ -104,13 +103,6 @@ class Session : public Feed {
  private:
   enum class Phase { kAwaitingHello, kOpen, kOver };
 
-  // A Confirm that is owed when its message is flushed.
-  struct OwedConfirm {
-    PendingConfirm answer;
-    uint64_t sequence = 0;
-    std::optional<Router::Receivers::Place> place;
-  };
-
   // Deals with the frames in `bytes`.
   FeedResult TakeFrames(std::string_view bytes);
   // Routes the message at the front of `bytes` if it repeats the one before.
@@ -130,16 +122,10 @@ class Session : public Feed {
   FeedOutcome OnGoodbye(const pb::Goodbye& goodbye);
   FeedOutcome OnPing(const pb::Ping& ping);
   FeedOutcome SetWill(const pb::Message& will);
-  void TakeName(const std::string& publisher);
   FeedOutcome Greet(const OverflowPolicy& policy);
-  void AddMarks(pb::Welcome& welcome);
 
   // Offers what was published, and then confirms it.
   FeedOutcome FlushMessages();
-  void Confirm(const MessageView& message, bool duplicate);
-  void SettleConfirms();
-  void SettleDuplicate(OwedConfirm& owed);
-  PublisherId Publisher() const;
 
   // Tells the client why, and ends.
   FeedOutcome Refuse(pb::Error::Code code, std::string text);
@@ -158,18 +144,14 @@ class Session : public Feed {
   std::shared_ptr<Valve> valve_;
   Phase phase_ = Phase::kAwaitingHello;
   uint64_t unflushed_messages_ = 0;
-  uint64_t unflushed_bytes_ = 0;   // of their frames
-  RepeatedMessage repeated_;       // since OnBytes began
-  std::vector<OwedConfirm> owed_;  // for what was published since the flush
+  uint64_t unflushed_bytes_ = 0;  // of their frames
+  RepeatedMessage repeated_;      // since OnBytes began
   PendingAnswers pending_;
+  OwedConfirms owed_;
+  PublisherName name_;
   PendingAnswers::OnProgress on_answers_;
-  Will will_;
-
-  // Of a client with a publisher's name.
-  std::unique_ptr<NamedPublisher> named_;
-  std::shared_ptr<PublisherClaim> claim_;
-  std::optional<PublisherClaim::Turn> turn_;  // during OnBytes
   Fence fence_;
+  Will will_;
 
   uint32_t client_uid_ = 0;
   bool greeted_ = false;  // Hello was accepted
