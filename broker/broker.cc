@@ -310,6 +310,13 @@ pb::StatsReply Broker::CollectStats() const {
   taps_->AppendStats(reply);
   parts_.groups->AppendStats(reply);
   AppendLogStats(snapshot->logs(), reply);
+  for (pb::StatsReply::Log& log : *reply.mutable_logs()) {
+    for (pb::StatsReply::Reader& reader : *log.mutable_readers()) {
+      if (!reader.group().empty()) {
+        parts_.groups->AddToStats(log.name(), reader);
+      }
+    }
+  }
   parts_.ForEachCounter([&](std::string_view name, uint64_t value) {
     pb::StatsReply::Counter& counter = *reply.add_counters();
     counter.set_name(name.data(), name.size());

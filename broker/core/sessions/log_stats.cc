@@ -47,6 +47,8 @@ pb::StatsReply::Log DescribeLog(const std::string& pattern,
   stats.set_backlog_bytes(log.backlog_bytes());
   stats.set_holds_up(static_cast<uint32_t>(served.held_back()));
   stats.set_trouble(served.trouble());
+  stats.set_appended(served.appended());
+  stats.set_duplicates(served.duplicates());
   stats.set_replay_readers(served.replay_readers());
   for (const auto& reader : served.readers().List()) {
     AddReader(*reader, stats);
