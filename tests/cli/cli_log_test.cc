@@ -109,5 +109,73 @@ TEST_F(CliLogTest, WhatAKilledBrokerLeftUnconfirmedIsStoredOnce) {
   EXPECT_EQ(stored.exit, 0) << stored.err << stored.out;
 }
 
+TEST_F(CliLogTest, SubReadsFromWhereItIsTold) {
+  EXPECT_EQ(Run("seq 5 | fifobus pub orders/1 --confirm=stored").exit, 0);
+  const auto read = [&](const std::string& options) {
+    const Outcome outcome =
+        Run("fifobus sub 'orders/**' --until now " + options);
+    EXPECT_EQ(outcome.exit, 0) << options << ": " << outcome.err;
+    return outcome.out;
+  };
+  EXPECT_EQ(read("--from start"), "1\n2\n3\n4\n5\n");
+  EXPECT_EQ(read("--from 4"), "4\n5\n");
+  EXPECT_EQ(read("--from -2"), "4\n5\n");
+  EXPECT_EQ(read("--from -1h"), "1\n2\n3\n4\n5\n");
+  EXPECT_EQ(read("--from 2100-01-01T00:00Z"), "");
+  EXPECT_EQ(read("--from new"), "");
+  EXPECT_EQ(read("--from -1 --format '{offset} {payload}\\n'"), "5 5\n");
+  const std::string json = read("--from -1 --json");
+  EXPECT_TRUE(Has(json, "\"offset\":5,\"stored_time\":\"20")) << json;
+}
+
+TEST_F(CliLogTest, SubSaysWhatCannotBeRead) {
+  const Outcome bad = Run("fifobus sub orders/1 --from -5x");
+  EXPECT_EQ(bad.exit, 2);
+  EXPECT_TRUE(Has(bad.err, "--from: \"-5x\" is no place in a log")) << bad.err;
+  const Outcome no_log = Run("fifobus sub elsewhere --from start");
+  EXPECT_EQ(no_log.exit, 1);
+  EXPECT_TRUE(Has(no_log.err, "the logs are: orders (orders/**)"))
+      << no_log.err;
+  EXPECT_EQ(std::count(no_log.err.begin(), no_log.err.end(), '\n'), 1);
+  for (const char* options :
+       {"--until now", "--until then --from start", "--from start --group g",
+        "--durable d --group g", "--durable d --group g --ack --until now"}) {
+    EXPECT_EQ(Run(std::string("fifobus sub orders/1 ") + options).exit, 2)
+        << options;
+  }
+}
+
+TEST_F(CliLogTest, ADurableSubGoesOnBehindWhatItHasWritten) {
+  EXPECT_EQ(Run("seq 9 | fifobus pub orders/1 --confirm=stored").exit, 0);
+  const std::string sub = "fifobus sub orders/1 --durable d ";
+  EXPECT_EQ(Run(sub + "-n 3").out, "1\n2\n3\n");
+  EXPECT_EQ(Run(sub + "-n 2 --exec-stream cat").out, "4\n5\n");
+  EXPECT_EQ(Run(sub + "-n 1 --exec 'echo $FIFOBUS_OFFSET; cat'").out, "6\n6");
+  const Outcome failed = Run(sub + "--exec 'exit 1'");
+  EXPECT_EQ(failed.exit, 1);
+  EXPECT_TRUE(Has(failed.err, "the durable reader d stays at offset 7"))
+      << failed.err;
+  EXPECT_EQ(Run(sub + "--until now").out, "7\n8\n9\n");
+  EXPECT_EQ(Run(sub + "--until now").out, "");
+}
+
+TEST_F(CliLogTest, AKilledBrokerMakesNoHoleInWhatSubReads) {
+  constexpr int kLines = 20000;
+  EXPECT_EQ(
+      Run(fmt::format("seq {} | fifobus pub orders/1 --confirm=stored", kLines))
+          .exit,
+      0);
+  // Slow, so that it is on its way when the broker is killed.
+  const auto sub =
+      Spawn(fmt::format("fifobus sub orders/1 --from start --until now | "
+                        "while read -r line; do echo $line; done"),
+            "sub");
+  EXPECT_TRUE(WaitUntil([&] { return !ReadFile(Path("sub")).empty(); }));
+  Kill();
+  Serve();
+  EXPECT_EQ(sub->Wait(), 0) << ReadFile(Path("sub.err"));
+  EXPECT_EQ(Run(fmt::format("seq {} | cmp - {}", kLines, Path("sub"))).exit, 0);
+}
+
 }  // namespace
 }  // namespace fifobus

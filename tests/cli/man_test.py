@@ -172,6 +172,17 @@ EXAMPLES = {
     "fifobus sub 'sensors/*' --exec 'echo \"$FIFOBUS_TOPIC: $(cat)\"'": Example(
         ["sensors/door: 3"], SENSORS, ends=False
     ),
+    "fifobus sub 'orders/**' --from -1h --until now --json": Example(
+        ['{"topic":"orders/1"'],
+        before="fifobus pub orders/1 tea --confirm=stored",
+        log=ORDERS,
+    ),
+    "fifobus sub 'orders/**' --durable printer >> orders.txt": Example(
+        before="fifobus pub orders/1 tea --confirm=stored",
+        ends=False,
+        then="grep tea orders.txt",
+        log=ORDERS,
+    ),
     "fifobus sub log/lines -n 2 --exec-stream 'gzip > log.gz'": Example(
         feed="fifobus pub log/lines warm", then="zcat log.gz | grep warm"
     ),

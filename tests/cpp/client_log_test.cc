@@ -6,28 +6,17 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "broker/options.h"
 #include "clients/cpp/client.h"
 #include "gtest/gtest.h"
-#include "tests/support/bus_support.h"
+#include "tests/support/log_bus.h"
 
 namespace fifobus {
 namespace {
 
 constexpr uint32_t kStored = LevelInFrame(Level::kStored);
 
-class ClientLogTest : public testing::Test {
+class ClientLogTest : public LogBusTest {
  protected:
-  ClientLogTest() {
-    BrokerOptions options;
-    options.state_dir = dir_.path() + "/state";
-    LogRule rule;
-    rule.name = "orders";
-    rule.pattern = "orders/**";
-    options.logs.push_back(rule);
-    bus_ = std::make_unique<TestBus>(options);
-  }
-
   std::unique_ptr<Client> Publisher(const std::string& name,
                                     size_t resend_bytes_max = 0) const {
     ClientOptions options;
@@ -52,9 +41,6 @@ class ClientLogTest : public testing::Test {
     EXPECT_TRUE(next.ok()) << next.status();
     return next.ok() ? next->offset - 1 : 0;
   }
-
-  const TempDir dir_;
-  std::unique_ptr<TestBus> bus_;
 };
 
 TEST_F(ClientLogTest, AStoredMessageHasAnOffset) {

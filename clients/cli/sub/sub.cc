@@ -320,6 +320,8 @@ void AddSub(Command& program) {
       "  fifobus sub 'sensors/**' --format '{time} {topic} {payload}\\n'\n"
       "  fifobus sub orders --group shop --ack --exec 'cat >> orders.txt'\n"
       "  fifobus sub 'sensors/*' --exec 'echo \"$FIFOBUS_TOPIC: $(cat)\"'\n"
+      "  fifobus sub 'orders/**' --from -1h --until now --json\n"
+      "  fifobus sub 'orders/**' --durable printer >> orders.txt\n"
       "  fifobus sub log/lines -n 2 --exec-stream 'gzip > log.gz'\n"
       "  fifobus sub files -n 2 -0 | xargs -0 ls -ld");
   sub.OnCheck([options] { return CheckLog(*options); });
