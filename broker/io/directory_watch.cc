@@ -1,83 +1,35 @@
 #include "broker/io/directory_watch.h"
 
-#include <dirent.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 
-#include <cerrno>
-#include <cstring>
-#include <string_view>
 #include <utility>
 
-#include "broker/base/check.h"
-#include "fmt/format.h"
-
 namespace fifobus {
-namespace {
-
-DirectoryEvent::Kind KindOf(uint32_t mask) {
-  if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
-    return DirectoryEvent::Kind::kAppeared;
-  }
-  if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
-    return DirectoryEvent::Kind::kVanished;
-  }
-  if ((mask & IN_ATTRIB) != 0) return DirectoryEvent::Kind::kChanged;
-  if ((mask & IN_OPEN) != 0) return DirectoryEvent::Kind::kOpened;
-  if ((mask & IN_MOVE_SELF) != 0) return DirectoryEvent::Kind::kMoved;
-  return DirectoryEvent::Kind::kUnwatched;
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<DirectoryWatch>> DirectoryWatch::Open(
     Worker& worker, OnEvent on_event, OnOverflow on_overflow) {
-  UniqueFd fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!fd.valid()) {
-    return absl::ErrnoToStatus(
-        errno, "inotify_init1; see fs.inotify.max_user_instances");
-  }
-  auto watch = std::unique_ptr<DirectoryWatch>(new DirectoryWatch(
-      worker, std::move(fd), std::move(on_event), std::move(on_overflow)));
-  auto registration = worker.loop().Add(watch->fd_.get(), EPOLLIN, *watch);
+  auto inotify = Inotify::Open();
+  if (!inotify.ok()) return inotify.status();
+  auto watch = std::unique_ptr<DirectoryWatch>(
+      new DirectoryWatch(worker, *std::move(inotify), std::move(on_event),
+                         std::move(on_overflow)));
+  auto registration = worker.loop().Add(watch->inotify_.fd(), EPOLLIN, *watch);
   if (!registration.ok()) return registration.status();
   watch->registration_ = *registration;
   return watch;
 }
 
-DirectoryWatch::DirectoryWatch(Worker& worker, UniqueFd fd, OnEvent on_event,
-                               OnOverflow on_overflow)
+DirectoryWatch::DirectoryWatch(Worker& worker, Inotify inotify,
+                               OnEvent on_event, OnOverflow on_overflow)
     : worker_(worker),
-      fd_(std::move(fd)),
+      inotify_(std::move(inotify)),
       on_event_(std::move(on_event)),
       on_overflow_(std::move(on_overflow)) {}
 
 DirectoryWatch::~DirectoryWatch() {
   if (registration_.generation != 0) {
-    worker_.loop().Remove(fd_.get(), registration_);
+    worker_.loop().Remove(inotify_.fd(), registration_);
   }
-}
-
-absl::StatusOr<int> DirectoryWatch::Watch(const std::string& path,
-                                          Opens opens) {
-  uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM |
-                  IN_ATTRIB | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW |
-                  IN_EXCL_UNLINK;
-  if (opens == Opens::kReported) mask |= IN_OPEN;
-  const int watch = inotify_add_watch(fd_.get(), path.c_str(), mask);
-  if (watch < 0) {
-    return absl::ErrnoToStatus(
-        errno,
-        fmt::format(
-            "watch {}{}", path,
-            errno == ENOSPC ? " (see fs.inotify.max_user_watches)" : ""));
-  }
-  return watch;
-}
-
-void DirectoryWatch::Unwatch(int watch) {
-  // Fails if the directory is gone, and the watch with it.
-  (void)inotify_rm_watch(fd_.get(), watch);
 }
 
 void DirectoryWatch::OnEvents(uint32_t) { Drain(); }
@@ -85,45 +37,8 @@ void DirectoryWatch::OnEvents(uint32_t) { Drain(); }
 void DirectoryWatch::Drain() {
   if (draining_) return;
   draining_ = true;
-  alignas(inotify_event) char events[16384];
-  while (true) {
-    const ssize_t size = read(fd_.get(), events, sizeof(events));
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    Deliver(events, static_cast<size_t>(size));
-  }
+  inotify_.Drain(on_event_, on_overflow_);
   draining_ = false;
-}
-
-void DirectoryWatch::Deliver(const char* events, size_t size) {
-  while (size > 0) {
-    inotify_event header;
-    std::memcpy(&header, events, sizeof(header));
-    // The name is padded with zeros up to header.len.
-    const char* name = header.len > 0 ? events + sizeof(header) : "";
-    events += sizeof(header) + header.len;
-    size -= sizeof(header) + header.len;
-    if ((header.mask & IN_Q_OVERFLOW) != 0) {
-      on_overflow_();
-      continue;
-    }
-    on_event_({header.wd, KindOf(header.mask), name});
-  }
-}
-
-absl::StatusOr<std::vector<std::string>> ListDirectory(
-    const std::string& path) {
-  DIR* directory = opendir(path.c_str());
-  if (directory == nullptr) {
-    return absl::ErrnoToStatus(errno, fmt::format("opendir {}", path));
-  }
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(directory)) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  closedir(directory);
-  return names;
 }
 
 }  // namespace fifobus
