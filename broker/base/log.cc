@@ -1,5 +1,6 @@
 #include "broker/base/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,9 @@ namespace {
 std::atomic<LogLevel> least_level{LogLevel::kDebug};
 // Never destroyed. Null: StartLog was not called.
 std::atomic<LogQueue*> log_queue{nullptr};
+// Whether lines that would wait are dropped, and how many have been.
+std::atomic<bool> is_threadless{false};
+std::atomic<uint64_t> threadless_dropped{0};
 
 std::string_view NameOf(LogLevel level) {
   switch (level) {
@@ -77,12 +81,38 @@ std::string DroppedNotice(uint64_t lines) {
                 {{"lines", lines}});
 }
 
+void WriteLine(const std::string& line) {
+  (void)!write(STDERR_FILENO, line.data(), line.size());
+}
+
+// As much as a pipe with a free page takes.
+bool StderrTakesALine() {
+  pollfd polled = {STDERR_FILENO, POLLOUT, 0};
+  return poll(&polled, 1, 0) == 1 && (polled.revents & POLLOUT) != 0;
+}
+
+void WriteIfTaken(const std::string& line) {
+  if (!StderrTakesALine()) {
+    ++threadless_dropped;
+    return;
+  }
+  if (const uint64_t dropped = threadless_dropped.exchange(0)) {
+    WriteLine(DroppedNotice(dropped));
+  }
+  WriteLine(line);
+}
+
 }  // namespace
 
 void StartLog(LogLevel least) {
   least_level = least;
   if (log_queue.load() != nullptr) return;
   log_queue = new LogQueue(STDERR_FILENO, kLogQueueBytesMax, DroppedNotice);
+}
+
+void StartThreadlessLog(LogLevel least) {
+  least_level = least;
+  is_threadless = true;
 }
 
 void FlushLog(absl::Duration patience) {
@@ -101,8 +131,10 @@ void Log(LogLevel level, std::string_view event, LogFields fields) {
   LogQueue* const queue = log_queue.load();
   if (queue != nullptr) {
     queue->Add(std::move(line));
+  } else if (is_threadless.load(std::memory_order_relaxed)) {
+    WriteIfTaken(line);
   } else {
-    (void)!write(STDERR_FILENO, line.data(), line.size());
+    WriteLine(line);
   }
 }
 

@@ -68,6 +68,10 @@ inline constexpr size_t kLogQueueBytesMax = size_t{1} << 20;
 // another level.
 void StartLog(LogLevel least);
 
+// The same without a thread, for a process that must have only one: each line is
+// written by the thread that logs, if standard error takes it at once.
+void StartThreadlessLog(LogLevel least);
+
 // Waits until all lines are written, for at most so long. For the end of the
 // process.
 void FlushLog(absl::Duration patience);
