@@ -21,6 +21,11 @@ struct BrokerOptions {
   // The bus directory.
   std::string dir;
 
+  // Whether a keeper holds the taps open, and how many brokers of it have died
+  // before this one.
+  bool kept = false;
+  uint64_t restarts = 0;
+
   // Threads, each with one epoll. 0: one for each core.
   int workers = 0;
 

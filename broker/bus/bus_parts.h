@@ -72,6 +72,7 @@ struct BusParts {
     counters.ForEach(visit);
     visit("topics_retained", retained.topics());
     visit("log_lines_dropped", LogLinesDropped());
+    visit("broker_restarts", options.restarts);
   }
 };
 

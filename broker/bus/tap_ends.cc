@@ -11,6 +11,10 @@
 namespace fifobus {
 namespace {
 
+// What was lost is not known.
+constexpr std::string_view kReconnectedLine =
+    "{\"gap\":{\"reason\":\"reconnected\"}}\n";
+
 EgressFormat FormatOf(const std::string& name) {
   if (name.ends_with(".json")) return EgressFormat::kJson;
   if (name.ends_with(".frames")) return EgressFormat::kFrames;
@@ -57,6 +61,9 @@ absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
       parts.half_received, nullptr, parts.options, std::move(on_closed));
   if (!pipe.ok()) return pipe.status();
   tap->pipe_ = *std::move(pipe);
+  // Without a broker lines may have been written here. If their writers have
+  // left, the pipe is to say so, or the last would wait for a newline.
+  if (tap->pipe_->unread_bytes() > 0) (void)tap->pipe_->HasWriter();
   tap->feed_.SetValve(tap->pipe_);
   return tap;
 }
@@ -91,17 +98,16 @@ void TapIn::FinishOrLeave() {
   Finish();
 }
 
-absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(const std::string& topic,
-                                                     const std::string& name,
-                                                     BusParts& parts,
-                                                     Worker& worker,
-                                                     UniqueFd fd) {
+absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(
+    const std::string& topic, const std::string& name, BusParts& parts,
+    Worker& worker, UniqueFd fd, Stream stream) {
   auto tap = std::unique_ptr<TapOut>(
       new TapOut(topic, name, parts, worker, std::move(fd)));
   const absl::Status status =
       tap->pipe_->Open(tap->egress_, [raw = tap.get()] { raw->OnNoReader(); });
   if (!status.ok()) return status;
   tap->OnNoReader();
+  if (stream == Stream::kGoesOn) tap->GoOn();
   SubscribeWithRetained(parts.retained, parts.table, topic, tap->egress_);
   return tap;
 }
@@ -118,6 +124,9 @@ TapOut::TapOut(const std::string& topic, const std::string& name,
                                        FormatOf(name), parts.options, pipe_,
                                        parts.counters)) {
   egress_->SetTap();
+  if (parts.options.kept && egress_->format() != EgressFormat::kFrames) {
+    pipe_->WriteWholeOnes();
+  }
   egress_->SetPolicy(PolicyOf(topic, parts));
 }
 
@@ -141,6 +150,16 @@ uint64_t TapOut::TakeUnread() {
                                : CountLines(unread);
   // A message may have several lines.
   return state.queued_messages + std::min(in_pipe, state.delivered);
+}
+
+// A long line may have been cut. A `.frames` is no concern of the keeper, so its
+// reader has met the end.
+void TapOut::GoOn() {
+  if (egress_->format() == EgressFormat::kFrames) return;
+  std::string lines;
+  if (pipe_->NewestUnreadByte().value_or('\n') != '\n') lines = "\n";
+  if (egress_->format() == EgressFormat::kJson) lines += kReconnectedLine;
+  if (!lines.empty()) (void)egress_->OfferControl(lines);
 }
 
 void TapOut::OnOpened() {

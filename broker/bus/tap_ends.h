@@ -70,12 +70,14 @@ class TapIn {
 // messages. Worker-affine, but for egress().
 class TapOut {
  public:
+  enum class Stream {
+    kNew,
+    kGoesOn,  // after a broker that died, to the same reader
+  };
   // `name` is the FIFO's path below topics/; its suffix says what is written.
-  static absl::StatusOr<std::unique_ptr<TapOut>> Open(const std::string& topic,
-                                                      const std::string& name,
-                                                      BusParts& parts,
-                                                      Worker& worker,
-                                                      UniqueFd fd);
+  static absl::StatusOr<std::unique_ptr<TapOut>> Open(
+      const std::string& topic, const std::string& name, BusParts& parts,
+      Worker& worker, UniqueFd fd, Stream stream);
   ~TapOut();
 
   // Somebody opened the FIFO.
@@ -97,6 +99,7 @@ class TapOut {
          Worker& worker, UniqueFd fd);
 
   void OnNoReader();
+  void GoOn();
 
   const std::string topic_;
   const FileIdentity identity_;

@@ -75,7 +75,10 @@ absl::Status TapSet::AddOut(const std::string& topic, const std::string& path) {
   if (!parts_.table.snapshot()->rules().MaySubscribe(owner, topic)) {
     return absl::PermissionDeniedError(kTapDenied);
   }
-  auto out = TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd));
+  const bool goes_on = starting_ && parts_.options.restarts > 0;
+  auto out =
+      TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd),
+                   goes_on ? TapOut::Stream::kGoesOn : TapOut::Stream::kNew);
   if (!out.ok()) return absl::UnavailableError(out.status().message());
   {
     MutexLock lock(mutex_);

@@ -54,6 +54,9 @@ class TapSet {
   // Lines may have a subscriber now.
   void NudgeIns();
 
+  // All that lay there when the broker started are open by now.
+  void EndStart() { starting_ = false; }
+
   // Reads what was written to the `.in`s and closes them; `.out`s stay. Lines
   // without a subscriber stay in a FIFO that somebody else holds open.
   void Finish();
@@ -86,6 +89,7 @@ class TapSet {
   BusParts& parts_;
   Worker& worker_;
   const std::function<void()> before_routing_;
+  bool starting_ = true;
   std::map<std::string, std::unique_ptr<TapIn>> ins_;
   std::map<std::string, std::unique_ptr<TapOut>> outs_;
   std::vector<std::unique_ptr<TapIn>> retired_ins_;

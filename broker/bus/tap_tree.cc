@@ -73,6 +73,7 @@ absl::Status TapTree::Open() {
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
   AddFolder("");
+  taps_.EndStart();
   MakeCreated();
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "broker/base/check.h"
 #include "broker/io/fifo.h"
 #include "broker/io/staging_pipe.h"
+#include "broker/io/whole_writes.h"
 
 namespace fifobus {
 namespace {
@@ -61,13 +62,18 @@ void EgressPipe::Close() {
 
 bool EgressPipe::LacksReader() const { return fifobus::LacksReader(fd_.get()); }
 
+std::optional<char> EgressPipe::NewestUnreadByte() const {
+  return fifobus::NewestUnreadByte(fd_.get());
+}
+
 std::string EgressPipe::TakeUnread() { return fifobus::TakeUnread(fd_.get()); }
 
 SinkResult EgressPipe::Write(absl::Span<const Slice> slices,
                              const Staged* staged) {
-  const SinkResult result = staged == nullptr
-                                ? WriteFifo(fd_.get(), slices)
-                                : WriteStaged(*staged, fd_.get(), slices);
+  const SinkResult result =
+      writes_whole_ones_  ? WriteWholeSlices(fd_.get(), slices)
+      : staged == nullptr ? WriteFifo(fd_.get(), slices)
+                          : WriteStaged(*staged, fd_.get(), slices);
   if (result.outcome == SinkOutcome::kWouldBlock) {
     growing_.OnFull(fd_.get(), LargestBytes(slices));
   }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -36,6 +37,10 @@ class EgressPipe : public Sink,
                                           PipeGrowth* growth);
   ~EgressPipe() override;
 
+  // From now on no slice of at most PIPE_BUF bytes is written in part: see
+  // WriteWholeSlices. Before Open.
+  void WriteWholeOnes() { writes_whole_ones_ = true; }
+
   // Begins to report, until Close: to `observer` what Sink promises, and to
   // `on_no_reader` that no process has the reading end open any more, or that
   // the pipe is to be ended all the same.
@@ -45,6 +50,8 @@ class EgressPipe : public Sink,
 
   // Whether no process has the reading end open now.
   bool LacksReader() const;
+  // See whole_writes.h.
+  std::optional<char> NewestUnreadByte() const;
   // Takes what no reader has read out of the pipe.
   std::string TakeUnread();
 
@@ -67,6 +74,7 @@ class EgressPipe : public Sink,
   std::shared_ptr<SinkObserver> observer_;
   std::function<void()> on_no_reader_;
   EventLoop::Registration registration_;
+  bool writes_whole_ones_ = false;
 };
 
 }  // namespace fifobus
