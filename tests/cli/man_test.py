@@ -104,6 +104,9 @@ EXAMPLES = {
     "fifobus serve --config bus.toml --check": Example(
         ["bus.toml: good"], before="echo 'workers = 1' > bus.toml"
     ),
+    "fifobus serve --keep --dir ~/bus": Example(
+        ends=False, then="fifobus pub --dir ~/bus a x"
+    ),
     "fifobus serve --state-dir ~/logs --log 'orders=orders/**'": Example(
         ends=False, then="test -d ~/logs/logs/orders && fifobus ls"
     ),

@@ -1,6 +1,5 @@
 #include <malloc.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <memory>
@@ -13,6 +12,8 @@
 #include "broker/broker.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/serve/config_file.h"
+#include "clients/cli/serve/descriptor_limit.h"
+#include "clients/cli/serve/keep.h"
 #include "clients/cli/serve/log_config.h"
 #include "clients/cli/serve/serve_options.h"
 #include "clients/cli/state_directory.h"
@@ -28,6 +29,7 @@ constexpr absl::Duration kLogPatience = absl::Seconds(1);
 
 struct ServeCommand {
   ServeOptions options;
+  KeepOptions keep;
   std::string config;  // the file's path; empty: none
   bool check = false;
 };
@@ -51,17 +53,6 @@ void WarnOfShadowedLogs(const std::vector<LogRule>& logs) {
   for (const std::string& sentence : ShadowedLogs(logs)) {
     LogWarning("log shadowed", {{"reason", sentence}});
   }
-}
-
-// Each session takes two descriptors; the usual soft limit of 1024 is for
-// programs that use select(2).
-rlim_t RaiseDescriptorLimit() {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  limit.rlim_cur = limit.rlim_max;
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
-  (void)getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur;
 }
 
 // While subscribers are now and then behind, chunks are freed and allocated
@@ -138,7 +129,7 @@ int AwaitStop(const UniqueFd& signals, Broker& broker,
 
 Exit RunBroker(const ServeOptions& options, Configuration configuration,
                const UniqueFd& signals) {
-  const rlim_t descriptors = RaiseDescriptorLimit();
+  const size_t descriptors = RaiseDescriptorLimit();
   KeepFreedMemory();
   WarnOfShadowedLogs(options.broker.logs);
   if (!options.broker.logs.empty() && IsInMemory(options.broker.state_dir)) {
@@ -150,9 +141,11 @@ Exit RunBroker(const ServeOptions& options, Configuration configuration,
   LogInfo("ready", {{"dir", options.broker.dir},
                     {"pid", getpid()},
                     {"descriptors", descriptors}});
+  KeeperOfThisProcess().TellReady();
   const int received = AwaitStop(signals, **broker, configuration);
-  // A second signal ends it at once.
-  ReleaseStopSignals();
+  // A second signal ends it at once. A keeper sees to that itself: it and its
+  // broker may get the same signal from a terminal or a service manager.
+  if (!KeeperOfThisProcess().exists()) ReleaseStopSignals();
   LogInfo("stopping", {{"signal", received}});
   const Broker::Leftover leftover = (*broker)->Stop();
   return leftover.bytes + leftover.unread_bytes == 0 ? kDone : kFailed;
@@ -217,6 +210,12 @@ Exit RunServe(ServeCommand& command, Command& serve) {
   if (command.check) return TellGood(command, configuration.file);
   BrokerOptions& broker = command.options.broker;
   broker.dir = BrokerDirectory(broker.dir);
+  if (BecomesKeeper(command.keep)) {
+    return Keep(command.keep, broker.dir, command.options.log_level,
+                /*reloads=*/!command.config.empty());
+  }
+  broker.kept = KeeperOfThisProcess().exists();
+  broker.restarts = KeeperOfThisProcess().restarts();
   return Serve(command.options, std::move(configuration));
 }
 
@@ -236,6 +235,7 @@ void AddServe(Command& program) {
       .AddFlag("--check", command->check,
                "only say whether the configuration is good")
       .Needs(config);
+  AddKeepOptions(serve, command->keep);
   serve.Explain(
       "It logs changes of state to standard error, a line each. Its "
       "configuration is a TOML file: the options, without their dashes, and "
@@ -245,7 +245,8 @@ void AddServe(Command& program) {
       "  fifobus serve\n"
       "  fifobus serve --dir ~/bus --history 'sensors/**=100'\n"
       "  fifobus serve --state-dir ~/logs --log 'orders=orders/**'\n"
-      "  fifobus serve --config bus.toml --check");
+      "  fifobus serve --config bus.toml --check\n"
+      "  fifobus serve --keep --dir ~/bus");
   serve.OnRun([command, &serve] { return RunServe(*command, serve); });
 }
 
