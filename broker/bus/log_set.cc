@@ -10,6 +10,17 @@
 #include "fmt/format.h"
 
 namespace fifobus {
+namespace {
+
+absl::Status FolderError(const LogRule& rule, const absl::Status& status) {
+  return absl::Status(
+      status.code(),
+      fmt::format("log \"{}\": {}; name a state directory that the broker's "
+                  "user owns and can write (serve --state-dir)",
+                  rule.name, status.message()));
+}
+
+}  // namespace
 
 LogSet::LogSet(const BrokerOptions& options, size_t workers,
                ServedLog::PostToWorker post)
@@ -63,10 +74,10 @@ absl::StatusOr<std::shared_ptr<ServedLog>> LogSet::Open(const LogRule& rule) {
   std::filesystem::create_directories(logs.parent_path(), error);
   if (!error) {
     const auto above = PosixDisk::OpenFolder(logs.string());
-    if (!above.ok()) return above.status();
+    if (!above.ok()) return FolderError(rule, above.status());
   }
   auto disk = PosixDisk::OpenFolder((logs / rule.name).string());
-  if (!disk.ok()) return disk.status();
+  if (!disk.ok()) return FolderError(rule, disk.status());
   return ServedLog::Open(*std::move(disk), rule, options_, workers_, post_);
 }
 

@@ -295,8 +295,7 @@ class Client {
   Core& core_;
   const Role role_;
   const uint32_t id_;
-  const std::shared_ptr<FakeValve> valve_ =
-      std::make_shared<FakeValve>();
+  const std::shared_ptr<FakeValve> valve_ = std::make_shared<FakeValve>();
   // That the stall timeout has passed. Said by any worker.
   const std::shared_ptr<std::atomic<bool>> timed_out_ =
       std::make_shared<std::atomic<bool>>(false);

@@ -2,6 +2,8 @@
 
 #include "broker/bus/log_set.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -92,6 +94,36 @@ TEST_F(LogSetTest, ALogThatCannotBeOpenedLeavesTheOthersAsTheyAre) {
   EXPECT_NE(status.message().find("log \"taken\": "), absl::string_view::npos);
   EXPECT_EQ(set_.table().Find("orders")->log().rule().keep_messages, 0u);
   EXPECT_EQ(set_.table().entries().size(), 1u);
+}
+
+TEST_F(LogSetTest, AStateDirectoryThatCannotBeUsedIsOneClearLine) {
+  const std::string to_do =
+      "; name a state directory that the broker's user owns and can write "
+      "(serve --state-dir)";
+  const auto expect = [&](const std::string& text) {
+    const absl::Status status = set_.SetRules({Rule("orders", "orders/**")});
+    EXPECT_EQ(status.message(), "log \"orders\": " + text + to_do);
+  };
+  options_.state_dir = "/proc/none";  // nobody can make it
+  expect("mkdir /proc/none/logs/orders: No such file or directory");
+  options_.state_dir = "";
+  EXPECT_EQ(set_.SetRules({Rule("orders", "orders/**")}).message(),
+            "log \"orders\": a log needs a state directory");
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a folder away";
+  options_.state_dir = dir_.path() + "/foreign";
+  const std::string logs = options_.state_dir + "/logs";
+  std::filesystem::create_directories(logs);
+  ASSERT_EQ(chown(logs.c_str(), 65534, 65534), 0);
+  expect(logs + " belongs to another user");
+}
+
+TEST_F(LogSetTest, ALogOfAnotherBrokerSaysWhatToDo) {
+  ASSERT_TRUE(set_.SetRules({Rule("orders", "orders/**")}).ok());
+  LogSet other(options_, 1, [](auto&&...) {});
+  const absl::Status status = other.SetRules({Rule("orders", "orders/**")});
+  EXPECT_NE(status.message().find("stop the broker that has it"),
+            absl::string_view::npos)
+      << status;
 }
 
 }  // namespace
