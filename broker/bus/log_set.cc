@@ -17,7 +17,7 @@ absl::Status FolderError(const LogRule& rule, const absl::Status& status) {
       status.code(),
       fmt::format("log \"{}\": {}; name a state directory that the broker's "
                   "user owns and can write (serve --state-dir)",
-                  rule.name, status.message()));
+                  rule.name, std::string(status.message())));
 }
 
 }  // namespace

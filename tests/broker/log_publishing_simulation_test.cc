@@ -145,8 +145,8 @@ class BrokerLife {
     hello.mutable_hello()->set_publisher(client->publisher);
     Feed(*client, ControlFrame(hello));
     const SplitFrames split = Split(client->sink->written);
-    for (const auto& mark :
-         Parse(split.frames.at(0)).welcome().publisher_marks()) {
+    const pb::Frame welcome = Parse(split.frames.at(0));
+    for (const auto& mark : welcome.welcome().publisher_marks()) {
       client->last_sequence =
           std::max(client->last_sequence, mark.last_sequence());
     }

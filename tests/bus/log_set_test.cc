@@ -109,11 +109,12 @@ TEST_F(LogSetTest, AStateDirectoryThatCannotBeUsedIsOneClearLine) {
   options_.state_dir = "";
   EXPECT_EQ(set_.SetRules({Rule("orders", "orders/**")}).message(),
             "log \"orders\": a log needs a state directory");
-  if (geteuid() != 0) GTEST_SKIP() << "only root can give a folder away";
   options_.state_dir = dir_.path() + "/foreign";
   const std::string logs = options_.state_dir + "/logs";
   std::filesystem::create_directories(logs);
-  ASSERT_EQ(chown(logs.c_str(), 65534, 65534), 0);
+  if (chown(logs.c_str(), 65534, 65534) != 0) {
+    GTEST_SKIP() << "only root can give a folder away, and not in a sandbox";
+  }
   expect(logs + " belongs to another user");
 }
 

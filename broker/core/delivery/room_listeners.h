@@ -45,7 +45,7 @@ class RoomListeners : public RoomListener {
            listeners_.end();
   }
 
-  const ThreadRule thread_rule_;
+  const ThreadRule thread_rule_{};  // or clang makes no constructor
   std::vector<RoomListener*> listeners_;
   size_t first_ = 0;
 };
