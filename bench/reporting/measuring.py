@@ -60,6 +60,21 @@ class Measuring:
             }
         )
 
+    def pair(self, cell, old, new, swapped):
+        """The results of two systems in the cell's load, one right after the other, or
+        None if one failed. Both send as many messages."""
+        first, second = (new, old) if swapped else (old, new)
+        results = {}
+        for system in (first, second):
+            try:
+                count = self.count(cell)
+                results[system] = running.run(system(), count=count, **cell.arguments())
+            except (systems.Broken, OSError) as broken:
+                self.broken[cell] = str(broken)
+                print(f"\n  {system.name}: {broken}", file=sys.stderr)
+                return None
+        return results[old], results[new]
+
     def run(self, cells, repetitions):
         """Runs all cells once, then all again, so that what disturbs the machine for a
         while disturbs all systems alike. The matrix runs once only, because it is not

@@ -4,7 +4,7 @@ import html
 import json
 import os
 
-from reporting import plots, tables
+from reporting import durable, plots, tables
 from reporting.results import Results
 
 STYLE = """
@@ -109,6 +109,7 @@ def sections(results, sign):
                 *tables.fans(results),
             ],
         ),
+        ("What does storing cost?", "", [], [durable.table(results)]),
         ("How does it scale?", "", ["As the bus fills"], tables.scaling(results)),
         ("What would be faster?", LIMITS, [], []),
         (

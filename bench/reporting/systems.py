@@ -113,16 +113,17 @@ class System:
 class Fifobus(System):
     name = "fifobus"
     program = LOADS + "fifobus"
+    binary = FIFOBUS
     settings = "defaults; C++ client with Batch where messages may be gathered"
     waits = ("blocking", "epoll", "sleep", "busy")
 
     def version(self):
-        return version_of(FIFOBUS, "--version")
+        return version_of(self.binary, "--version")
 
     def open(self, spin):
         busy = ["--busy-poll", "1s"] if spin else []
         self.launch(
-            FIFOBUS, "serve", "--dir", self.dir, *busy, ready=self.file("alive")
+            self.binary, "serve", "--dir", self.dir, *busy, ready=self.file("alive")
         )
 
     def publisher_address(self):
@@ -233,6 +234,7 @@ class Redis(System):
         "pub/sub over a unix socket; no persistence; no limit on output "
         "buffers; PUBLISH pipelined 64 KiB at a time"
     )
+    persistence = ("--appendonly", "no")
 
     def open(self, spin):
         self.launch(
@@ -243,8 +245,7 @@ class Redis(System):
             self.file("socket"),
             "--save",
             "",
-            "--appendonly",
-            "no",
+            *self.persistence,
             "--dir",
             self.dir,
             "--client-output-buffer-limit",
@@ -262,12 +263,16 @@ class Nats(System):
     needs = ("nats-server", "libnats-dev")
     settings = "core over loopback; max_payload 64 MB, max_pending 1 GB"
 
+    def options(self):
+        """More of the configuration."""
+        return ""
+
     def open(self, spin):
         config = self.file("config")
         with open(config, "w", encoding="utf-8") as out:
             out.write(
                 'listen: "127.0.0.1:-1"\nmax_payload: 64MB\nmax_pending: 1GB\n'
-                f'ports_file_dir: "{self.dir}"\n'
+                f'ports_file_dir: "{self.dir}"\n' + self.options()
             )
         self.launch("nats-server", "--config", config)
         ports = self.file(f"nats-server_{self.process.pid}.ports")

@@ -38,6 +38,7 @@ class ReportTest(unittest.TestCase):
             FIFOBUS_BIN=os.getcwd(),
             HOME=cls.folder,
             MPLCONFIGDIR=cls.folder,
+            FIFOBUS_BENCH_DISK=cls.folder,
         )
         cls.run_of_report = subprocess.run(
             [
@@ -80,9 +81,13 @@ class ReportTest(unittest.TestCase):
                 "unbatched",
                 "idle",
                 "patterns",
+                "durable",
             },
         )
         for record in records:
+            if record["figure"] == "durable":
+                self.assertGreater(record["result"]["value"], 0, record)
+                continue
             self.assertEqual(record["result"]["lost_part"], 0, record)
             self.assertEqual(record["result"]["out_of_order"], 0, record)
 
@@ -97,6 +102,7 @@ class ReportTest(unittest.TestCase):
             "Ten publishers",
             "Idle sessions",
             "Subscriptions beside",
+            "Stored messages",
             "Versions and settings",
             "Blocking and non-blocking, in full",
         ):
@@ -134,7 +140,7 @@ class ReportTest(unittest.TestCase):
             self.assertGreater(plot["width"], 300)
             self.assertGreater(plot["height"], 100)
             self.assertGreater(plot["lines"], 20)
-        self.assertGreaterEqual(len(probe["tables"]), 13)
+        self.assertGreaterEqual(len(probe["tables"]), 14)
         for table in probe["tables"]:
             self.assertGreater(table["width"], 100)
             self.assertGreater(table["rows"], 0)
