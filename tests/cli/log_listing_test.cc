@@ -88,6 +88,21 @@ TEST_F(LogListingTest, InfoAndWhyExplainIt) {
                                  "behind.\n  No session reads for it now.\n"));
 }
 
+TEST_F(LogListingTest, AReaderThatIsInUseHasItsSession) {
+  const auto billing = bus_.Connect();
+  SubscribeOptions durable;
+  durable.durable = "billing";
+  const absl::Status status = billing->Subscribe("orders/**", durable, kHang);
+  ASSERT_TRUE(status.ok()) << status;
+  const json readers =
+      json::parse(Run("fifobus ls --json").out)["logs"][0]["readers"];
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_EQ(readers[0]["sessions"].size(), 1u);
+  const Outcome in_use = Run("fifobus log seek orders billing --to start");
+  EXPECT_EQ(in_use.exit, 1);
+  EXPECT_THAT(in_use.err, HasSubstr("is in use by session"));
+}
+
 TEST_F(LogListingTest, MetricsHaveTheLag) {
   const Outcome metrics = Run("fifobus metrics");
   EXPECT_THAT(metrics.out, HasSubstr("fifobus_log_next_offset{log=\"orders\"} "
