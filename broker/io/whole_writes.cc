@@ -24,13 +24,15 @@ size_t SureRoom(int fd) {
   return UnreadBytes(fd) > 0 ? at_once : std::max(at_once, PipeBytes(fd));
 }
 
-// The slices at the front that fit, one at least.
-absl::Span<const Slice> Fitting(absl::Span<const Slice> slices, size_t room) {
+// The slices at the front that fit together; or those that do not fit even
+// alone, where the first is one. One at least.
+absl::Span<const Slice> Next(absl::Span<const Slice> slices, size_t room) {
+  const bool is_long = slices.front().size > room;
   size_t count = 0;
   size_t bytes = 0;
   while (count < std::min(slices.size(), kSlicesMax)) {
     bytes += slices[count].size;
-    if (count > 0 && bytes > room) break;
+    if (is_long ? slices[count].size <= room : bytes > room) break;
     ++count;
   }
   return slices.subspan(0, count);
@@ -41,7 +43,7 @@ absl::Span<const Slice> Fitting(absl::Span<const Slice> slices, size_t room) {
 SinkResult WriteWholeSlices(int fd, absl::Span<const Slice> slices) {
   SinkResult result;
   while (!slices.empty()) {
-    const absl::Span<const Slice> next = Fitting(slices, SureRoom(fd));
+    const absl::Span<const Slice> next = Next(slices, SureRoom(fd));
     const SinkResult written = WriteFifo(fd, next);
     result.bytes_taken += written.bytes_taken;
     result.outcome = written.outcome;

@@ -120,6 +120,7 @@ void HeldTaps::OnEvent(const DirectoryEvent& event) {
 
 void HeldTaps::Look(const std::string& path) {
   if (path.substr(FolderOf(path).size()).starts_with('.')) return;
+  if (path.ends_with(kLastSuffix)) return;  // a broker renames many of those
   const NameState now = StateOf(dir_fd_.get(), TopicsPath(path));
   EndIfChanged(path, now);
   const bool in_out_folder = IsOutFolder(FolderOf(path));

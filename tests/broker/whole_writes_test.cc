@@ -80,6 +80,20 @@ TEST_F(WholeWritesTest, ALongLineIsCutWhereThePipeIsFull) {
   EXPECT_EQ(result.bytes_taken, 4096u);
 }
 
+TEST_F(WholeWritesTest, AShortLineBehindLongOnesIsWhole) {
+  const std::string text(5000, 'x');
+  for (int already = 0; already < 5000; already += 100) {
+    const PipeEnds ends = MakePipe();
+    (void)Write(ends, {std::string(already + 1, 'y')});
+    const std::vector<std::string> lines = {text, text, "short"};
+    SinkResult result = Write(ends, lines);
+    while (result.outcome == SinkOutcome::kAll) result = Write(ends, lines);
+    const size_t taken = result.bytes_taken;
+    EXPECT_TRUE(taken <= 2 * text.size() || taken == 2 * text.size() + 5)
+        << taken;
+  }
+}
+
 TEST_F(WholeWritesTest, AMissingReaderIsSaid) {
   PipeEnds ends = MakePipe();
   ends.reading.Reset();

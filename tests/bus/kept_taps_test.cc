@@ -140,6 +140,11 @@ TEST_P(KillsTest, WritersAndReadersGoOnOverManyDeaths) {
   MakeTap("t", "me");
   if (GetParam()) UseOnePagePipes();
   const auto reader = Cat("t.out/me", "got");
+  MakeTap("t", "loop");
+  const auto loop =
+      Spawn(fmt::format("while read -r line; do echo \"$line\"; done < {}",
+                        TopicsPath("t.out/loop")),
+            "read");
   std::map<std::string, std::unique_ptr<Process>> writers;
   for (const char* name : {"A", "B"}) writers[name] = Writer(name);
   ASSERT_TRUE(AwaitText("got", "A 1\n") && AwaitText("got", "B 1\n"));
@@ -158,7 +163,10 @@ TEST_P(KillsTest, WritersAndReadersGoOnOverManyDeaths) {
   }
   Run(fmt::format("echo A 1000000000 > {}", TopicsPath("t.in")));
   ASSERT_TRUE(AwaitText("got", "A 1000000000\n"));
+  ASSERT_TRUE(AwaitText("read", "A 1000000000\n"));
   EXPECT_TRUE(Lives(*reader));
+  EXPECT_TRUE(Lives(*loop));
+  (void)ParseLines(ReadFile(Path("read")));
 
   Lines lines = ParseLines(ReadFile(Path("got")));
   lines.numbers["A"].pop_back();
