@@ -92,8 +92,9 @@ class LevelTest(LogTest):
         self.broker._publish = lambda session, message: session.write(
             control.Confirm(message._metadata.confirm_id, Level.ACCEPTED, 1)
         )
-        with self.assertRaises(fifobus.NoLog):
+        with self.assertRaises(fifobus.NoLog) as raised:
             self.client().publish("a", level=Level.WRITTEN, timeout=HANG_SECONDS)
+        self.assertIn("the broker is older", str(raised.exception))
 
     def test_many_are_on_their_way_at_once(self):
         client = self.client()

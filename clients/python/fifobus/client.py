@@ -344,8 +344,9 @@ class Client(PublishingClient):
 
     def done(self, message: Message) -> None:
         """The work on this message is done: of a durable reader, on all before it, too.
-        Of one in a group it is the message's ack(). Does not wait; the broker is told
-        some ten times a second, when a message is waited for, at flush() and close().
+        Of one in a group it is the message's ack(). Does not wait. The broker is told at
+        once if no other message is there, and else some ten times a second, and at
+        flush() and close().
 
         Without effect on other messages, and on those of an earlier session, which come
         again."""

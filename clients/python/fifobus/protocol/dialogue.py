@@ -269,11 +269,12 @@ class Dialogue:
             message.ack()
         elif message.offset:
             self.readers.done(message)
-            self._tell_positions()
+            self._tell_positions(at_once=not self.events)
 
-    def _tell_positions(self) -> None:
+    def _tell_positions(self, at_once: bool = False) -> None:
         """A program that has much to receive tells them now and then."""
-        if self.state == State.OPEN and self.readers.is_time_to_tell:
+        is_time = at_once or self.readers.is_time_to_tell
+        if self.state == State.OPEN and is_time:
             for ack in self.readers.positions():
                 self.send_answer(control.frame_of(ack))
 

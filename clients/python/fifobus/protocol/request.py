@@ -178,15 +178,22 @@ _OF_FAILURE = {
 }
 
 
+_OF_NONE = (
+    errors.NoLog,
+    "it had expired when it came, or the broker is older than this client and keeps no "
+    "logs",
+    ErrorCode.NO_LOG,
+)
+
+
 def check_reached(
     level: int, failure: int, wanted: Level, what: str = "the message"
 ) -> None:
     """Raises NoLog, LogFailed or TooManyPublishers if a level is lower than wanted."""
     if level >= wanted:
         return
-    # A broker that knows no logs says no more than the level.
     known = Failure(failure) if failure in _FAILURES else Failure.NONE
-    kind, text, code = _OF_FAILURE.get(known, _OF_FAILURE[Failure.NO_LOG])
+    kind, text, code = _OF_FAILURE.get(known, _OF_NONE)
     raise kind(f"{what} was taken and is not {wanted.name.lower()}: {text}", code)
 
 
