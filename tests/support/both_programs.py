@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import fifobus
-from tests.support.fifobus_support import HANG_SECONDS, Bus, binary
+from tests.support.fifobus_support import HANG_SECONDS, LogBus, binary
 
 PROGRAMS = {
     "fifobus": [binary("fifobus")],
@@ -27,10 +27,10 @@ subscribe = ["*"]
 
 
 class BothPrograms(unittest.TestCase):
-    """A bus with topics that may not be used, and with retained values."""
+    """A bus with topics that may not be used, with retained values, and with a log."""
 
     def setUp(self):
-        self.bus = self.enterContext(Bus())
+        self.bus = self.enterContext(LogBus())
         config = self.enterContext(tempfile.NamedTemporaryFile("w", suffix=".toml"))
         config.write(CONFIG)
         config.flush()
@@ -51,6 +51,8 @@ class BothPrograms(unittest.TestCase):
                 retain=True,
                 confirm=True,
             )
+            for topic in ("log/a", "log/b", "log/a"):
+                client.publish(topic, "value", level=fifobus.Level.STORED)
 
     def start(self, program, *arguments):
         process = subprocess.Popen(

@@ -34,9 +34,11 @@ def variables_of(message: Message) -> Dict[bytes, bytes]:
         b"FIFOBUS_CONTENT_TYPE": message.content_type.encode(),
         b"FIFOBUS_RETAINED": b"%d" % message.retained,
         b"FIFOBUS_DELIVERY_COUNT": b"%d" % message.delivery_count,
-        b"FIFOBUS_OFFSET": b"%d" % message.offset,
-        b"FIFOBUS_STORED_TIME_UNIX_NANOS": b"%d" % message.stored_time_unix_nanos,
     }
+    if message.offset:
+        stored_time = b"%d" % message.stored_time_unix_nanos
+        variables[b"FIFOBUS_OFFSET"] = b"%d" % message.offset
+        variables[b"FIFOBUS_STORED_TIME_UNIX_NANOS"] = stored_time
     for name, value in message.header_list:
         variables[_header_variable(name)] = value
     return {name: value.partition(b"\0")[0] for name, value in variables.items()}
