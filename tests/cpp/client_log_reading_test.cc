@@ -140,6 +140,25 @@ TEST_F(ClientLogReadingTest, ADurableReaderGoesOnWhereItWasDone) {
   EXPECT_EQ(NextOffset(*Reader(Durable("d"))), 5U);
 }
 
+// What is left of the first subscription comes before the second, and is not
+// taken for its messages.
+TEST_F(ClientLogReadingTest, ASecondSubscribeBeginsWhereTheFirstWasDone) {
+  StoreNumbers(1, 5);
+  const auto client = Reader(Durable("d"));
+  for (uint64_t offset = 1; offset <= 3; ++offset) {
+    ASSERT_EQ(NextOffset(*client), offset);
+  }
+  ASSERT_TRUE(client->Unsubscribe("orders/**", kHang).ok());
+  ASSERT_TRUE(client->Subscribe("orders/**", Durable("d"), kHang).ok());
+  EXPECT_EQ(client->read_position("orders/**")->next_offset, 3U);
+  Received got;
+  do {
+    got = client->Receive(kHang);
+    ASSERT_NE(got.outcome, ReceiveOutcome::kTimedOut);
+  } while (got.subscription == 0 || got.outcome != ReceiveOutcome::kMessage);
+  EXPECT_EQ(got.delivery.offset, 3U);
+}
+
 TEST_F(ClientLogReadingTest, ADurableReaderMissesNothingWhenBrokersEnd) {
   constexpr uint64_t kMessages = 3000;
   StoreNumbers(1, kMessages);
