@@ -29,13 +29,16 @@ absl::Status StatusOf(const FifoOpening& opening) {
 }  // namespace
 
 TapSet::TapSet(BusParts& parts, Worker& worker,
-               std::function<void()> before_routing)
+               std::function<void()> before_routing,
+               std::function<void(const std::string&)> on_fenced)
     : parts_(parts),
       worker_(worker),
-      before_routing_(std::move(before_routing)) {}
+      before_routing_(std::move(before_routing)),
+      on_fenced_(std::move(on_fenced)) {}
 
 bool TapSet::Has(const std::string& path) const {
-  return ins_.contains(path) || outs_.contains(path);
+  return ins_.contains(path) || outs_.contains(path) ||
+         durables_.contains(path);
 }
 
 bool TapSet::IsAt(const std::string& path, const NameState& file) const {
@@ -43,13 +46,17 @@ bool TapSet::IsAt(const std::string& path, const NameState& file) const {
   const auto in = ins_.find(path);
   if (in != ins_.end()) return in->second->identity() == file.identity;
   const auto out = outs_.find(path);
-  return out != outs_.end() && out->second->identity() == file.identity;
+  if (out != outs_.end()) return out->second->identity() == file.identity;
+  const auto durable = durables_.find(path);
+  return durable != durables_.end() &&
+         durable->second->identity() == file.identity;
 }
 
 std::vector<std::string> TapSet::Paths() const {
   std::vector<std::string> paths;
   for (const auto& [path, in] : ins_) paths.push_back(path);
   for (const auto& [path, out] : outs_) paths.push_back(path);
+  for (const auto& [path, durable] : durables_) paths.push_back(path);
   return paths;
 }
 
@@ -75,6 +82,9 @@ absl::Status TapSet::AddOut(const std::string& topic, const std::string& path) {
   if (!parts_.table.snapshot()->rules().MaySubscribe(owner, topic)) {
     return absl::PermissionDeniedError(kTapDenied);
   }
+  if (IsDurableTap(path)) {
+    return AddDurable(topic, path, std::move(opening.fd));
+  }
   const bool goes_on = starting_ && parts_.options.restarts > 0;
   auto out =
       TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd),
@@ -88,6 +98,19 @@ absl::Status TapSet::AddOut(const std::string& topic, const std::string& path) {
   SetMode(path, topic);
   const auto in = ins_.find(topic + std::string(kInSuffix));
   if (in != ins_.end()) in->second->Nudge();
+  return absl::OkStatus();
+}
+
+absl::Status TapSet::AddDurable(const std::string& topic,
+                                const std::string& path, UniqueFd fd) {
+  auto durable = DurableTap::Open(topic, path, parts_, worker_, std::move(fd),
+                                  [this, path] {
+                                    End(path);
+                                    on_fenced_(path);
+                                  });
+  if (!durable.ok()) return durable.status();
+  durables_[path] = *std::move(durable);
+  SetMode(path, topic);
   return absl::OkStatus();
 }
 
@@ -110,6 +133,7 @@ void TapSet::End(const std::string& path) {
     shown_outs_.erase(path);
   }
   outs_.erase(path);
+  durables_.erase(path);
 }
 
 size_t TapSet::EndBelow(const std::string& prefix) {
@@ -127,9 +151,13 @@ std::vector<std::string> TapSet::EndDenied() {
   for (const auto& [path, out] : outs_) {
     if (!out->IsAllowed()) denied.push_back(path);
   }
+  for (const auto& [path, durable] : durables_) {
+    if (!durable->IsAllowed()) denied.push_back(path);
+  }
   for (const std::string& path : denied) End(path);
   for (const auto& [path, in] : ins_) SetMode(path, in->topic());
   for (const auto& [path, out] : outs_) SetMode(path, out->topic());
+  for (const auto& [path, durable] : durables_) SetMode(path, durable->topic());
   return denied;
 }
 
@@ -156,6 +184,8 @@ void TapSet::EndRetired() {
 void TapSet::OnOpened(const std::string& path) {
   const auto out = outs_.find(path);
   if (out != outs_.end()) out->second->OnOpened();
+  const auto durable = durables_.find(path);
+  if (durable != durables_.end()) durable->second->OnOpened();
 }
 
 void TapSet::NudgeIns() {
@@ -164,6 +194,7 @@ void TapSet::NudgeIns() {
 
 void TapSet::Finish() {
   for (const auto& [path, in] : ins_) in->FinishOrLeave();
+  for (const auto& [path, durable] : durables_) durable->Finish();
   EndRetired();
 }
 
@@ -179,6 +210,10 @@ size_t TapSet::queued_bytes() const {
     const EgressState state = out->egress()->state();
     // A tap without a reader is not waited for.
     if (!state.reader_gone) bytes += state.queued_bytes;
+  }
+  // Or what is in its pipe would come again.
+  for (const auto& [path, durable] : durables_) {
+    bytes += durable->unread_bytes();
   }
   return bytes;
 }
@@ -199,6 +234,7 @@ TapSet::Leftover TapSet::Close() {
   ins_.clear();
   retired_ins_.clear();
   outs_.clear();
+  durables_.clear();
   MutexLock lock(mutex_);
   shown_outs_.clear();
   return leftover;

@@ -11,7 +11,9 @@
 
 #include "absl/status/status.h"
 #include "broker/base/mutex.h"
+#include "broker/base/unique_fd.h"
 #include "broker/bus/bus_parts.h"
+#include "broker/bus/durable_tap.h"
 #include "broker/bus/tap_ends.h"
 #include "broker/io/name_state.h"
 
@@ -26,15 +28,19 @@ namespace fifobus {
 // Worker-affine, but for AppendStats.
 class TapSet {
  public:
-  // `before_routing` runs when a tap has bytes, before they are routed.
-  TapSet(BusParts& parts, Worker& worker, std::function<void()> before_routing);
+  // `before_routing` runs when a tap has bytes, before they are routed;
+  // `on_fenced(path)` when a session has taken the name of a durable tap, which
+  // has ended.
+  TapSet(BusParts& parts, Worker& worker, std::function<void()> before_routing,
+         std::function<void(const std::string&)> on_fenced);
 
   // Whether there is a tap at `path`, and whether `file` is it.
   bool Has(const std::string& path) const;
   bool IsAt(const std::string& path, const NameState& file) const;
   std::vector<std::string> Paths() const;
 
-  // Opens the FIFO of a topic's `.in`, or one in its `.out/`. An error with the
+  // Opens the FIFO of a topic's `.in`, or one in its `.out/`, which may be a
+  // durable tap. An error with the
   // code kUnavailable may pass; another one lasts as long as the FIFO and the
   // rules are the same.
   absl::Status AddIn(const std::string& topic);
@@ -80,6 +86,8 @@ class TapSet {
   void AppendStats(pb::StatsReply& reply) const;
 
  private:
+  absl::Status AddDurable(const std::string& topic, const std::string& path,
+                          UniqueFd fd);
   void SetMode(const std::string& path, const std::string& topic);
   void RetireIn(std::unique_ptr<TapIn> in);
   void EndRetired();
@@ -90,8 +98,10 @@ class TapSet {
   Worker& worker_;
   const std::function<void()> before_routing_;
   bool starting_ = true;
+  const std::function<void(const std::string&)> on_fenced_;
   std::map<std::string, std::unique_ptr<TapIn>> ins_;
   std::map<std::string, std::unique_ptr<TapOut>> outs_;
+  std::map<std::string, std::unique_ptr<DurableTap>> durables_;
   std::vector<std::unique_ptr<TapIn>> retired_ins_;
 
   mutable Mutex mutex_;

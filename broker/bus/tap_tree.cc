@@ -52,10 +52,12 @@ std::string FolderOf(const std::string& path) {
 TapTree::TapTree(BusParts& parts, Worker& worker)
     : parts_(parts),
       worker_(worker),
-      taps_(parts, worker,
-            [this] {
-              if (watch_) watch_->Drain();
-            }),
+      taps_(
+          parts, worker,
+          [this] {
+            if (watch_) watch_->Drain();
+          },
+          [this](const std::string& path) { Look(path); }),
       strays_(parts, worker) {}
 
 std::string TapTree::FullPath(const std::string& path) const {

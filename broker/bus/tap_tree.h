@@ -23,7 +23,7 @@ namespace fifobus {
 //
 //   a/b.in        lines written to it are messages on topic a/b
 //   a/b.out/      made together with a/b.in, whichever comes first
-//   a/b.out/NAME  a subscriber of a/b: text, or .json, or .frames
+//   a/b.out/NAME  a subscriber of a/b: text, or .json, or .frames, or .durable
 //   a/            a level of topics
 //   a/b.last      no tap: see RetainedFiles
 //

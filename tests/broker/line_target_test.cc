@@ -1,6 +1,5 @@
 #include "broker/core/readers/line_target.h"
 
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -30,6 +29,12 @@ class LineTargetTest : public testing::Test {
   size_t Offer(const std::string& units) {
     const Slice slice{units.data(), units.size()};
     return target_.Offer({&slice, 1});
+  }
+
+  // 0: all were read.
+  uint64_t UnreadOf(size_t unread_bytes) {
+    const auto unread = target_.FindUnread(unread_bytes);
+    return unread ? unread->offset : 0;
   }
 
   FakeSink sink_;
@@ -62,35 +67,54 @@ TEST_F(LineTargetTest, TakesALineThatWasBegunAndWritesItsRestLater) {
 
 TEST_F(LineTargetTest, TellsTheFirstMessageOfWhichAByteIsUnread) {
   Offer(Stored(7, "one") + Stored(9, "two"));
-  EXPECT_EQ(target_.FindUnread(8), std::optional<uint64_t>(7));
-  EXPECT_EQ(target_.FindUnread(5), std::optional<uint64_t>(7));
-  EXPECT_EQ(target_.FindUnread(4), std::optional<uint64_t>(9));
-  EXPECT_EQ(target_.FindUnread(1), std::optional<uint64_t>(9));
-  EXPECT_EQ(target_.FindUnread(0), std::nullopt);
+  EXPECT_EQ(UnreadOf(8), 7u);
+  EXPECT_EQ(UnreadOf(5), 7u);
+  EXPECT_EQ(UnreadOf(4), 9u);
+  EXPECT_EQ(UnreadOf(1), 9u);
+  EXPECT_EQ(UnreadOf(0), 0u);
 }
 
 TEST_F(LineTargetTest, ALineWithARestIsNotReadBeforeThatIs) {
   sink_.room = 2;
   Offer(Stored(7, "one"));
-  EXPECT_EQ(target_.FindUnread(0), std::optional<uint64_t>(7));
+  EXPECT_EQ(UnreadOf(0), 7u);
   sink_.room = 2;
   target_.OnRoom();
-  EXPECT_EQ(target_.FindUnread(0), std::nullopt);
+  EXPECT_EQ(UnreadOf(0), 0u);
 }
 
 TEST_F(LineTargetTest, WhatIsForgottenIsOfferedAgain) {
   sink_.room = 6;
   Offer(Stored(1, "one") + Stored(2, "two"));
-  ASSERT_EQ(target_.FindUnread(1), std::optional<uint64_t>(2));
+  ASSERT_EQ(UnreadOf(1), 2u);
   sink_.written.resize(5);  // the reader has left, one byte is taken out
   target_.Forget();
   EXPECT_EQ(target_.rest_bytes(), 0u);
-  EXPECT_EQ(target_.FindUnread(0), std::nullopt);
+  EXPECT_EQ(UnreadOf(0), 0u);
   sink_.room = 100;
   Offer(Stored(2, "two"));
   EXPECT_EQ(sink_.written, "one\nttwo\n");
-  EXPECT_EQ(target_.FindUnread(1), std::optional<uint64_t>(2));
-  EXPECT_EQ(target_.FindUnread(0), std::nullopt);
+  EXPECT_EQ(UnreadOf(1), 2u);
+  EXPECT_EQ(UnreadOf(0), 0u);
+}
+
+TEST_F(LineTargetTest, TellsWhetherAReaderHasBegunAMessage) {
+  Offer(Stored(7, "one") + Stored(9, "two"));
+  EXPECT_FALSE(target_.FindUnread(8)->begun);
+  EXPECT_TRUE(target_.FindUnread(7)->begun);
+  EXPECT_FALSE(target_.FindUnread(4)->begun);
+  EXPECT_TRUE(target_.FindUnread(1)->begun);
+}
+
+TEST_F(LineTargetTest, WhatIsToBeRepeatedCountsAsUnreadUntilItWas) {
+  Offer(Stored(1, "one") + Stored(2, "two") + Stored(3, "three"));
+  ASSERT_EQ(UnreadOf(9), 2u);
+  target_.Repeat(2);
+  EXPECT_EQ(UnreadOf(6), 2u);
+  Offer(Stored(2, "two"));
+  EXPECT_EQ(sink_.written, "one\ntwo\nthree\ntwo\n");
+  EXPECT_EQ(UnreadOf(1), 2u);
+  EXPECT_EQ(UnreadOf(0), 0u);
 }
 
 TEST_F(LineTargetTest, PassesOverWhatHasExpiredAndWhatIsNoMessage) {
@@ -115,7 +139,7 @@ TEST_F(LineTargetTest, AMessageLargerThanThePipeComesInParts) {
   sink_.room = 65'536;
   EXPECT_EQ(Offer(unit), unit.size());
   while (target_.rest_bytes() > 0) {
-    EXPECT_EQ(target_.FindUnread(0), std::optional<uint64_t>(1));
+    EXPECT_EQ(UnreadOf(0), 1u);
     sink_.room = 65'536;
     target_.OnRoom();
   }
@@ -162,7 +186,7 @@ TEST(LineTargetSimulation, EachLineIsReadWholeByOneReader) {
       sink.written.erase(0, bytes);
     }
     const auto unread = target.FindUnread(sink.written.size());
-    if (unread) next = *unread - 1;
+    if (unread) next = unread->offset - 1;
     sink.written.clear();
     target.Forget();
     for (size_t end = read.find('\n'); end != std::string::npos;

@@ -33,6 +33,7 @@ void LogGroupSource::Begin(std::shared_ptr<Egress> egress) {
 }
 
 void LogGroupSource::End() {
+  ended_.store(true);
   host_.Post([self = shared_from_this()] { self->EndHere(); });
 }
 
@@ -58,18 +59,21 @@ void LogGroupSource::BeginHere(std::shared_ptr<Egress> egress) {
       log_, host_.worker(), options_, target,
       LogRange{pattern_, record.position, UINT64_MAX, record.done_above});
   log_->watch(host_.worker()).Add(*this);
+  log_->blocks(host_.worker()).AddReader();
   Go();
 }
 
 void LogGroupSource::EndHere() {
   if (!egress_) return;
   log_->watch(host_.worker()).Remove(*this);
+  log_->blocks(host_.worker()).RemoveReader();
   cursor_.reset();
   egress_.reset();
 }
 
 void LogGroupSource::Go() {
-  if (!egress_) return;
+  // Its reader may be put elsewhere by now.
+  if (!egress_ || ended_.load()) return;
   // What it waits for comes by itself: the watch, or OnRoom.
   (void)cursor_->Go();
   PassTo(cursor_->position());

@@ -65,6 +65,7 @@ class LogGroupSource : public GroupSource,
   const std::string pattern_;
   const std::shared_ptr<DurableReader> reader_;
   std::atomic<bool> room_posted_{false};
+  std::atomic<bool> ended_{false};
 
   // Of the host's worker.
   std::shared_ptr<Egress> egress_;  // null: not begun, or at the end

@@ -1,5 +1,7 @@
 #include "broker/core/readers/line_target.h"
 
+#include <algorithm>
+
 #include "broker/core/delivery/unit_cursor.h"
 #include "broker/core/readers/message_filter.h"
 #include "proto/expiry.h"
@@ -32,6 +34,7 @@ size_t LineTarget::Offer(absl::Span<const Slice> slices) {
 
 void LineTarget::AddLine(const MessageUnit& unit) {
   Line line;
+  line.begin = written_ + text_.size();
   if (unit.is_message()) {
     const MessageView message = unit.Read();
     line.offset = StoredOffset(unit.bytes);
@@ -52,7 +55,7 @@ size_t LineTarget::WriteText() {
   uint64_t at = begin;
   for (; passed < lines_.size(); ++passed) {
     const Line& line = lines_[passed];
-    if (line.end > at) {
+    if (line.end > line.begin) {
       if (at >= written_) break;
       unread_.push_back(line);
       at = line.end;
@@ -82,11 +85,15 @@ void LineTarget::DropRest() {
   rest_written_ = 0;
 }
 
-std::optional<uint64_t> LineTarget::FindUnread(size_t unread_bytes) {
-  const uint64_t read = written_ - unread_bytes;
+std::optional<LineTarget::Unread> LineTarget::FindUnread(size_t unread_bytes) {
+  const uint64_t read = written_ - std::min<uint64_t>(unread_bytes, written_);
   while (!unread_.empty() && unread_.front().end <= read) unread_.pop_front();
   if (unread_.empty()) return std::nullopt;
-  return unread_.front().offset;
+  return Unread{unread_.front().offset, unread_.front().begin < read};
+}
+
+void LineTarget::Repeat(uint64_t offset) {
+  for (Line& line : unread_) line.offset = offset;
 }
 
 void LineTarget::Forget() {

@@ -36,18 +36,26 @@ class LineTarget : public LogTarget {
   // What waits for that.
   size_t rest_bytes() const { return rest_.size() - rest_written_; }
 
-  // The offset of the first message of which a reader has not taken every byte,
-  // if so many bytes are unread in the pipe. Nothing: all were read.
-  std::optional<uint64_t> FindUnread(size_t unread_bytes);
+  // The first message of which a reader has not taken every byte, if so many
+  // bytes are unread in the pipe. Nothing: all were read.
+  struct Unread {
+    uint64_t offset;
+    bool begun;  // it has taken some
+  };
+  std::optional<Unread> FindUnread(size_t unread_bytes);
 
-  // Everything unread was taken out of the pipe, and is to be offered again.
+  // What is unread is to be offered again: Forget, when it was taken out of the
+  // pipe; Repeat from this offset, when it stays in there.
   void Forget();
+  void Repeat(uint64_t offset);
 
   uint64_t messages_written() const { return messages_written_; }
 
  private:
   struct Line {
-    uint64_t end = 0;  // in bytes of all that was written
+    // In bytes of all that was written.
+    uint64_t begin = 0;
+    uint64_t end = 0;
     uint64_t offset = 0;
     bool expired = false;
   };
