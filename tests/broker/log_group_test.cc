@@ -45,9 +45,8 @@ class LogGroup : public LogCursorFixture {
 
   FakeMember& Join(const AckRule& rule) {
     members_.push_back(std::make_unique<FakeMember>(*core_));
-    EXPECT_TRUE(members_.back()->JoinLogged("g", rule, [this] {
-      return LogGroupSource::Make(options_, core_->host, log_, pattern_,
-                                  reader_);
+    EXPECT_TRUE(members_.back()->JoinLogged("g", rule, [this](GroupHost& host) {
+      return LogGroupSource::Make(options_, host, log_, pattern_, reader_);
     }));
     Pump();
     return *members_.back();

@@ -79,7 +79,7 @@ class LoggedGroup : public testing::Test {
     if (source_) source_->OnRoom();
   }
   bool Join(FakeMember& member, const AckRule& rule) {
-    return member.JoinLogged("g", rule, [this] {
+    return member.JoinLogged("g", rule, [this](GroupHost&) {
       source_ = std::make_shared<FakeSource>(log_);
       return source_;
     });

@@ -135,7 +135,7 @@ class FakeMember {
   bool JoinLogged(const std::string& group, const AckRule& rule,
                   const GroupTable::MakeSource& make_source) {
     group_ = memberships_->JoinLogged({"t", group, "log", "reader"}, rule,
-                                      make_source);
+                                      make_source, /*use=*/nullptr);
     if (group_) group_->OnJoined();
     return group_ != nullptr;
   }

@@ -50,7 +50,7 @@ std::shared_ptr<Group> GroupTable::JoinLogged(
     auto earlier = ended_.extract(key);
     entry.group = Group::MakeLogged(
         key, rule, egress_ids_.Acquire(),
-        {options_, counters_, host_, ack_ids_}, make_source(),
+        {options_, counters_, host_, ack_ids_}, make_source(host_),
         earlier.empty() ? DeliveryCounts() : std::move(earlier.mapped()));
   } else if (entry.group->rule() != rule) {
     return nullptr;

@@ -46,7 +46,7 @@ class GroupTable {
 
   // The same for a group over a log, whose source `make_source` makes for the
   // first member.
-  using MakeSource = std::function<std::shared_ptr<GroupSource>()>;
+  using MakeSource = std::function<std::shared_ptr<GroupSource>(GroupHost&)>;
   std::shared_ptr<Group> JoinLogged(const Group::Key& key, const AckRule& rule,
                                     const MakeSource& make_source,
                                     const std::shared_ptr<Egress>& member);

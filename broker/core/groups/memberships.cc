@@ -8,43 +8,51 @@ namespace fifobus {
 std::shared_ptr<Group> Memberships::Join(const Group::Key& key,
                                          const std::optional<AckRule>& rule) {
   Prepare();
-  return Enter(table_.Join(key, rule, egress_));
+  return Enter(table_.Join(key, rule, egress_), nullptr);
 }
 
 std::shared_ptr<Group> Memberships::JoinLogged(
     const Group::Key& key, const AckRule& rule,
-    const GroupTable::MakeSource& make_source) {
+    const GroupTable::MakeSource& make_source, std::shared_ptr<void> use) {
   Prepare();
-  return Enter(table_.JoinLogged(key, rule, make_source, egress_));
+  return Enter(table_.JoinLogged(key, rule, make_source, egress_),
+               std::move(use));
 }
 
 void Memberships::Prepare() {
   thread_rule_.Check();
   const uint64_t read_position = egress_->ReadPosition();
   std::erase_if(entries_, [&](const Entry& entry) {
-    if (entry.joined || entry.group->UnackedOf(egress_->id()) > 0 ||
-        entry.group->HoldsUnread(egress_->id(), read_position)) {
-      return false;
-    }
-    // One over a log may have waited for these answers to end.
-    if (entry.group->source()) {
-      table_.Leave(entry.group, egress_->id(), GroupTable::Parting::kDead);
-    }
-    return true;
+    return !entry.joined && !entry.group->source() &&
+           entry.group->UnackedOf(egress_->id()) == 0 &&
+           !entry.group->HoldsUnread(egress_->id(), read_position);
   });
   // Before the first message that could find no room.
   rooms_->Add(*this);
 }
 
-std::shared_ptr<Group> Memberships::Enter(std::shared_ptr<Group> group) {
+std::shared_ptr<Group> Memberships::Enter(std::shared_ptr<Group> group,
+                                          std::shared_ptr<void> use) {
   if (group == nullptr) return nullptr;
   for (Entry& entry : entries_) {
     if (entry.group != group) continue;
     entry.joined = true;
+    entry.use = std::move(use);
     return group;
   }
-  entries_.push_back({group});
+  entries_.push_back({group, std::move(use)});
   return group;
+}
+
+void Memberships::ForgetAnswered() {
+  std::erase_if(entries_, [&](const Entry& entry) {
+    if (entry.joined || !entry.group->source() ||
+        entry.group->UnackedOf(egress_->id()) > 0) {
+      return false;
+    }
+    table_.Leave(entry.group, egress_->id(), GroupTable::Parting::kDead);
+    return true;
+  });
 }
 
 void Memberships::Leave(std::string_view pattern, std::string_view name) {
@@ -56,6 +64,7 @@ void Memberships::Leave(std::string_view pattern, std::string_view name) {
     table_.Leave(entry.group, egress_->id(),
                  GroupTable::Parting::kUnsubscribed);
   }
+  ForgetAnswered();
 }
 
 void Memberships::Acknowledge(const pb::Ack& ack) {
@@ -63,6 +72,7 @@ void Memberships::Acknowledge(const pb::Ack& ack) {
   for (const Entry& entry : entries_) {
     entry.group->Acknowledge(egress_->id(), ack.ack_ids(), ack.verdict());
   }
+  ForgetAnswered();
 }
 
 void Memberships::End(uint64_t taken_along) {

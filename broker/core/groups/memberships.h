@@ -32,9 +32,11 @@ class Memberships : public RoomListener {
   // Null: the group acknowledges in another way.
   std::shared_ptr<Group> Join(const Group::Key& key,
                               const std::optional<AckRule>& rule);
-  // The same for a group over a log.
+  // The same for a group over a log. `use` is kept until the session holds
+  // nothing of the group any more.
   std::shared_ptr<Group> JoinLogged(const Group::Key& key, const AckRule& rule,
-                                    const GroupTable::MakeSource& make_source);
+                                    const GroupTable::MakeSource& make_source,
+                                    std::shared_ptr<void> use);
   // Leaves those of this pattern and name, over a log or not. Nothing, if it is
   // in none. What was delivered may still be answered.
   void Leave(std::string_view pattern, std::string_view name);
@@ -58,13 +60,18 @@ class Memberships : public RoomListener {
  private:
   struct Entry {
     std::shared_ptr<Group> group;
+    std::shared_ptr<void> use;  // of a group over a log
     bool joined = true;
   };
 
   // Before each Join.
   void Prepare();
   // After it; null: it was refused.
-  std::shared_ptr<Group> Enter(std::shared_ptr<Group> group);
+  std::shared_ptr<Group> Enter(std::shared_ptr<Group> group,
+                               std::shared_ptr<void> use);
+  // Forgets groups over logs that it has left, and owes no answer: such a group
+  // may have waited for that to end.
+  void ForgetAnswered();
 
   GroupTable& table_;
   const std::shared_ptr<Egress> egress_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "broker/core/groups/log_group_source.h"
 #include "fmt/format.h"
 
 namespace fifobus {
@@ -24,13 +25,16 @@ std::string FencedText(const std::string& durable) {
 
 LogSubscription::LogSubscription(const LogReading& reading,
                                  std::shared_ptr<ServedLog> log, bool whole,
-                                 const pb::Subscribe& subscribe, OnTurn on_turn)
+                                 const pb::Subscribe& subscribe,
+                                 const AckRule& rule, OnTurn on_turn)
     : reading_(reading),
       log_(std::move(log)),
       request_id_(subscribe.request_id()),
       pattern_(subscribe.pattern()),
       filter_(whole ? std::string() : subscribe.pattern()),
       durable_(subscribe.durable()),
+      group_(subscribe.group()),
+      rule_(rule),
       start_(subscribe.has_start() ? std::optional(subscribe.start())
                                    : std::nullopt),
       until_now_(subscribe.until_now()),
@@ -113,7 +117,7 @@ FeedOutcome LogSubscription::OnStart(uint64_t offset) {
 
 FeedOutcome LogSubscription::OpenReader(uint64_t offset) {
   ReaderTable::Opened opened =
-      log_->readers().Open(durable_, pattern_, /*group=*/"", offset);
+      log_->readers().Open(durable_, pattern_, group_, offset);
   if (opened.outcome == ReaderTable::OpenOutcome::kTooMany) {
     return Refuse(pb::Error::CODE_LIMIT,
                   fmt::format("the log {} may have {} durable readers; forget "
@@ -130,12 +134,20 @@ FeedOutcome LogSubscription::TakeReader(std::shared_ptr<DurableReader> reader) {
                               "one for {}",
                               durable_, reader->pattern(), pattern_));
   }
-  if (!reader->group().empty()) {
-    return Refuse(pb::Error::CODE_BAD_DURABLE,
-                  fmt::format("the durable reader {} is that of the group {}",
-                              durable_, reader->group()));
+  if (reader->group() != group_) {
+    return Refuse(
+        pb::Error::CODE_BAD_DURABLE,
+        reader->group().empty()
+            ? fmt::format("the durable reader {} is that of no group", durable_)
+            : fmt::format("the durable reader {} is that of the group {}",
+                          durable_, reader->group()));
   }
   reader_ = std::move(reader);
+  if (!group_.empty()) {
+    use_ = reader_->Join({reading_.session});
+    phase_ = Phase::kStoring;
+    return AwaitStored();
+  }
   fenced_ = std::make_shared<std::atomic<bool>>(false);
   use_ = reader_->Take(
       {reading_.session,
@@ -152,7 +164,31 @@ FeedOutcome LogSubscription::AwaitStored() {
   return Answer(reader_->position(), reader_->done_above());
 }
 
+FeedOutcome LogSubscription::JoinGroup(uint64_t offset) {
+  Stop();  // and what is stopped does not watch the log
+  std::shared_ptr<void> use(
+      nullptr, [reader = reader_, use = use_](void*) { reader->Leave(use); });
+  const std::shared_ptr<Group> group = reading_.memberships.JoinLogged(
+      {pattern_, group_, log_->name(), durable_}, rule_,
+      [&](GroupHost& host) {
+        return LogGroupSource::Make(reading_.options, host, log_, filter_,
+                                    reader_);
+      },
+      std::move(use));
+  reader_.reset();
+  if (!group) {
+    return Refuse(pb::Error::CODE_BAD_DURABLE,
+                  fmt::format("the group {} acknowledges in another way: all "
+                              "members name the same acks",
+                              group_));
+  }
+  const FeedOutcome outcome = SendSubscribed(offset);
+  group->OnJoined();
+  return outcome;
+}
+
 FeedOutcome LogSubscription::Answer(uint64_t offset, OffsetSet done) {
+  if (!group_.empty()) return JoinGroup(offset);
   phase_ = Phase::kReading;
   if (durable_.empty()) log_->NoteReplayReader(1);
   LogRange range{filter_, offset};
@@ -160,13 +196,17 @@ FeedOutcome LogSubscription::Answer(uint64_t offset, OffsetSet done) {
   range.done = std::move(done);
   cursor_.emplace(log_, reading_.worker, reading_.options, target_,
                   std::move(range));
+  const FeedOutcome outcome = SendSubscribed(offset);
+  return outcome == FeedOutcome::kClose ? outcome : Turn();
+}
+
+FeedOutcome LogSubscription::SendSubscribed(uint64_t offset) {
   pb::Frame frame;
   pb::Subscribed& subscribed = *frame.mutable_subscribed();
   subscribed.set_request_id(request_id_);
   subscribed.set_log(log_->name());
   subscribed.set_next_offset(offset);
-  const FeedOutcome outcome = reading_.answers.Send(frame);
-  return outcome == FeedOutcome::kClose ? outcome : Turn();
+  return reading_.answers.Send(frame);
 }
 
 FeedOutcome LogSubscription::Turn() {

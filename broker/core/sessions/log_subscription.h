@@ -12,6 +12,8 @@
 #include "broker/core/delivery/egress.h"
 #include "broker/core/delivery/room_listener.h"
 #include "broker/core/delivery/room_listeners.h"
+#include "broker/core/groups/ack_ledger.h"
+#include "broker/core/groups/memberships.h"
 #include "broker/core/logs/log_watch.h"
 #include "broker/core/logs/served_log.h"
 #include "broker/core/readers/log_cursor.h"
@@ -33,6 +35,7 @@ struct LogReading {
   const std::shared_ptr<Egress>& egress;
   Answers& answers;
   RoomListeners& rooms;
+  Memberships& memberships;
   // Ends the session, because another has taken a name of it. Any thread.
   const std::function<void(std::string text)>& fence;
 };
@@ -43,7 +46,9 @@ struct LogReading {
 //   starting --Subscribed--> reading --CaughtUp--> reading on, or ended
 //
 // It is starting while the beginning is looked for, and while a new durable
-// reader is not on disk.
+// reader is not on disk. As a member of a group it joins that then, and reads
+// nothing itself: what comes and what is answered is the session's
+// Memberships' concern.
 //
 // Worker-affine. Owned by LogSubscriptions.
 class LogSubscription : public LogWaiter, public RoomListener {
@@ -53,9 +58,10 @@ class LogSubscription : public LogWaiter, public RoomListener {
   using OnTurn = std::function<void(LogSubscription&, FeedOutcome)>;
 
   // `subscribe` is one whose pattern the log serves: wholly, if it stores no
-  // others.
+  // others. If it names a group, that acknowledges as `rule` says.
   LogSubscription(const LogReading& reading, std::shared_ptr<ServedLog> log,
-                  bool whole, const pb::Subscribe& subscribe, OnTurn on_turn);
+                  bool whole, const pb::Subscribe& subscribe,
+                  const AckRule& rule, OnTurn on_turn);
   LogSubscription(const LogSubscription&) = delete;
   LogSubscription& operator=(const LogSubscription&) = delete;
 
@@ -74,6 +80,7 @@ class LogSubscription : public LogWaiter, public RoomListener {
   bool ended() const { return phase_ == Phase::kEnded; }
   uint64_t request_id() const { return request_id_; }
   const std::string& pattern() const { return pattern_; }
+  const std::string& group() const { return group_; }
   bool durable() const { return !durable_.empty(); }
 
   void OnLogProgress() override;
@@ -93,6 +100,8 @@ class LogSubscription : public LogWaiter, public RoomListener {
   FeedOutcome TakeReader(std::shared_ptr<DurableReader> reader);
   FeedOutcome AwaitStored();
   FeedOutcome Answer(uint64_t offset, OffsetSet done);
+  FeedOutcome SendSubscribed(uint64_t offset);
+  FeedOutcome JoinGroup(uint64_t offset);
   // Reads on.
   FeedOutcome Turn();
   FeedOutcome SayCaughtUp();
@@ -105,6 +114,8 @@ class LogSubscription : public LogWaiter, public RoomListener {
   const std::string pattern_;
   const std::string filter_;  // empty: all of the log
   const std::string durable_;
+  const std::string group_;
+  const AckRule rule_;
   const std::optional<pb::Start> start_;
   const bool until_now_;
   const OnTurn on_turn_;

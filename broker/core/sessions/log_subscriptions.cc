@@ -24,8 +24,14 @@ FeedOutcome LogSubscriptions::OnSubscribe(const pb::Subscribe& subscribe,
     return reading_.answers.Refuse(
         subscribe.request_id(), pb::Error::CODE_BAD_DURABLE, std::move(fault));
   }
+  const GroupRequest group = GroupOf(subscribe);
+  if (!group.fault.empty()) {
+    return reading_.answers.Refuse(subscribe.request_id(),
+                                   pb::Error::CODE_BAD_GROUP, group.fault);
+  }
   auto entry = std::make_unique<LogSubscription>(
       reading_, std::move(serving.log), serving.whole, subscribe,
+      group.rule.value_or(AckRule()),
       [this](LogSubscription& subscription, FeedOutcome outcome) {
         OnTurn(subscription, outcome);
       });
@@ -43,6 +49,13 @@ FeedOutcome LogSubscriptions::OnSubscribe(const pb::Subscribe& subscribe,
 std::string LogSubscriptions::DurableFault(
     const pb::Subscribe& subscribe) const {
   const std::string& durable = subscribe.durable();
+  const bool in_group = !subscribe.group().empty();
+  if (in_group && durable.empty()) {
+    return "a group reads a log as a durable reader: name one";
+  }
+  if (in_group && !subscribe.has_acks()) {
+    return "a group that reads a log acknowledges: name its acks";
+  }
   if (durable.empty()) return "";
   if (durable.find('/') != std::string::npos ||
       CheckTopicToPublish(durable) != TopicFault::kNone) {
@@ -62,10 +75,16 @@ std::string LogSubscriptions::DurableFault(
   return "";
 }
 
-void LogSubscriptions::Unsubscribe(std::string_view pattern) {
+GroupRequest LogSubscriptions::GroupOf(const pb::Subscribe& subscribe) const {
+  if (subscribe.group().empty()) return {};
+  return ReadGroupRequest(subscribe, reading_.options);
+}
+
+void LogSubscriptions::Unsubscribe(std::string_view pattern,
+                                   std::string_view group) {
   thread_rule_.Check();
   for (const auto& entry : entries_) {
-    if (entry->pattern() == pattern) entry->End();
+    if (entry->pattern() == pattern && entry->group() == group) entry->End();
   }
   RemoveEnded();
 }

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "broker/base/mutex.h"
 #include "broker/base/thread_rule.h"
+#include "broker/core/groups/group_request.h"
 #include "broker/core/logs/log_table.h"
 #include "broker/core/sessions/log_subscription.h"
 #include "broker/seam/feed.h"
@@ -37,8 +38,8 @@ class LogSubscriptions {
   }
   // Answers, now or later. The pattern is valid and allowed.
   FeedOutcome OnSubscribe(const pb::Subscribe& subscribe, const LogTable& logs);
-  // Those of the pattern end.
-  void Unsubscribe(std::string_view pattern);
+  // Those of the pattern and group end.
+  void Unsubscribe(std::string_view pattern, std::string_view group);
   void OnAck(const pb::Ack& ack);
 
   // They get nothing more, and the client may still say what it is done with.
@@ -56,6 +57,7 @@ class LogSubscriptions {
  private:
   // One clause for people; empty: nothing is wrong.
   std::string DurableFault(const pb::Subscribe& subscribe) const;
+  GroupRequest GroupOf(const pb::Subscribe& subscribe) const;
   void OnTurn(LogSubscription& subscription, FeedOutcome outcome);
   void RemoveEnded();
 

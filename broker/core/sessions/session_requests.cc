@@ -50,7 +50,7 @@ SessionRequests::SessionRequests(uint64_t number, const SessionContext& context,
       memberships_(
           std::make_unique<Memberships>(context.groups, egress_, rooms_)),
       log_subscriptions_({context.options, context.worker, number, egress_,
-                          answers, *rooms_, fence},
+                          answers, *rooms_, *memberships_, fence},
                          std::move(on_answers)) {
   egress_->SetRoomListener(rooms_);
 }
@@ -91,9 +91,10 @@ FeedOutcome SessionRequests::OnSubscribe(const pb::Subscribe& subscribe) {
                            fmt::format("a session may have {} patterns",
                                        context_.options.session_patterns_max));
   }
-  if (!subscribe.group().empty()) return OnJoin(subscribe);
-  SettlePolicy(pattern);
-  if (LogSubscriptions::Takes(subscribe)) {
+  const bool reads = LogSubscriptions::Takes(subscribe);
+  if (!subscribe.group().empty() && !reads) return OnJoin(subscribe);
+  if (subscribe.group().empty()) SettlePolicy(pattern);
+  if (reads) {
     return log_subscriptions_.OnSubscribe(subscribe,
                                           context_.table.snapshot()->logs());
   }
@@ -143,9 +144,7 @@ FeedOutcome SessionRequests::OnUnsubscribe(const pb::Unsubscribe& unsubscribe) {
   } else {
     memberships_->Leave(unsubscribe.pattern(), unsubscribe.group());
   }
-  if (unsubscribe.group().empty()) {
-    log_subscriptions_.Unsubscribe(unsubscribe.pattern());
-  }
+  log_subscriptions_.Unsubscribe(unsubscribe.pattern(), unsubscribe.group());
   if (known) {
     egress_->NoteUnsubscribed(
         context_.table.Remove(unsubscribe.pattern(), egress_->id()));
