@@ -82,6 +82,10 @@ TEST_F(LogListingTest, InfoAndWhyExplainIt) {
   EXPECT_THAT(info.out, HasSubstr("billing: 2 messages behind, at offset 4"));
   EXPECT_EQ(Run("fifobus info billing --interval 1ms").out, info.out);
   const Outcome why = Run("fifobus why orders/new --interval 1ms");
+  EXPECT_THAT(why.out, HasSubstr("5 messages of them went to the log alone"));
+  EXPECT_THAT(why.out, HasSubstr("Nobody else is subscribed to it.\n"));
+  EXPECT_THAT(Run("fifobus info orders/new --interval 1ms").out,
+              HasSubstr("  log          orders\n"));
   EXPECT_THAT(why.out, HasSubstr("The log orders stores it: 5 messages of "
                                  "orders/**, offset 1 to 5.\n"));
   EXPECT_THAT(why.out, HasSubstr("- The durable reader billing is 2 messages "

@@ -142,6 +142,9 @@ void PrintTopic(const BusView& view, const pb::StatsReply::Topic& topic) {
   for (const uint64_t number : topic.publishers()) {
     Line("publisher", PublisherText(view.now, number));
   }
+  if (const auto* log = LogOf(view.now, topic.name())) {
+    Line("log", log->name());
+  }
   const Receivers receivers = ReceiversOf(view.now, topic.name());
   for (const auto& [session, pattern] : receivers.sessions) {
     Line("subscriber", fmt::format("{} by {}", SessionText(*session), pattern));

@@ -65,8 +65,11 @@ void ExplainPublishing(const BusView& view,
     fmt::print("Its last publishers: {}.\n", publishers);
   }
   if (topic.no_subscriber() > 0) {
-    fmt::print("{} of them reached nobody, because nobody was subscribed.\n",
-               CountText(topic.no_subscriber(), "message"));
+    fmt::print("{} of them {}, because nobody was subscribed.\n",
+               CountText(topic.no_subscriber(), "message"),
+               LogOf(view.now, topic.name()) == nullptr
+                   ? "reached nobody"
+                   : "went to the log alone");
   }
 }
 
@@ -172,9 +175,10 @@ void ExplainTap(const BusView& view, const pb::StatsReply::Tap& tap) {
 void ExplainReceivers(const BusView& view, std::string_view topic) {
   const Receivers receivers = ReceiversOf(view.now, topic);
   if (receivers.size() == 0) {
-    fmt::print(
-        "Nobody is subscribed: what is published now is counted and "
-        "forgotten, unless it is retained.\n");
+    fmt::print("{}", LogOf(view.now, topic) == nullptr
+                         ? "Nobody is subscribed: what is published now is "
+                           "counted and forgotten, unless it is retained.\n"
+                         : "Nobody else is subscribed to it.\n");
     return;
   }
   fmt::print("{} it now:\n",
