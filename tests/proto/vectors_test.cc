@@ -151,7 +151,13 @@ void ExpectContains(const pb::Frame& frame, const Json& wanted) {
 }
 
 TEST(SessionVectors, ABrokerAnswersAsTheySay) {
-  TestBus bus;
+  const TempDir state;
+  BrokerOptions options;
+  options.state_dir = state.path();
+  options.logs.resize(1);
+  options.logs[0].name = "vectors";
+  options.logs[0].pattern = "vectors/log/**";
+  TestBus bus(options);
   for (const Json& vector : Vectors("sessions")) {
     SCOPED_TRACE(vector["name"]);
     RawSession session(bus.dir());
