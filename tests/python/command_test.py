@@ -157,6 +157,7 @@ TABLE = (
     (("sub", "log/**", "--from", "2026-11-28T10:00", "-n", "1"), b"", 0),
     (("sub", "log/**", "--from", "new", "--until", "now"), b"", 0),
     (("sub", "log/**", "--durable", "d", "--exec", "exit 1"), b"", 1),
+    (("sub", "log/a", "-n", "1", "--durable", "g", "--group", "g", "--ack"), b"", 0),
     (("sub", "log/**", "--durable", "two/levels"), b"", 1),
     (("sub", "log/**", "--from", "99"), b"", 1),
     (("sub", "kept/a", "--from", "start"), b"", 1),

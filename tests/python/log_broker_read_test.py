@@ -188,6 +188,46 @@ class DurableTest(LogTest):
             self.assertLessEqual(offset, last + 1, f"seed {seed}")
             last = offset
 
+    def test_the_members_of_a_group_share_it(self):
+        self.store(20)
+        members = [self.client() for _ in range(2)]
+        for member in members:
+            member.subscribe("log/**", group="g", durable="d", acks=True)
+        seen = []
+
+        def has_all():
+            for member in members:
+                try:
+                    message = member.receive(0.01)
+                except TimeoutError:
+                    continue
+                self.assertGreater(message.ack_id, 0)
+                seen.append(message.offset)
+                member.done(message)
+            return len(seen) >= 20
+
+        await_condition(has_all, "20 messages")
+        self.assertEqual(sorted(seen), [*range(1, 21)])
+        self.await_position("d", 21)
+
+    def test_what_a_member_has_not_done_comes_again(self):
+        self.store(3)
+        options = {"group": "g", "durable": "d"}
+        acks = fifobus.AckOptions(unacked_max=3)
+        with fifobus.Client() as client:
+            client.subscribe("log/**", acks=acks, **options)
+            got = [client.receive(HANG_SECONDS) for _ in range(3)]
+            client.extend(got[0])
+            client.done(got[1])
+            client.ping(HANG_SECONDS)
+        self.await_position("d", 1)
+        self.bus.stop()
+        self.bus.start()
+        client = self.client()
+        client.subscribe("log/**", acks=acks, **options)
+        self.assertEqual(self.offsets(client, 2), [1, 3])
+        self.assertEqual(self.gaps, [])
+
     def test_asyncio_as_well(self):
         self.store(5)
 
