@@ -107,6 +107,31 @@ TEST_F(LogListingTest, AReaderThatIsInUseHasItsSession) {
   EXPECT_THAT(in_use.err, HasSubstr("is in use by session"));
 }
 
+TEST_F(LogListingTest, AGroupsReaderHasWhatItsMembersHaveNotAnswered) {
+  const auto member = bus_.Connect();
+  SubscribeOptions group;
+  group.durable = "workers";
+  group.group = "team";
+  group.acks.emplace();
+  group.acks->unacked_max = 2;
+  const absl::Status status = member->Subscribe("orders/**", group, kHang);
+  ASSERT_TRUE(status.ok()) << status;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(member->Receive(kHang).outcome, ReceiveOutcome::kMessage);
+  }
+  const json stats = json::parse(Run("fifobus ls --json").out);
+  const json& workers = stats["logs"][0]["readers"].back();
+  EXPECT_EQ(workers["name"], "workers");
+  EXPECT_EQ(workers["group"], "team");
+  EXPECT_EQ(workers["lag"], kMessages);
+  EXPECT_EQ(workers["unacked"], 2);
+  EXPECT_EQ(stats["groups"].size(), 0u) << "it is told with its log";
+  EXPECT_THAT(Run("fifobus info workers --interval 1ms").out,
+              HasSubstr("group team, 2 messages unanswered"));
+  EXPECT_THAT(Run("fifobus why orders/new --interval 1ms").out,
+              HasSubstr("  Its members have not answered 2 messages yet.\n"));
+}
+
 TEST_F(LogListingTest, MetricsHaveTheLag) {
   const Outcome metrics = Run("fifobus metrics");
   EXPECT_THAT(metrics.out, HasSubstr("fifobus_log_next_offset{log=\"orders\"} "
