@@ -218,6 +218,28 @@ TEST_F(DurableTapTest, EachLineIsReadWholeByOneOfManyReaders) {
   AwaitPosition(kLines + 1);
 }
 
+TEST_F(DurableTapTest, ASessionMayTakeTheNameAndGivesItBack) {
+  Make();
+  Publish("one");
+  Publish("two");
+  EXPECT_EQ(ReadBytes(OpenToRead().get(), 4), "one\n");
+  AwaitPosition(2);
+  {
+    const auto session = bus_.Connect();
+    SubscribeOptions durable;
+    durable.durable = "me";
+    ASSERT_TRUE(session->Subscribe("orders/new", durable, kHang).ok());
+    const Received got = session->Receive(absl::Now() + kHang);
+    EXPECT_EQ(got.message.payload, "two");
+    session->Done(got);
+    AwaitPosition(3);
+    ASSERT_TRUE(WaitUntil([&] { return bus_.Count("names_refused") == 1; }));
+    EXPECT_FALSE(Log().readers(0).tap());
+  }
+  Publish("three");
+  EXPECT_EQ(ReadBytes(OpenToRead().get(), 6), "three\n");
+}
+
 TEST_F(DurableTapTest, ATopicWithoutALogAndABadNameAreRefused) {
   std::filesystem::create_directories(Path("unlogged.out"));
   MakeFifo(Path("unlogged.out/me.durable"));
