@@ -85,6 +85,9 @@ TEST_F(LogCommandTest, LsAndInfoTellWhatIsOnDisk) {
   EXPECT_NE(info.out.find("3 messages, offset 1 to 3"), std::string::npos)
       << info.out;
   EXPECT_NE(info.out.find("none has it open"), std::string::npos);
+  EXPECT_TRUE(
+      Log("check empty")
+          .out.starts_with("empty: good: 0 messages, the next is offset 1, "));
   EXPECT_EQ(Json::parse(Log("info orders --json").out)["segments"], 1);
 }
 

@@ -82,10 +82,9 @@ Exit CheckOne(const StoredLog& log) {
     fmt::print("{}: {} was torn by a crash and is no part of the log.\n",
                log.name, file);
   }
-  fmt::print("{}: {}: {}, offset {} to {}, {} in {}.\n", log.name,
-             exit == kDone ? "good" : "damaged",
-             CountText(files.next_offset - files.first_offset, "message"),
-             files.first_offset, files.next_offset - 1, BytesText(files.bytes),
+  fmt::print("{}: {}: {}, {} in {}.\n", log.name,
+             exit == kDone ? "good" : "damaged", MessagesText(files),
+             BytesText(files.bytes),
              CountText(files.segments.size(), "segment"));
   return exit;
 }

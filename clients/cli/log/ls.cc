@@ -78,12 +78,8 @@ void PrintInfo(const StoredLog& log) {
   fmt::print("log {}\n", log.name);
   Line("folder", log.folder);
   Line("broker", log.in_use ? "has it open" : "none has it open");
-  Line("messages",
-       fmt::format("{}, offset {} to {}",
-                   CountText(files.next_offset - files.first_offset, "message"),
-                   files.first_offset, files.next_offset - 1));
-  Line("next", fmt::format("{}", files.next_offset));
-  Line("on disk", fmt::format("up to {}", files.synced_offset));
+  Line("messages", MessagesText(files));
+  Line("on disk", fmt::format("at least up to offset {}", files.synced_offset));
   if (files.next_offset > files.first_offset) {
     Line("oldest", LogTimeText(description.first_time_unix_nanos()));
     Line("newest", LogTimeText(files.last_time_unix_nanos));

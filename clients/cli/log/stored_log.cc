@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "broker/core/logs/reader_lag.h"
+#include "clients/cli/inspect/bus_view.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
 
@@ -167,6 +168,15 @@ pb::StatsReply::Log DescribeLog(const StoredLog& log) {
     reader.set_lag(ReaderLag(record, files.first_offset, files.next_offset));
   }
   return description;
+}
+
+std::string MessagesText(const LogFiles& files) {
+  const uint64_t messages = files.next_offset - files.first_offset;
+  if (messages == 0) {
+    return fmt::format("0 messages, the next is offset {}", files.next_offset);
+  }
+  return fmt::format("{}, offset {} to {}", CountText(messages, "message"),
+                     files.first_offset, files.next_offset - 1);
 }
 
 std::string LogTimeText(uint64_t unix_nanos) {

@@ -38,6 +38,9 @@ absl::StatusOr<StoredLog> OpenStoredLog(const std::string& state_dir,
 // As the broker would tell it in StatsReply, as far as the files do.
 pb::StatsReply::Log DescribeLog(const StoredLog& log);
 
+// "3 messages, offset 4 to 6"; of an empty log where it goes on.
+std::string MessagesText(const LogFiles& files);
+
 // A time of the log for people, local; "-" for 0.
 std::string LogTimeText(uint64_t unix_nanos);
 
