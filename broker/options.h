@@ -235,6 +235,13 @@ struct BrokerOptions {
   size_t log_block_bytes = size_t{256} << 10;
   size_t log_blocks_bytes_max = size_t{2} << 20;
 
+  // Batches of at least this size go from the file to a subscriber's pipe by
+  // splice(2), if they were read and checked so lately: their pages are in the
+  // page cache still. Smaller ones are copied, which spares system calls and
+  // the pipe's slots: bench/DECISIONS.md.
+  size_t log_splice_bytes_min = size_t{32} << 10;
+  absl::Duration log_splice_age_max = absl::Milliseconds(100);
+
   // What a reader of a log gets or passes over before the other work of its
   // worker has its turn. Not tuned.
   size_t log_turn_bytes = size_t{1} << 20;

@@ -7,6 +7,7 @@
 
 #include "broker/base/check.h"
 #include "broker/io/fifo.h"
+#include "broker/io/file_splice.h"
 #include "broker/io/staging_pipe.h"
 #include "broker/io/whole_writes.h"
 
@@ -70,10 +71,21 @@ std::string EgressPipe::TakeUnread() { return fifobus::TakeUnread(fd_.get()); }
 
 SinkResult EgressPipe::Write(absl::Span<const Slice> slices,
                              const Staged* staged) {
-  const SinkResult result =
-      writes_whole_ones_  ? WriteWholeSlices(fd_.get(), slices)
-      : staged == nullptr ? WriteFifo(fd_.get(), slices)
-                          : WriteStaged(*staged, fd_.get(), slices);
+  return NoteWritten(writes_whole_ones_ ? WriteWholeSlices(fd_.get(), slices)
+                     : staged == nullptr
+                         ? WriteFifo(fd_.get(), slices)
+                         : WriteStaged(*staged, fd_.get(), slices),
+                     slices);
+}
+
+SinkResult EgressPipe::WriteStored(absl::Span<const Slice> slices,
+                                   const StoredSlices& stored) {
+  if (writes_whole_ones_) return Write(slices, nullptr);
+  return NoteWritten(SpliceFromFile(stored, fd_.get(), slices), slices);
+}
+
+SinkResult EgressPipe::NoteWritten(const SinkResult& result,
+                                   absl::Span<const Slice> slices) {
   if (result.outcome == SinkOutcome::kWouldBlock) {
     growing_.OnFull(fd_.get(), LargestBytes(slices));
   }

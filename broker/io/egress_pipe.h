@@ -57,6 +57,8 @@ class EgressPipe : public Sink,
 
   SinkResult Write(absl::Span<const Slice> slices,
                    const Staged* staged) override;
+  SinkResult WriteStored(absl::Span<const Slice> slices,
+                         const StoredSlices& stored) override;
   Status status() const override;
   void StartStallClock() override;
   void RequestEnd() override;
@@ -64,6 +66,8 @@ class EgressPipe : public Sink,
   void OnEvents(uint32_t events) override;
 
  private:
+  SinkResult NoteWritten(const SinkResult& result,
+                         absl::Span<const Slice> slices);
   EgressPipe(Worker& worker, UniqueFd fd, const BrokerOptions& options,
              PipeGrowth* growth);
 

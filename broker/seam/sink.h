@@ -12,6 +12,8 @@
 // seam upwards.
 namespace fifobus {
 
+class DiskFile;  // of disk.h
+
 // A range of a chunk's bytes. Whoever passes slices keeps the chunk alive.
 struct Slice {
   const char* bytes = nullptr;
@@ -36,6 +38,12 @@ inline size_t SkipWritten(size_t written, absl::Span<const Slice>& slices) {
   }
   return written;
 }
+
+// Where slices lie on a disk as well: each at its position of the file.
+struct StoredSlices {
+  const DiskFile* file = nullptr;
+  absl::Span<const uint64_t> positions;
+};
 
 enum class SinkOutcome {
   kAll,         // everything was taken
@@ -89,6 +97,14 @@ class Sink {
   // the front of the same bytes.
   virtual SinkResult Write(absl::Span<const Slice> slices,
                            const Staged* staged) = 0;
+
+  // The same of bytes that a log has checked a moment ago. A sink that can
+  // takes them from the file instead of copying them from memory.
+  virtual SinkResult WriteStored(absl::Span<const Slice> slices,
+                                 const StoredSlices& stored) {
+    (void)stored;
+    return Write(slices, nullptr);
+  }
 
   // Has OnStallTimeout called once, after the stall timeout. Thread-safe;
   // called without the Egress's lock, and also when the sink is closed already.

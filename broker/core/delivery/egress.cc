@@ -170,10 +170,11 @@ Egress::ControlOutcome Egress::OfferControl(std::string_view frames) {
   return ControlOutcome::kQueued;
 }
 
-Egress::RoomResult Egress::OfferIfRoom(absl::Span<const Slice> slices) {
+Egress::RoomResult Egress::OfferIfRoom(absl::Span<const Slice> slices,
+                                       const StoredSlices* stored) {
   MutexLock lock(mutex_);
   if (!sink_ || pressure_.ending()) return {};
-  size_t taken = queue_.empty() ? WriteNow(slices, nullptr) : 0;
+  size_t taken = queue_.empty() ? WriteNow(slices, nullptr, stored) : 0;
   if (taken == TotalBytes(slices)) {
     offered_ += MessagesIn(slices);
   } else {
@@ -292,9 +293,12 @@ EgressState Egress::state() const {
   return state;
 }
 
-size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged) {
+size_t Egress::WriteNow(absl::Span<const Slice> slices, const Staged* staged,
+                        const StoredSlices* stored) {
   if (reader_gone_) return 0;
-  const SinkResult result = sink_->Write(slices, staged);
+  const SinkResult result = stored == nullptr
+                                ? sink_->Write(slices, staged)
+                                : sink_->WriteStored(slices, *stored);
   if (result.outcome == SinkOutcome::kNoReader) reader_gone_ = true;
   delivered_bytes_ += result.bytes_taken;
   if (result.bytes_taken == TotalBytes(slices)) {

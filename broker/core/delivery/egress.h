@@ -124,7 +124,9 @@ class Egress : public SinkObserver {
     size_t bytes_taken = 0;   // of the units
     uint64_t stream_end = 0;  // where they end, in bytes of all it ever carried
   };
-  RoomResult OfferIfRoom(absl::Span<const Slice> slices);
+  // `stored`, if not null, says where they lie on a disk as well.
+  RoomResult OfferIfRoom(absl::Span<const Slice> slices,
+                         const StoredSlices* stored = nullptr);
 
   // How many of the bytes that it carried the reader has taken out of the sink;
   // after Close, had by then.
@@ -161,7 +163,8 @@ class Egress : public SinkObserver {
   };
 
   // Returns the bytes taken, from the front of all slices.
-  size_t WriteNow(absl::Span<const Slice> slices, const Staged* staged)
+  size_t WriteNow(absl::Span<const Slice> slices, const Staged* staged,
+                  const StoredSlices* stored = nullptr)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Queues the rest of the unit that is cut `written` bytes from the front of
   // all slices, and counts the units up to it. Returns where it ends.

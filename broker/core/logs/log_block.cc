@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/base/clock.h"
 #include "broker/core/logs/log_format.h"
 
 namespace fifobus {
@@ -35,6 +36,7 @@ class BlockReader {
     const OpenedFile opened = segment_->File();
     if (!opened.result.ok()) return nullptr;
     block_.file = opened.file;
+    block_.read_at = MonotonicNow();
     const uint64_t end = segment_->end_position();
     while (position < end) {
       const uint64_t next = TakeBodies(position, end - position);
@@ -117,7 +119,6 @@ std::shared_ptr<const LogBlock> BlockOf(const std::vector<LogExtent>& extents) {
   size_t bytes = 0;
   for (const LogExtent& extent : extents) bytes += extent.bytes;
   block.chunk = Chunk::Make(bytes);
-  block.file = extents.front().file;
   size_t at = 0;
   for (const LogExtent& extent : extents) {
     char* const out = block.chunk->bytes() + at;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "broker/core/logs/log_outcome.h"
 #include "broker/core/logs/log_reader.h"
 #include "broker/core/logs/segment.h"
@@ -29,7 +30,9 @@ struct LogBlock {
   };
 
   ChunkRef chunk;
+  // Where the bodies lie as well; null: not told.
   std::shared_ptr<const DiskFile> file;
+  absl::Duration read_at;    // as MonotonicNow
   std::vector<Body> bodies;  // not empty
   // Where the next block begins, if that is known.
   std::shared_ptr<Segment> segment;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
@@ -51,6 +52,7 @@ LogTurn LogCursor::Go() {
 
 bool LogCursor::OfferBlock(const std::shared_ptr<const LogBlock>& block) {
   slices_.clear();
+  positions_.clear();
   const bool goes_on = stopped_at_ != nullptr && stopped_block_.lock() == block;
   bool first = true;
   for (const LogBlock::Body& body : block->bodies) {
@@ -64,7 +66,12 @@ bool LogCursor::OfferBlock(const std::shared_ptr<const LogBlock>& block) {
     Gather(body, at);
   }
   stopped_at_ = nullptr;
-  const size_t taken = slices_.empty() ? 0 : target_.Offer(slices_);
+  size_t taken = 0;
+  if (!slices_.empty()) {
+    taken = MayTakeFromFile(*block)
+                ? target_.OfferStored(slices_, {block->file.get(), positions_})
+                : target_.Offer(slices_);
+  }
   if (taken < TotalBytes(slices_)) {
     StopAt(block, taken);
     return false;
@@ -73,6 +80,13 @@ bool LogCursor::OfferBlock(const std::shared_ptr<const LogBlock>& block) {
   position_ = std::min(block->end_offset(), until_);
   done_.RemoveUpTo(position_ - 1);
   return true;
+}
+
+bool LogCursor::MayTakeFromFile(const LogBlock& block) const {
+  return block.file != nullptr &&
+         TotalBytes(slices_) >=
+             slices_.size() * options_.log_splice_bytes_min &&
+         MonotonicNow() - block.read_at < options_.log_splice_age_max;
 }
 
 size_t LogCursor::FindPosition(const LogBlock::Body& body) const {
@@ -88,7 +102,7 @@ void LogCursor::Gather(const LogBlock::Body& body, size_t at) {
     return GatherMatching(body, at);
   }
   const uint64_t from = std::max(body.first_offset, position_);
-  AddSlice(body.bytes.substr(at), body.end_offset() - 1,
+  AddSlice(body, body.bytes.substr(at), body.end_offset() - 1,
            static_cast<uint32_t>(body.end_offset() - from));
 }
 
@@ -98,13 +112,13 @@ void LogCursor::GatherMatching(const LogBlock::Body& body, size_t at) {
     const StoredUnit unit = FirstStoredUnit(body.bytes.substr(at));
     at += unit.bytes.size();
     if (filter_.Matches(unit.topic) && !done_.Contains(offset)) {
-      AddSlice(unit.bytes, offset, 1);
+      AddSlice(body, unit.bytes, offset, 1);
     }
   }
 }
 
-void LogCursor::AddSlice(std::string_view bytes, uint64_t offset,
-                         uint32_t messages) {
+void LogCursor::AddSlice(const LogBlock::Body& body, std::string_view bytes,
+                         uint64_t offset, uint32_t messages) {
   last_gathered_ = offset;
   if (!slices_.empty() &&
       slices_.back().bytes + slices_.back().size == bytes.data()) {
@@ -113,6 +127,8 @@ void LogCursor::AddSlice(std::string_view bytes, uint64_t offset,
     return;
   }
   slices_.push_back({bytes.data(), bytes.size(), 0, messages});
+  positions_.push_back(body.position +
+                       static_cast<size_t>(bytes.data() - body.bytes.data()));
 }
 
 void LogCursor::StopAt(const std::shared_ptr<const LogBlock>& block,

@@ -70,10 +70,14 @@ class LogCursor {
   // Both return false if there was not room for all.
   bool OfferBlock(const std::shared_ptr<const LogBlock>& block);
   bool OfferGap(LogReadOutcome outcome, const MissingRange& missing);
+  // Whether slices_ are worth being taken from the file, and what that holds
+  // was checked a moment ago.
+  bool MayTakeFromFile(const LogBlock& block) const;
   // Fill slices_ with what is to be offered of the body from position_ on.
   void Gather(const LogBlock::Body& body, size_t at);
   void GatherMatching(const LogBlock::Body& body, size_t at);
-  void AddSlice(std::string_view bytes, uint64_t offset, uint32_t messages);
+  void AddSlice(const LogBlock::Body& body, std::string_view bytes,
+                uint64_t offset, uint32_t messages);
   // Where the message of position_ begins in the body.
   size_t FindPosition(const LogBlock::Body& body) const;
   // `taken` bytes of slices_, which are not all, were taken.
@@ -95,7 +99,8 @@ class LogCursor {
   std::weak_ptr<const LogBlock> stopped_block_;
   const char* stopped_at_ = nullptr;
 
-  std::vector<Slice> slices_;  // of one offer
+  std::vector<Slice> slices_;        // of one offer
+  std::vector<uint64_t> positions_;  // of the slices, in the file
   uint64_t last_gathered_ = 0;
 };
 

@@ -21,6 +21,13 @@ class LogTarget {
   // taken from the front of all slices. If that is less than all, the cursor is
   // to be told of room.
   virtual size_t Offer(absl::Span<const Slice> slices) = 0;
+
+  // The same of messages that also lie in a file.
+  virtual size_t OfferStored(absl::Span<const Slice> slices,
+                             const StoredSlices& stored) {
+    (void)stored;
+    return Offer(slices);
+  }
 };
 
 // A session's egress, or a queue group's.
@@ -33,6 +40,10 @@ class EgressTarget : public LogTarget {
 
   size_t Offer(absl::Span<const Slice> slices) override {
     return egress_->OfferIfRoom(slices).bytes_taken;
+  }
+  size_t OfferStored(absl::Span<const Slice> slices,
+                     const StoredSlices& stored) override {
+    return egress_->OfferIfRoom(slices, &stored).bytes_taken;
   }
 
  private:
