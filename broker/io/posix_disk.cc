@@ -43,7 +43,15 @@ DiskResult Result(Call call) {
   return {DiskOutcome::kDone, static_cast<uint64_t>(answer), 0};
 }
 
+bool HasName(const UniqueFd& fd) {
+  struct stat status = {};
+  return fstat(fd.get(), &status) == 0 && status.st_nlink > 0;
+}
+
 }  // namespace
+
+PosixFile::PosixFile(UniqueFd fd)
+    : fd_(std::move(fd)), had_name_(HasName(fd_)) {}
 
 DiskResult PosixFile::WriteAt(uint64_t position,
                               absl::Span<const std::string_view> parts) {
@@ -68,6 +76,7 @@ DiskResult PosixFile::ReadAt(uint64_t position, char* bytes,
 DiskResult PosixFile::Sync() {
   // Not repeated after EINTR: whether the error was reported is not known.
   if (fdatasync(fd_.get()) != 0) return Failure(errno);
+  if (had_name_ && !HasName(fd_)) return Failure(ENOENT);
   return {};
 }
 

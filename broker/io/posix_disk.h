@@ -17,7 +17,7 @@ namespace fifobus {
 // A file of a PosixDisk. Thread-safe as DiskFile says.
 class PosixFile : public DiskFile {
  public:
-  explicit PosixFile(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit PosixFile(UniqueFd fd);
 
   DiskResult WriteAt(uint64_t position,
                      absl::Span<const std::string_view> parts) override;
@@ -31,6 +31,7 @@ class PosixFile : public DiskFile {
 
  private:
   const UniqueFd fd_;
+  const bool had_name_;  // some file systems never say so
 };
 
 // A folder of a real file system. Its files are opened below it, without

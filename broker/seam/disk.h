@@ -54,7 +54,8 @@ class DiskFile {
 
   // Returns when all that was written is on the disk: fdatasync(2). After a
   // failure nobody knows which pages are, and a second call that succeeds says
-  // nothing about them.
+  // nothing about them. kMissing: they are, and nobody will find them, because
+  // the file was removed.
   virtual DiskResult Sync() = 0;
 
   virtual DiskResult Truncate(uint64_t size) = 0;

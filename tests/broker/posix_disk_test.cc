@@ -54,6 +54,15 @@ TEST_F(PosixDiskTest, AFileIsReadAsItWasWritten) {
   EXPECT_EQ(made.file->Size().bytes, 5u);
 }
 
+TEST_F(PosixDiskTest, AFileThatWasRemovedCannotBeSynced) {
+  const OpenedFile made = disk_->Create("a");
+  ASSERT_TRUE(made.result.ok());
+  EXPECT_TRUE(disk_->Rename("a", "b").ok());
+  EXPECT_TRUE(made.file->Sync().ok());
+  EXPECT_TRUE(disk_->Remove("b").ok());
+  EXPECT_EQ(made.file->Sync().outcome, DiskOutcome::kMissing);
+}
+
 TEST_F(PosixDiskTest, AFolderThatIsOpenForReadingIsNeverChanged) {
   ASSERT_TRUE(disk_->Create("a").result.ok());
   auto opened = PosixDisk::OpenFolderToRead(folder_);

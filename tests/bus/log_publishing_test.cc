@@ -199,6 +199,42 @@ TEST_F(LogPublishingTest, TheNextBrokerKnowsWhereAPublisherStood) {
   EXPECT_EQ(Stored().size(), 2u);
 }
 
+// What was in the files is gone. What comes after that must not go with them.
+TEST_F(LogPublishingTest, WhatIsStoredAfterALogsFilesWereRemovedIsThere) {
+  Start();
+  RawSession session(options_.dir);
+  session.Greet();
+  session.Write(Numbered("orders/a", 1));
+  EXPECT_EQ(session.Next().confirm().level(), kStored);
+  const std::string folder = options_.state_dir + "/logs/orders";
+  std::vector<std::filesystem::path> files;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() == ".seg") files.push_back(file.path());
+  }
+  ASSERT_FALSE(files.empty());
+  for (const auto& file : files) std::filesystem::remove(file);
+  session.Write(Numbered("orders/a", 2, "after"));
+  const pb::Confirm confirm = session.Next().confirm();
+  EXPECT_EQ(confirm.level(), kStored);
+  EXPECT_EQ(confirm.offset(), 2u);
+  const std::vector<LogMessage> stored = Stored();
+  ASSERT_EQ(stored.size(), 1u);
+  EXPECT_EQ(stored[0].offset, 2u);
+  EXPECT_EQ(stored[0].payload, "after");
+}
+
+TEST_F(LogPublishingTest, ALogWhoseFolderWasRemovedSaysThatItStoresNothing) {
+  Start();
+  RawSession session(options_.dir);
+  session.Greet();
+  session.Write(Numbered("orders/a", 1));
+  EXPECT_EQ(session.Next().confirm().level(), kStored);
+  std::filesystem::remove_all(options_.state_dir + "/logs/orders");
+  session.Write(Numbered("orders/a", 2));
+  EXPECT_EQ(session.Next().confirm().failure(),
+            pb::Confirm::FAILURE_LOG_FAILED);
+}
+
 // Sessions of one name on all workers take it from each other while they
 // publish. What each is told must be so: none of them ever publishes a repeat.
 TEST_F(LogPublishingTest, SessionsThatTakeANameFromEachOtherStoreNothingTwice) {

@@ -21,8 +21,8 @@ namespace fifobus {
 // What is written to a topic's `.in`: each line is one message. The broker
 // makes the frames, numbers them and stamps the time, as a publisher would.
 //
-// While the topic has no subscriber and no history, lines wait in the pipe, as
-// in a bare FIFO. Once the pipe is half full they are read and counted as
+// While the topic has no subscriber, no history and no log, lines wait in the
+// pipe, as in a bare FIFO. Once the pipe is half full they are read and counted as
 // undeliverable, so that writers never block for ever. A line longer than
 // tap_line_bytes_max is refused.
 //
