@@ -151,6 +151,19 @@ class PublisherTest(LogTest):
         self.assertEqual(numbers, [42, 43, 44])
         self.assertEqual(client.last_sequence, 44)
 
+    def test_a_request_has_a_number_too(self):
+        client = self.client(publisher="p")
+        with self.assertRaises(TimeoutError):
+            client.request("log/a", b"x", timeout=0.05)
+
+        async def ask():
+            async with fifobus.AsyncClient(publisher="p") as client:
+                with self.assertRaises(TimeoutError):
+                    await client.request("log/a", b"x", timeout=0.05)
+
+        asyncio.run(ask())
+        self.assertEqual([sequence for _, sequence in self.published()], [1, 2])
+
     def test_a_repeated_number_is_a_duplicate(self):
         client = self.client(publisher="p")
         options = {"level": Level.STORED, "timeout": HANG_SECONDS}

@@ -231,7 +231,7 @@ class AsyncClient(AsyncPublishingClient):
         metadata.confirm_id, confirm = self._dialogue.requests.expect_confirm()
         try:
             await self._send(
-                lambda: self._dialogue.heads.head_with(topic, metadata, len(body)),
+                lambda: self._dialogue.head(topic, metadata, len(body)),
                 body,
                 deadline,
             )

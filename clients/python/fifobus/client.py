@@ -274,7 +274,7 @@ class Client(PublishingClient):
         metadata.confirm_id, confirm = dialogue.requests.expect_confirm()
         try:
             self._send_until(
-                lambda: dialogue.heads.head_with(topic, metadata, len(body)),
+                lambda: dialogue.head(topic, metadata, len(body)),
                 body,
                 deadline,
                 wait=True,
