@@ -79,6 +79,8 @@ Client::~Client() {
   const Deadline deadline = kLastFlush;
   dialogue_->SendPositions();
   const uint64_t taken_along = LeaveGroups(*dialogue_, deadline);
+  // Another session may take the reader over before the broker has read on.
+  if (dialogue_->positions().HasAcked()) (void)Ping(deadline.Rest());
   if (connection.state() != Connection::State::kOpen) return;
   pb::Frame frame;
   frame.mutable_goodbye()->set_reason("the client leaves");

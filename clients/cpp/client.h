@@ -86,11 +86,12 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Start(ClientOptions options);
 
   // Says Goodbye, so that the will is not published, after what is not yet in
-  // the pipe; for both it waits up to a second. What groups without acks have
-  // sent and Receive has not returned is lost, and counted by the broker
+  // the pipe; for both, and for the broker to know how far a durable reader is
+  // done, it waits up to a second. What groups without acks have sent and
+  // Receive has not returned is lost, and counted by the broker
   // (messages_taken_along). A member that wants to lose nothing calls
-  // Unsubscribe, and then Receive until there is nothing more. A program that wants to know of
-  // losses calls Flush before: a destructor cannot tell.
+  // Unsubscribe, and then Receive until there is nothing more. A program that
+  // wants to know of losses calls Flush before: a destructor cannot tell.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -159,6 +159,19 @@ TEST_F(CliLogTest, ADurableSubGoesOnBehindWhatItHasWritten) {
   EXPECT_EQ(Run(sub + "--until now").out, "");
 }
 
+TEST_F(CliLogTest, MembersOfADurableGroupShareItsPosition) {
+  EXPECT_EQ(Run("seq 6 | fifobus pub orders/1 --confirm=stored").exit, 0);
+  const std::string sub =
+      "fifobus sub orders/1 --durable d --group g --ack --timeout 50s ";
+  EXPECT_EQ(Run(sub + "-n 2").out, "1\n2\n");
+  EXPECT_EQ(Run(sub + "-n 1 --exec 'echo $FIFOBUS_OFFSET; cat'").out, "3\n3");
+  Kill();
+  Serve();
+  // The position is kept ten times a second: the last ones may come again.
+  const Outcome rest = Run(sub + "--exec 'cat; echo' | grep -q '^6$'");
+  EXPECT_EQ(rest.exit, 0) << rest.err;
+}
+
 TEST_F(CliLogTest, AKilledBrokerMakesNoHoleInWhatSubReads) {
   constexpr int kLines = 20000;
   EXPECT_EQ(

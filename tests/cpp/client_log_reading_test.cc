@@ -177,6 +177,26 @@ TEST_F(ClientLogReadingTest, ADurableReaderMissesNothingWhenBrokersEnd) {
   EXPECT_EQ(restarts, 3);
 }
 
+TEST_F(ClientLogReadingTest, TheMembersOfAGroupShareADurableReader) {
+  StoreNumbers(1, 3);
+  SubscribeOptions options = Durable("d");
+  options.group = "g";
+  options.acks.emplace();
+  {
+    const auto client = Reader(options);
+    const Received got = client->Receive(kHang);
+    ASSERT_EQ(got.outcome, ReceiveOutcome::kMessage);
+    EXPECT_EQ(got.delivery.offset, 1U);
+    EXPECT_NE(got.delivery.ack_id, 0U);
+    EXPECT_EQ(got.delivery.delivery_count, 1U);
+    client->Extend(got.delivery.ack_id);
+    client->Done(got);
+    ASSERT_EQ(NextOffset(*client), 2U);  // and leaves without an answer
+  }
+  bus_->Restart();
+  EXPECT_EQ(NextOffset(*Reader(options)), 2U);
+}
+
 TEST_F(ClientLogReadingTest, ALaterSessionOfADurableReaderTakesItOver) {
   StoreNumbers(1, 2);
   const auto first = Reader(Durable("d"));

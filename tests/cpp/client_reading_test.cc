@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <thread>
 
 #include "absl/time/time.h"
 #include "clients/cpp/client.h"
@@ -227,9 +228,12 @@ TEST_F(ClientReadingTest, TheLastMessageIsNotDoneAtTheEnd) {
     WriteStored(session, "a", offset);
   }
   for (uint64_t offset = 1; offset <= 3; ++offset) ExpectMessage(offset);
-  client_.reset();
+  // It waits until the broker knows.
+  std::thread leaving([&] { client_.reset(); });
   ExpectAck(session, reader, 2);
   EXPECT_TRUE(session.Read(&pb::Frame::has_goodbye, "Goodbye").ok());
+  leaving.join();
+  EXPECT_NE(session.last_ping().token(), 0U);
 }
 
 TEST_F(ClientReadingTest, UnsubscribeAcknowledgesFirst) {

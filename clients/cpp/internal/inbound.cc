@@ -238,7 +238,7 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
     buffer.Take(extent.frame_bytes);
     if (view.kind == FrameKind::kMessage) {
       Received got = MessageOf(frame, view.member, delivery);
-      if (got.delivery.offset != 0 && Note(got) == Fate::kRepeated)
+      if (delivery && delivery->offset != 0 && Note(got) == Fate::kRepeated)
           [[unlikely]] {
         delivery.reset();
         continue;

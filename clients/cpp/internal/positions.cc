@@ -1,5 +1,7 @@
 #include "clients/cpp/internal/positions.h"
 
+#include <algorithm>
+
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"
@@ -74,6 +76,12 @@ void Positions::OnDone(uint64_t subscription, uint64_t offset) {
 void Positions::SetDone(Subscription& subscription, uint64_t offset) {
   subscription.done_offset = offset;
   has_acks_ = true;
+}
+
+bool Positions::HasAcked() const {
+  return std::any_of(
+      subscriptions_.all().begin(), subscriptions_.all().end(),
+      [](const Subscription& each) { return each.acked_offset != 0; });
 }
 
 void Positions::AppendAcks(std::string& out) {

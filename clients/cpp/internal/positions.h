@@ -55,6 +55,8 @@ class Positions {
   void OnDone(uint64_t subscription, uint64_t offset);
 
   bool has_acks() const { return has_acks_; }
+  // Whether the broker was told something in this session.
+  bool HasAcked() const;
   // Appends what the broker is to be told. REQUIRES: the session is open.
   void AppendAcks(std::string& out);
 
