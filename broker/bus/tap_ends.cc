@@ -157,7 +157,7 @@ uint64_t TapOut::TakeUnread() {
 void TapOut::GoOn() {
   if (egress_->format() == EgressFormat::kFrames) return;
   std::string lines;
-  if (pipe_->NewestUnreadByte().value_or('\n') != '\n') lines = "\n";
+  if (pipe_->NewestUnreadByte().value_or('\n') != '\n') lines += '\n';
   if (egress_->format() == EgressFormat::kJson) lines += kReconnectedLine;
   if (!lines.empty()) (void)egress_->OfferControl(lines);
 }
