@@ -20,6 +20,7 @@ void AddWhy(Command& program);
 void AddMetrics(Command& program);
 void AddLog(Command& program);
 void AddBench(Command& program);
+void AddBridge(Command& program);
 void AddConformance(Command& program);
 void AddMan(Command& program);
 void AddCompletion(Command& program);

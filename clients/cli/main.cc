@@ -46,6 +46,7 @@ Exit RunCommand(int argc, char** argv) {
   AddWhy(program);
   AddMetrics(program);
   AddLog(program);
+  AddBridge(program);
   AddBench(program);
   AddConformance(program);
   AddMan(program);

@@ -88,6 +88,16 @@ LOG = (
 # And a durable reader of it.
 READER = f"{LOG}; fifobus log seek orders billing --to new --pattern 'orders/**'"
 
+# A bridge to a server that is not there.
+BRIDGE = """cat > bridge.toml << 'END'
+origin = "here"
+[nats]
+servers = ["nats://127.0.0.1:1"]
+[[out]]
+live = true
+pattern = "chat/**"
+END"""
+
 EXAMPLES = {
     # fifobus
     "fifobus serve": Example(ends=False, then="fifobus ls"),
@@ -131,6 +141,15 @@ EXAMPLES = {
     ),
     "fifobus log trim orders --before -7d": Example(["orders: begins"], before=LOG),
     "fifobus log trim orders --before 1": Example(["orders: begins"], before=LOG),
+    # fifobus-bridge-nats
+    "fifobus bridge nats --config bridge.toml --check": Example(
+        ["out: live chat/** -> subjects chat.>"], before=BRIDGE
+    ),
+    "fifobus bridge nats --config bridge.toml": Example(
+        before=BRIDGE,
+        ends=False,
+        then="until fifobus ls | grep -q 'fifobus bridge'; do sleep 0.1; done",
+    ),
     # fifobus-info, fifobus-why
     "fifobus info sensors/kitchen/temp": Example(
         ["topic sensors/kitchen/temp", "  published    0 messages"], first=KITCHEN

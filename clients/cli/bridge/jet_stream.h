@@ -1,0 +1,121 @@
+#ifndef FIFOBUS_CLIENTS_CLI_BRIDGE_JET_STREAM_H_
+#define FIFOBUS_CLIENTS_CLI_BRIDGE_JET_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "clients/cli/bridge/nats_message.h"
+
+// What JetStream is asked and answers: JSON on subjects below $JS.API, as
+// https://docs.nats.io/reference/reference-protocols/nats_api_reference has it.
+// Requests and answers are plain messages, so that nothing here waits.
+namespace fifobus::bridge {
+
+// The answer to a message that was published on a stream's subject.
+struct PubAck {
+  enum class Outcome {
+    kStored,
+    kDuplicate,
+    kWrongPlace,   // the stream does not end with what was expected
+    kTooLarge,     // larger than the stream's messages may be
+    kNoStream,     // nobody takes the subject
+    kOtherStream,  // another stream takes it than the one that is meant
+    kRefused,      // for now: the stream is full, has no leader...
+  };
+  Outcome outcome = Outcome::kRefused;
+  uint64_t sequence = 0;  // if kStored or kDuplicate
+  std::string text;       // otherwise: what the server says
+};
+PubAck ReadPubAck(const NatsMessage& answer);
+
+// What the bridge wants to know of a stream. Statuses of answers: NotFound,
+// there is none of the name; Unavailable, nobody answers for it now;
+// FailedPrecondition, the server says something else.
+struct StreamState {
+  uint64_t last_sequence = 0;
+  std::vector<std::string> subjects;
+  // Messages go after a time, or when there are too many.
+  bool drops = false;
+};
+std::string StreamInfoSubject(std::string_view stream);
+absl::StatusOr<StreamState> ReadStreamState(const NatsMessage& answer);
+
+// A stream that the bridge makes.
+struct StreamConfig {
+  std::string name;
+  std::vector<std::string> subjects;
+  uint32_t replicas = 1;
+  uint64_t bytes_max = 0;                         // 0: no limit
+  absl::Duration age_max = absl::ZeroDuration();  // 0: no limit
+};
+std::string StreamCreateSubject(std::string_view stream);
+std::string StreamCreateBody(const StreamConfig& config);
+
+// A message in a stream: the last one that a filter matches, or the first one
+// from a sequence on. NotFound: there is none.
+struct StoredMessage {
+  uint64_t sequence = 0;
+  NatsMessage message;
+};
+std::string MessageGetSubject(std::string_view stream);
+std::string LastMessageBody(std::string_view filter);
+std::string NextMessageBody(uint64_t sequence, std::string_view filter);
+absl::StatusOr<StoredMessage> ReadStoredMessage(const NatsMessage& answer);
+
+// A durable pull consumer.
+struct ConsumerState {
+  // What was delivered last, by the consumer's count and the stream's.
+  uint64_t delivered_consumer = 0;
+  uint64_t delivered_stream = 0;
+  // Everything up to here is acknowledged.
+  uint64_t ack_floor_stream = 0;
+  uint64_t unacked = 0;
+  uint64_t pending = 0;  // in the stream, and not delivered yet
+  std::string filter;
+  bool explicit_acks = false;
+  bool pulls = false;
+};
+// Why the bridge cannot use it, "has the filter ..."; empty: it can.
+std::string ConsumerFault(const ConsumerState& consumer,
+                          std::string_view filter);
+std::string ConsumerInfoSubject(std::string_view stream,
+                                std::string_view consumer);
+absl::StatusOr<ConsumerState> ReadConsumerState(const NatsMessage& answer);
+
+struct ConsumerConfig {
+  std::string stream;
+  std::string name;
+  std::string filter;  // empty: all
+  uint64_t unacked_max = 0;
+  absl::Duration ack_wait;
+  bool from_new = false;
+};
+std::string ConsumerCreateSubject(const ConsumerConfig& config);
+std::string ConsumerCreateBody(const ConsumerConfig& config);
+
+// Asks for so many messages. The request ends by itself after `expires`; a sign
+// of life comes at least every `heartbeat`.
+std::string PullSubject(std::string_view stream, std::string_view consumer);
+std::string PullBody(uint64_t messages, absl::Duration expires,
+                     absl::Duration heartbeat);
+
+// What the reply subject of a consumer's message says:
+// "$JS.ACK.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING", or
+// with a domain and an account's hash behind ACK. Nothing: it is none.
+struct Delivered {
+  uint64_t count = 0;
+  uint64_t stream_sequence = 0;
+  uint64_t consumer_sequence = 0;
+  uint64_t pending = 0;
+};
+std::optional<Delivered> ReadDelivered(std::string_view reply);
+
+}  // namespace fifobus::bridge
+
+#endif  // FIFOBUS_CLIENTS_CLI_BRIDGE_JET_STREAM_H_

@@ -1,0 +1,402 @@
+#include "clients/cli/bridge/log_out.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "broker/base/log.h"
+#include "clients/cli/bridge/jet_stream.h"
+#include "clients/cli/bridge/message_headers.h"
+#include "clients/cli/bridge/text.h"
+#include "fmt/format.h"
+
+namespace fifobus::bridge {
+namespace {
+
+// A broker that does not answer a Subscribe in this time makes the bridge end;
+// it is started again from outside.
+constexpr absl::Duration kSubscribePatience = absl::Seconds(5);
+
+// An answer of JetStream that does not come in this time is lost. Messages wait
+// longer: a cluster that chooses a new leader stalls for up to 10 s, and a new
+// round before that would only be refused.
+constexpr absl::Duration kAnswerPatience = absl::Seconds(3);
+constexpr absl::Duration kAckPatience = absl::Seconds(5);
+
+constexpr std::string_view kTooLargeForServer =
+    "it is larger than the server's max_payload";
+// More than the headers that sending adds: the id, and what is expected.
+constexpr size_t kOwnHeaderBytes = 700;
+
+constexpr absl::Duration kPauseLeast = absl::Milliseconds(50);
+constexpr absl::Duration kPauseMost = absl::Seconds(5);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> LogOut::Connect(
+    const MapConfig& config, const ClientOptions& options) {
+  auto client = Client::Connect(options);
+  if (!client.ok()) return client.status();
+  SubscribeOptions subscribe;
+  subscribe.start = Start::First();
+  subscribe.durable = config.durable;
+  subscribe.auto_ack = false;
+  const absl::Status status =
+      (*client)->Subscribe(config.pattern, subscribe, kSubscribePatience);
+  if (!status.ok()) return status;
+  (*client)->set_mode(Mode::kNonBlocking);
+  return client;
+}
+
+absl::StatusOr<std::unique_ptr<LogOut>> LogOut::Open(
+    const MapSurroundings& surroundings, const MapConfig& config,
+    std::string inbox, ClientOptions options) {
+  auto client = Connect(config, options);
+  if (!client.ok()) return client.status();
+  return std::unique_ptr<LogOut>(
+      new LogOut(surroundings, config, std::move(inbox), std::move(options),
+                 *std::move(client)));
+}
+
+LogOut::LogOut(const MapSurroundings& surroundings, const MapConfig& config,
+               std::string inbox, ClientOptions options,
+               std::unique_ptr<Client> client)
+    : around_(surroundings),
+      config_(config),
+      inbox_(std::move(inbox)),
+      options_(std::move(options)),
+      client_(std::move(client)),
+      chain_(around_.config.origin, config_.durable, config_.shared,
+             {config_.window_messages, config_.window_bytes}),
+      backoff_(kPauseLeast, kPauseMost) {}
+
+int LogOut::bus_fd() const { return chain_.HasRoom() ? client_->fd() : -1; }
+
+void LogOut::OnBus() {
+  while (chain_.HasRoom() && status_.ok()) {
+    const Received received = client_->Receive();
+    switch (received.outcome) {
+      case ReceiveOutcome::kMessage:
+        TakeMessage(received);
+        break;
+      case ReceiveOutcome::kGap:
+        // Of those that expired nobody wants to know.
+        if (received.gap.reason == GapReason::kExpired) break;
+        counters_.missed += received.gap.messages;
+        LogWarning("the log did not keep messages until they were read",
+                   {{"map", config_.name},
+                    {"reason", GapReasonText(received.gap.reason)},
+                    {"messages", received.gap.messages}});
+        break;
+      case ReceiveOutcome::kCaughtUp:
+        if (chain_.OnLogEnd(received.caught_up.next_offset) ==
+            OutChain::Taken::kOtherLog) {
+          ReadAnew();
+        }
+        break;
+      case ReceiveOutcome::kDisconnected:
+        status_ = client_->status();
+        break;
+      case ReceiveOutcome::kConfirmation:
+      case ReceiveOutcome::kReply:
+        break;
+      case ReceiveOutcome::kTimedOut:
+      case ReceiveOutcome::kWouldBlock:
+        TellDone();
+        SendMore();
+        return;
+    }
+  }
+  TellDone();
+  SendMore();
+}
+
+void LogOut::TakeMessage(const Received& received) {
+  const MessageView& message = received.message;
+  reader_ = received.subscription;
+  if (CameOverBridge(message)) {
+    ++counters_.returned;
+    chain_.Pass(received.delivery.offset);
+    return;
+  }
+  OutMessage out;
+  out.offset = received.delivery.offset;
+  out.stored_unix_nanos = received.delivery.stored_time_unix_nanos;
+  out.message.payload = message.payload;
+  out.message.headers =
+      HeadersForNats(message, received.delivery, around_.config.origin);
+  const auto subject = SubjectOf(config_.names, message.topic);
+  std::string_view reason;
+  if (!subject.ok() || subject->size() > kSubjectBytesMax) {
+    reason = "its topic is no subject";
+  } else {
+    out.message.subject = *subject;
+  }
+  if (IsTooLarge(out.message)) reason = kTooLargeForServer;
+  if (!reason.empty()) {
+    out.message.subject = message.topic;
+    SetAside(out, reason);
+    if (status_.ok()) chain_.Pass(out.offset);
+    return;
+  }
+  if (chain_.Take(std::move(out)) == OutChain::Taken::kOtherLog) ReadAnew();
+}
+
+bool LogOut::IsTooLarge(const NatsMessage& message) const {
+  return payload_bytes_max_ != 0 &&
+         message.wire_bytes() + kOwnHeaderBytes > payload_bytes_max_;
+}
+
+void LogOut::SetAside(const OutMessage& message, std::string_view reason) {
+  const absl::Status put = around_.dead_letters.Put(
+      config_.name, Concat(message.message.subject, " offset ", message.offset),
+      reason, message.message.payload);
+  // A bridge that is started again reads it once more.
+  if (!put.ok()) {
+    status_ = put;
+    return;
+  }
+  ++counters_.set_aside;
+}
+
+void LogOut::ReadAnew() {
+  LogWarning("the log was made anew; the stream has none of its messages",
+             {{"map", config_.name}});
+  client_.reset();
+  auto client = Connect(config_, options_);
+  if (!client.ok()) {
+    status_ = client.status();
+    return;
+  }
+  client_ = *std::move(client);
+  chain_.BeginNewLog();
+  told_done_ = 0;
+  if (phase_ != Phase::kNoLink) BeginRound();
+}
+
+void LogOut::TellDone() {
+  const uint64_t done = chain_.done_offset();
+  if (done <= told_done_ || reader_ == 0) return;
+  told_done_ = done;
+  Received upto;
+  upto.subscription = reader_;
+  upto.delivery.offset = done;
+  client_->Done(upto);
+}
+
+void LogOut::OnConnected(size_t payload_bytes_max) {
+  payload_bytes_max_ = payload_bytes_max;
+  BeginRound();
+}
+
+void LogOut::OnDisconnected() {
+  phase_ = Phase::kNoLink;
+  next_ = Deadline::Never();
+  chain_.BeginRound();
+}
+
+void LogOut::Ask(Phase phase, std::string subject, std::string body) {
+  NatsMessage request;
+  request.subject = std::move(subject);
+  request.reply = Concat(inbox_, ".a.", chain_.round());
+  request.payload = std::move(body);
+  phase_ = phase;
+  next_ = kAnswerPatience;
+  if (around_.nats.Send(std::move(request)) == SendOutcome::kFull) {
+    Pause("the server takes nothing");
+  }
+}
+
+void LogOut::BeginRound() {
+  passed_at_round_ = chain_.stored();
+  chain_.BeginRound();
+  Ask(Phase::kAskingStream, StreamInfoSubject(config_.stream), "");
+}
+
+void LogOut::Pause(std::string trouble) {
+  if (chain_.stored() > passed_at_round_) backoff_.Reset();
+  trouble_ = std::move(trouble);
+  chain_.BeginRound();
+  phase_ = Phase::kPausing;
+  next_ = backoff_.Next();
+}
+
+void LogOut::OnTime() {
+  if (!next_.HasCome()) return;
+  next_ = Deadline::Never();
+  switch (phase_) {
+    case Phase::kNoLink:
+      break;
+    case Phase::kPausing:
+      BeginRound();
+      break;
+    case Phase::kAskingStream:
+    case Phase::kMakingStream:
+    case Phase::kAskingMessage:
+      Pause(fmt::format("stream {} does not answer", config_.stream));
+      break;
+    case Phase::kFlowing:
+      Pause(
+          fmt::format("stream {} acknowledges nothing; rights to publish on "
+                      "{} may be missing",
+                      config_.stream, config_.filter));
+      break;
+  }
+}
+
+void LogOut::OnNats(std::string_view token, NatsMessage message) {
+  const std::vector<std::string_view> parts = Split(token, '.');
+  if (parts.size() == 3 && parts[0] == "p") {
+    OnAck(parts[1], parts[2], message);
+    return;
+  }
+  if (parts.size() != 2 || parts[1] != Concat(chain_.round())) return;
+  switch (phase_) {
+    case Phase::kAskingStream:
+    case Phase::kMakingStream:
+      OnStream(message);
+      break;
+    case Phase::kAskingMessage:
+      OnLastMessage(message);
+      break;
+    case Phase::kNoLink:
+    case Phase::kPausing:
+    case Phase::kFlowing:
+      break;
+  }
+}
+
+void LogOut::OnStream(const NatsMessage& answer) {
+  const auto stream = ReadStreamState(answer);
+  if (absl::IsNotFound(stream.status()) && config_.create &&
+      phase_ == Phase::kAskingStream) {
+    StreamConfig make;
+    make.name = config_.stream;
+    make.subjects = {config_.filter};
+    make.replicas = config_.replicas;
+    make.bytes_max = config_.stream_bytes_max;
+    make.age_max = config_.stream_age_max;
+    LogInfo("making a stream", {{"stream", config_.stream}});
+    Ask(Phase::kMakingStream, StreamCreateSubject(config_.stream),
+        StreamCreateBody(make));
+    return;
+  }
+  if (!stream.ok()) {
+    Pause(fmt::format(
+        "stream {}: {}{}", config_.stream, MessageOf(stream.status()),
+        absl::IsNotFound(stream.status()) ? "; make it, or set create = true"
+                                          : ""));
+    return;
+  }
+  bool takes = false;
+  for (const std::string& subject : stream->subjects) {
+    takes = takes || FilterCovers(subject, config_.filter);
+  }
+  if (!takes) {
+    Pause(fmt::format("stream {} does not take all subjects {}; it takes {}",
+                      config_.stream, config_.filter,
+                      Join(stream->subjects, ", ")));
+    return;
+  }
+  if (stream->drops && !std::exchange(warned_of_limits_, true)) {
+    LogWarning("the stream's limits drop messages, read or not",
+               {{"map", config_.name}, {"stream", config_.stream}});
+  }
+  last_sequence_ = stream->last_sequence;
+  Ask(Phase::kAskingMessage, MessageGetSubject(config_.stream),
+      LastMessageBody(config_.filter));
+}
+
+void LogOut::OnLastMessage(const NatsMessage& answer) {
+  const auto last = ReadStoredMessage(answer);
+  std::optional<MessageId> id;
+  if (last.ok()) {
+    if (last->sequence > last_sequence_) {
+      // It has come since: what is on its way may still come.
+      BeginRound();
+      return;
+    }
+    id = MessageId::Parse(
+        last->message.header("Nats-Msg-Id").value_or(std::string_view()));
+  } else if (!absl::IsNotFound(last.status())) {
+    Pause(
+        fmt::format("stream {}: {}", config_.stream, MessageOf(last.status())));
+    return;
+  }
+  chain_.OnStreamEnd(last_sequence_, id);
+  phase_ = Phase::kFlowing;
+  next_ = Deadline::Never();
+  TellDone();
+  SendMore();
+  // Otherwise the first acknowledgement says that all is well.
+  if (chain_.in_flight() == 0) trouble_.clear();
+}
+
+void LogOut::OnAck(std::string_view round, std::string_view offset_text,
+                   const NatsMessage& answer) {
+  const uint64_t of_round = ReadNumber(round).value_or(0);
+  const uint64_t offset = ReadNumber(offset_text).value_or(0);
+  const PubAck ack = ReadPubAck(answer);
+  switch (chain_.OnAck(of_round, offset, ack)) {
+    case OutChain::AckResult::kStale:
+      return;
+    case OutChain::AckResult::kGood:
+      trouble_.clear();
+      next_ =
+          chain_.in_flight() > 0 ? Deadline(kAckPatience) : Deadline::Never();
+      TellDone();
+      OnBus();
+      return;
+    case OutChain::AckResult::kTooLarge:
+      if (const auto refused = chain_.TakeRefused(offset)) {
+        SetAside(*refused, "it is larger than the stream's max_msg_size");
+      }
+      if (status_.ok()) BeginRound();
+      return;
+    case OutChain::AckResult::kBroken:
+      if (chain_.stored() > passed_at_round_) {
+        // Once is no trouble: the stream has a new leader.
+        BeginRound();
+        return;
+      }
+      Pause(ack.outcome == PubAck::Outcome::kWrongPlace ||
+                    ack.outcome == PubAck::Outcome::kDuplicate
+                ? fmt::format("stream {} is written by others as well",
+                              config_.stream)
+                : fmt::format("stream {}: {}", config_.stream, ack.text));
+      return;
+  }
+}
+
+void LogOut::SendMore() {
+  if (phase_ != Phase::kFlowing) return;
+  while (auto next = chain_.NextToSend()) {
+    if (IsTooLarge(next->second)) {
+      // It was taken before there was a server to know the bound of.
+      if (const auto refused = chain_.TakeRefused(next->first)) {
+        SetAside(*refused, kTooLargeForServer);
+      }
+      if (status_.ok()) BeginRound();
+      return;
+    }
+    next->second.reply =
+        Concat(inbox_, ".p.", chain_.round(), ".", next->first);
+    next->second.headers.push_back({"Nats-Expected-Stream", config_.stream});
+    if (around_.nats.Send(std::move(next->second)) == SendOutcome::kFull) {
+      Pause("the server takes nothing");
+      return;
+    }
+    if (next_.IsNever()) next_ = kAckPatience;
+  }
+}
+
+MapCounters LogOut::counters() const {
+  MapCounters counters = counters_;
+  counters.passed = chain_.stored();
+  counters.resent = chain_.resent();
+  counters.duplicates = chain_.duplicates();
+  counters.in_flight = chain_.held();
+  return counters;
+}
+
+}  // namespace fifobus::bridge
