@@ -265,6 +265,11 @@ class AsyncSession:
         try:
             for left in self._dialogue.leave_groups():
                 await self._answer(left, deadline, "the answer to Unsubscribe")
+            if self._dialogue.readers.entries:
+                # The next client of a durable reader's name is to begin behind it.
+                self._dialogue.append_positions()
+                ping = self._dialogue.ping()
+                await self._answer(ping, deadline, "the answer to Ping")
         except errors.FifobusError:
             pass  # the session ends all the same
 

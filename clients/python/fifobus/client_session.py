@@ -285,6 +285,10 @@ class ClientSession:
         try:
             for left in self._dialogue.leave_groups():
                 self._answer(left, deadline, "the answer to Unsubscribe")
+            if self._dialogue.readers.entries:
+                # The next client of a durable reader's name is to begin behind it.
+                self._dialogue.append_positions()
+                self._answer(self._dialogue.ping(), deadline, "the answer to Ping")
         except errors.FifobusError:
             pass  # the session ends all the same
 
