@@ -159,11 +159,11 @@ TEST_F(ServedLogTest, WhatCannotBeOpenedSaysWhatToDo) {
   {
     const auto log = Open();
     ASSERT_EQ(Append(*log, 100).outcome, AppendOutcome::kAppended);
-    ExpectRefused("another broker", "stop the broker that has it");
+    ExpectRefused("another broker", "stop that one first");
   }
   machine_.Kill();
   MakeNewer();
-  ExpectRefused("newer", "run the fifobus that wrote it");
+  ExpectRefused("newer", "start that version");
   machine_.Kill();
   for (const auto& [name, bytes] : machine_.files()) machine_.Forget(name);
   SegmentHeader one;
@@ -173,7 +173,7 @@ TEST_F(ServedLogTest, WhatCannotBeOpenedSaysWhatToDo) {
   two.log_id.bytes.fill('y');
   two.base_offset = 9;
   machine_.Put(SegmentFile({9, 0}), EncodeSegmentHeader(two));
-  ExpectRefused("", "move its folder aside");
+  ExpectRefused("", "move it away");
 }
 
 TEST_F(ServedLogTest, ATopicBelongsToTheFirstLogThatMatchesIt) {

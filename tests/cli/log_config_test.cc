@@ -222,7 +222,7 @@ TEST_F(LogConfigTest, ASecondBrokerOfTheSameLogsIsRefused) {
                       "--log-level off",
                       Path("other"), Path("state")));
   EXPECT_EQ(second.exit, 1);
-  EXPECT_NE(second.err.find("stop the broker that has it"), std::string::npos)
+  EXPECT_NE(second.err.find("stop that one first"), std::string::npos)
       << second.err;
 }
 

@@ -7,25 +7,6 @@
 #include "fmt/format.h"
 
 namespace fifobus {
-namespace {
-
-std::string WhatToDo(LogOutcome outcome) {
-  switch (outcome) {
-    case LogOutcome::kNewerVersion:
-      return "; it was left untouched: run the fifobus that wrote it, or a "
-             "newer "
-             "one";
-    case LogOutcome::kLocked:
-      return "; stop the broker that has it, or give this one another state "
-             "directory";
-    case LogOutcome::kDamaged:
-      return "; it was left untouched: move its folder aside to begin anew";
-    default:
-      return "; see that the state directory can be written";
-  }
-}
-
-}  // namespace
 
 ServedLog::ServedLog(const BrokerOptions& options, size_t workers,
                      const PostToWorker& post) {
@@ -45,9 +26,9 @@ absl::StatusOr<std::shared_ptr<ServedLog>> ServedLog::Open(
   DurableLog::Opened opened =
       DurableLog::Open(std::move(disk), rule, options, *served);
   if (!opened.log) {
-    return absl::FailedPreconditionError(fmt::format(
-        "log \"{}\": {} ({}){}", rule.name, LogOutcomeText(opened.outcome),
-        opened.reason, WhatToDo(opened.outcome)));
+    return absl::FailedPreconditionError(
+        fmt::format("log \"{}\": {} ({})", rule.name,
+                    LogOutcomeText(opened.outcome), opened.reason));
   }
   for (const MissingRange& missing : opened.missing) {
     LogError("log damaged: stored messages cannot be read",
