@@ -11,6 +11,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -103,6 +104,7 @@ class BrokerLife {
     } else if (Draw(20) == 0) {
       Publish(*clients_[Draw(static_cast<uint32_t>(clients_.size()))]);
     } else if (Draw(4) == 0) {
+      AwaitCommits();
       tasks_.RunAll();
     } else {
       Publish(*client);
@@ -126,6 +128,17 @@ class BrokerLife {
   };
 
   uint32_t Draw(uint32_t bound) { return random_() % bound; }
+
+  // Returns when each log has committed what it took, or cannot. On a machine
+  // with nothing else to do, the steps would otherwise be over before that.
+  void AwaitCommits() {
+    for (const auto& log : logs_) {
+      while (log->committed_offset() + 1 < log->log().next_offset() &&
+             log->log().outcome() == LogOutcome::kDone) {
+        std::this_thread::yield();
+      }
+    }
+  }
 
   Client* Connect(int publisher) {
     auto client = std::make_unique<Client>();
