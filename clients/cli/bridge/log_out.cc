@@ -7,6 +7,7 @@
 #include "broker/base/log.h"
 #include "clients/cli/bridge/jet_stream.h"
 #include "clients/cli/bridge/message_headers.h"
+#include "clients/cli/bridge/stream_asking.h"
 #include "clients/cli/bridge/text.h"
 #include "fmt/format.h"
 
@@ -17,19 +18,14 @@ namespace {
 // it is started again from outside.
 constexpr absl::Duration kSubscribePatience = absl::Seconds(5);
 
-// An answer of JetStream that does not come in this time is lost. Messages wait
-// longer: a cluster that chooses a new leader stalls for up to 10 s, and a new
-// round before that would only be refused.
-constexpr absl::Duration kAnswerPatience = absl::Seconds(3);
+// Messages wait longer than answers: a cluster that chooses a new leader stalls
+// for up to 10 s, and a new round before that would only be refused.
 constexpr absl::Duration kAckPatience = absl::Seconds(5);
 
 constexpr std::string_view kTooLargeForServer =
     "it is larger than the server's max_payload";
 // More than the headers that sending adds: the id, and what is expected.
 constexpr size_t kOwnHeaderBytes = 700;
-
-constexpr absl::Duration kPauseLeast = absl::Milliseconds(50);
-constexpr absl::Duration kPauseMost = absl::Seconds(5);
 
 }  // namespace
 
@@ -196,13 +192,11 @@ void LogOut::OnDisconnected() {
 }
 
 void LogOut::Ask(Phase phase, std::string subject, std::string body) {
-  NatsMessage request;
-  request.subject = std::move(subject);
-  request.reply = Concat(inbox_, ".a.", chain_.round());
-  request.payload = std::move(body);
   phase_ = phase;
   next_ = kAnswerPatience;
-  if (around_.nats.Send(std::move(request)) == SendOutcome::kFull) {
+  if (AskJetStream(around_.nats, std::move(subject),
+                   Concat(inbox_, ".a.", chain_.round()),
+                   std::move(body)) == SendOutcome::kFull) {
     Pause("the server takes nothing");
   }
 }
@@ -282,10 +276,8 @@ void LogOut::OnStream(const NatsMessage& answer) {
     return;
   }
   if (!stream.ok()) {
-    Pause(fmt::format(
-        "stream {}: {}{}", config_.stream, MessageOf(stream.status()),
-        absl::IsNotFound(stream.status()) ? "; make it, or set create = true"
-                                          : ""));
+    Pause(
+        Concat("stream ", config_.stream, ": ", TroubleWith(stream.status())));
     return;
   }
   bool takes = false;

@@ -7,16 +7,13 @@
 #include "broker/base/log.h"
 #include "clients/cli/bridge/message_headers.h"
 #include "clients/cli/bridge/publish_fields.h"
+#include "clients/cli/bridge/stream_asking.h"
 #include "clients/cli/bridge/text.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus::bridge {
 namespace {
-
-constexpr absl::Duration kAnswerPatience = absl::Seconds(3);
-constexpr absl::Duration kPauseLeast = absl::Milliseconds(50);
-constexpr absl::Duration kPauseMost = absl::Seconds(5);
 
 // A pull that has brought nothing for so long is asked for anew. The server says
 // meanwhile that it lives; twice as long without that is an end.
@@ -68,13 +65,11 @@ void StreamIn::OnDisconnected() {
 }
 
 void StreamIn::Ask(Phase phase, std::string subject, std::string body) {
-  NatsMessage request;
-  request.subject = std::move(subject);
-  request.reply = Concat(inbox_, ".a.", round_);
-  request.payload = std::move(body);
   phase_ = phase;
   next_ = kAnswerPatience;
-  if (around_.nats.Send(std::move(request)) == SendOutcome::kFull) {
+  if (AskJetStream(around_.nats, std::move(subject),
+                   Concat(inbox_, ".a.", round_),
+                   std::move(body)) == SendOutcome::kFull) {
     Pause("the server takes nothing");
   }
 }
@@ -177,11 +172,8 @@ void StreamIn::OnConsumer(const NatsMessage& answer) {
     return;
   }
   if (!consumer.ok()) {
-    Pause(fmt::format("consumer {} of stream {}: {}{}", config_.consumer,
-                      config_.stream, MessageOf(consumer.status()),
-                      absl::IsNotFound(consumer.status())
-                          ? "; make it, or set create = true"
-                          : ""));
+    Pause(Concat("consumer ", config_.consumer, " of stream ", config_.stream,
+                 ": ", TroubleWith(consumer.status())));
     return;
   }
   const std::string fault = ConsumerFault(*consumer, config_.filter);
