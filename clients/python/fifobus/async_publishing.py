@@ -8,10 +8,10 @@ from fifobus.async_session import AsyncSession
 from fifobus.batch import AsyncBatch
 from fifobus.call_options import (
     REQUEST_TIMEOUT,
-    UNCONFIRMED_MAX,
     deadline_of,
     metadata_of,
 )
+from fifobus.protocol import expected_confirms
 from fifobus.protocol.control import Level, PublisherMark
 from fifobus.protocol.frames import payload_bytes
 from fifobus.protocol.message import Confirmation, Headers, Metadata, Payload
@@ -129,29 +129,21 @@ class AsyncPublishingClient(AsyncSession):
     ) -> Request[Confirmation]:
         """Publishes it; the confirmation is to come."""
         dialogue = self._dialogue
-        requests, publisher = dialogue.requests, dialogue.publisher
-        if level > Level.ACCEPTED:  # the lowest goes without saying
-            metadata.confirm_level = int(level)
         await self._await_session(deadline)
         await self._until(
-            lambda: requests.unconfirmed < UNCONFIRMED_MAX
-            and publisher.has_room(len(body)),
+            lambda: expected_confirms.has_room(dialogue, len(body)),
             deadline,
             "the confirmation of earlier messages",
         )
-        metadata.confirm_id, request = requests.expect_confirm()
-        publisher.expect(metadata)
+        request = expected_confirms.expect(dialogue, metadata, level)
         try:
             await self._send(
                 lambda: dialogue.head(topic, metadata, len(body)), body, deadline
             )
         except BaseException:
-            requests.forget(metadata.confirm_id)
-            publisher.forget(metadata.confirm_id)
+            expected_confirms.forget(dialogue, metadata)
             raise
-        if publisher.keeps(metadata.confirm_id):
-            frame = dialogue.head(topic, metadata, len(body)) + body
-            publisher.keep(metadata.confirm_id, frame)
+        expected_confirms.keep(dialogue, topic, metadata, body)
         return request
 
     async def publish_pending(

@@ -31,8 +31,6 @@ LAST_FLUSH = 1.0
 # How long, in seconds, requests wait for their answer unless they are told.
 REQUEST_TIMEOUT = 5.0
 
-# Messages of one client whose confirmation is to come: as many as of a client in C++.
-UNCONFIRMED_MAX = 65536
 # A program that publishes without a pause has the confirmations read so often that the
 # broker, which holds 1 MiB of them, has not to. Not tuned.
 CONFIRMS_BETWEEN_LOOKS = 256

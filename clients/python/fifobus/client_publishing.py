@@ -12,12 +12,12 @@ from fifobus.call_options import (
     BATCH_BYTES,
     CONFIRMS_BETWEEN_LOOKS,
     REQUEST_TIMEOUT,
-    UNCONFIRMED_MAX,
     UNCOPIED_BYTES,
     deadline_of,
     metadata_of,
 )
 from fifobus.client_session import ClientSession, Mode, one_at_a_time
+from fifobus.protocol import expected_confirms
 from fifobus.protocol.control import Level, PublisherMark
 from fifobus.protocol.dialogue import State
 from fifobus.protocol.frames import payload_bytes
@@ -175,35 +175,27 @@ class PublishingClient(ClientSession):
     ) -> Request[Confirmation]:
         """Publishes it; the confirmation is to come."""
         dialogue = self._dialogue
-        requests, publisher = dialogue.requests, dialogue.publisher
-        if level > Level.ACCEPTED:  # the lowest goes without saying
-            metadata.confirm_level = int(level)
         self._await_session(deadline, wait)
         self._await_confirmations(len(body), deadline, wait)
-        metadata.confirm_id, request = requests.expect_confirm()
-        publisher.expect(metadata)
+        request = expected_confirms.expect(dialogue, metadata, level)
         try:
             self._send_until(
                 lambda: dialogue.head(topic, metadata, len(body)), body, deadline, wait
             )
         except BaseException:
-            requests.forget(metadata.confirm_id)
-            publisher.forget(metadata.confirm_id)
+            expected_confirms.forget(dialogue, metadata)
             raise
-        if publisher.keeps(metadata.confirm_id):
-            frame = dialogue.head(topic, metadata, len(body)) + body
-            publisher.keep(metadata.confirm_id, frame)
+        expected_confirms.keep(dialogue, topic, metadata, body)
         return request
 
     def _await_confirmations(
         self, body_bytes: int, deadline: Optional[float], wait: bool
     ) -> None:
         """Until there is room for another one that is to come."""
-        requests, publisher = self._dialogue.requests, self._dialogue.publisher
+        requests = self._dialogue.requests
 
         def has_room() -> bool:
-            few = requests.unconfirmed < UNCONFIRMED_MAX
-            return few and publisher.has_room(body_bytes)
+            return expected_confirms.has_room(self._dialogue, body_bytes)
 
         if not has_room() or requests.unconfirmed % CONFIRMS_BETWEEN_LOOKS == 0:
             self._read_ahead()
