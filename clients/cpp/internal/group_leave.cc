@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/frame_walk.h"
 #include "clients/cpp/internal/subscriptions.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
@@ -25,17 +26,12 @@ bool MatchesAny(const Patterns& patterns, std::string_view topic) {
 uint64_t CountMessages(std::string_view frames, const Patterns& shared,
                        const Patterns& own) {
   uint64_t count = 0;
-  while (true) {
-    const FrameExtent extent = FindFrame(frames, kFrameBytesMaxDefault);
-    if (extent.state != FrameExtent::State::kWhole) return count;
-    const FrameView view = ReadWholeFrame(frames.substr(0, extent.frame_bytes));
-    frames.remove_prefix(extent.frame_bytes);
-    if (view.fault != FrameFault::kNone || view.kind != FrameKind::kMessage) {
-      continue;
-    }
+  ForEachFrame(frames, [&](const FrameView& view) {
+    if (view.kind != FrameKind::kMessage) return;
     const std::string_view topic = ReadMessage(view.member).topic;
     if (MatchesAny(shared, topic) && !MatchesAny(own, topic)) ++count;
-  }
+  });
+  return count;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "clients/cpp/internal/frame_walk.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"
@@ -96,17 +97,12 @@ void Positions::AppendAcks(std::string& out) {
 
 uint64_t CountReadMessages(std::string_view frames) {
   uint64_t count = 0;
-  while (true) {
-    const FrameExtent extent = FindFrame(frames, kFrameBytesMaxDefault);
-    if (extent.state != FrameExtent::State::kWhole) return count;
-    const FrameView view = ReadWholeFrame(frames.substr(0, extent.frame_bytes));
-    frames.remove_prefix(extent.frame_bytes);
-    if (view.fault != FrameFault::kNone || view.kind != FrameKind::kDelivery) {
-      continue;
-    }
+  ForEachFrame(frames, [&](const FrameView& view) {
+    if (view.kind != FrameKind::kDelivery) return;
     const DeliveryView delivery = ReadDelivery(view.member);
     if (delivery.offset != 0 && delivery.ack_id == 0) ++count;
-  }
+  });
+  return count;
 }
 
 }  // namespace fifobus
