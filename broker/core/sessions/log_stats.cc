@@ -1,21 +1,15 @@
 #include "broker/core/sessions/log_stats.h"
 
 #include "broker/core/logs/durable_reader.h"
-#include "broker/core/logs/reader_lag.h"
+#include "broker/core/sessions/reader_stats.h"
 
 namespace fifobus {
 namespace {
 
 void AddReader(const DurableReader& reader, pb::StatsReply::Log& log) {
-  const ReaderRecord record = reader.record();
   pb::StatsReply::Reader& stats = *log.add_readers();
-  stats.set_name(record.name);
-  stats.set_pattern(record.pattern);
-  stats.set_group(record.group);
-  stats.set_position(record.position);
-  stats.set_done_above(record.done_above.count());
-  stats.set_lag(
-      ReaderLag(record, log.first_offset(), log.committed_offset() + 1));
+  stats = DescribeReader(reader.record(), log.first_offset(),
+                         log.committed_offset() + 1);
   for (const uint64_t session : reader.sessions()) stats.add_sessions(session);
   stats.set_tap(reader.used_by_tap());
 }

@@ -14,7 +14,7 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "broker/core/logs/reader_lag.h"
+#include "broker/core/sessions/reader_stats.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
@@ -159,13 +159,8 @@ pb::StatsReply::Log DescribeLog(const StoredLog& log) {
         first.extents.front().stored_time_unix_nanos);
   }
   for (const ReaderRecord& record : log.readers) {
-    pb::StatsReply::Reader& reader = *description.add_readers();
-    reader.set_name(record.name);
-    reader.set_pattern(record.pattern);
-    reader.set_group(record.group);
-    reader.set_position(record.position);
-    reader.set_done_above(record.done_above.count());
-    reader.set_lag(ReaderLag(record, files.first_offset, files.next_offset));
+    *description.add_readers() =
+        DescribeReader(record, files.first_offset, files.next_offset);
   }
   return description;
 }
