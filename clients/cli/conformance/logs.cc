@@ -13,21 +13,11 @@
 namespace fifobus::cli {
 namespace {
 
-constexpr std::string_view kTopic = "conformance/topic";
 constexpr std::string_view kPattern = "conformance/**";
 constexpr std::string_view kLog = "conformance";
 
 // Where the log that is played here begins.
 constexpr uint64_t kFirstOffset = 41;
-
-std::string MessageFrame(std::string_view payload) {
-  MessageFields fields;
-  fields.topic = kTopic;
-  fields.payload = payload;
-  std::string frame;
-  AppendMessageFrame(fields, frame);
-  return frame;
-}
 
 // A message out of a log, whose payload is its offset.
 std::string StoredFrames(uint64_t offset) {
@@ -143,7 +133,7 @@ void SaysWhatIsDone(Trial& trial) {
 
 void CountsItsMessages(Trial& trial) {
   trial.Live();
-  trial.Run("pub", kTopic);
+  trial.Run("pub", kPlayedTopic);
   const std::string publisher = trial.Greet().hello().publisher();
   // What a log remembers of its name. A client without one passes over it.
   constexpr uint64_t kLastSequence = 300;

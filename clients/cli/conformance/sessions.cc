@@ -16,17 +16,6 @@ namespace {
 // Long enough that a client which does the wrong thing does it.
 constexpr absl::Duration kMoment = absl::Milliseconds(300);
 
-constexpr std::string_view kTopic = "conformance/topic";
-
-std::string MessageFrame(std::string_view payload) {
-  MessageFields fields;
-  fields.topic = kTopic;
-  fields.payload = payload;
-  std::string frame;
-  AppendMessageFrame(fields, frame);
-  return frame;
-}
-
 bool IsId(std::string_view id) {
   return id.size() == 32 && std::all_of(id.begin(), id.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -142,7 +131,7 @@ void ReadsFramesInPieces(Trial& trial) {
 void PassesOverUnknownFields(Trial& trial) {
   trial.RunSubscriber();
   pb::Frame frame;
-  frame.mutable_message()->set_topic(kTopic.data(), kTopic.size());
+  frame.mutable_message()->set_topic(kPlayedTopic.data(), kPlayedTopic.size());
   frame.mutable_message()->set_payload("known");
   auto* unknown = frame.message().GetReflection()->MutableUnknownFields(
       frame.mutable_message());
@@ -194,7 +183,8 @@ void GoesOnAfterDeliveryAndGap(Trial& trial) {
   pb::Frame gap;
   gap.mutable_gap()->set_reason(pb::Gap::REASON_OVERFLOW);
   gap.mutable_gap()->set_messages(5);
-  gap.mutable_gap()->add_losses()->set_topic(kTopic.data(), kTopic.size());
+  gap.mutable_gap()->add_losses()->set_topic(kPlayedTopic.data(),
+                                             kPlayedTopic.size());
   gap.mutable_gap()->mutable_losses(0)->set_messages(5);
   trial.Write(gap);
   trial.Write(MessageFrame("after the gap"));
@@ -252,7 +242,7 @@ void FailsWhenItsPatternIsRefused(Trial& trial) {
 
 std::string ExpiringFrame(std::string_view payload, absl::Time expiry) {
   MessageFields fields;
-  fields.topic = kTopic;
+  fields.topic = kPlayedTopic;
   fields.payload = payload;
   fields.expiry_unix_nanos = static_cast<uint64_t>(absl::ToUnixNanos(expiry));
   std::string frame;
@@ -275,7 +265,7 @@ void WritesAMessageForEachLine(Trial& trial) {
     trial.Type(std::string(line) + "\n");
     const pb::Message message = trial.ReadMessage();
     if (!trial.status().ok()) return;
-    trial.Require(message.topic() == kTopic, "it is of another topic");
+    trial.Require(message.topic() == kPlayedTopic, "it is of another topic");
     trial.Require(message.payload() == line, "the payload is not the line");
   }
 }
@@ -360,7 +350,7 @@ void RefusesABadTopic(Trial& trial) {
 
 void KeepsToTheFrameLimit(Trial& trial) {
   trial.Live();
-  trial.Run("pub", kTopic);
+  trial.Run("pub", kPlayedTopic);
   (void)trial.Greet();
   trial.Welcome(/*frame_bytes_max=*/1024);
   trial.Type("short\n");

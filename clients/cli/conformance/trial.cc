@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "broker/base/clock.h"
+#include "proto/frame_writer.h"
 
 namespace fifobus::cli {
 namespace {
@@ -10,6 +11,15 @@ namespace {
 constexpr absl::Duration kLook = absl::Milliseconds(20);
 
 }  // namespace
+
+std::string MessageFrame(std::string_view payload) {
+  MessageFields fields;
+  fields.topic = kPlayedTopic;
+  fields.payload = payload;
+  std::string frame;
+  AppendMessageFrame(fields, frame);
+  return frame;
+}
 
 void Trial::Require(bool met, std::string_view otherwise) {
   if (met) return;

@@ -14,6 +14,10 @@
 
 namespace fifobus::cli {
 
+// The topic of all that is played, and a message on it as it lies in a pipe.
+inline constexpr std::string_view kPlayedTopic = "conformance/topic";
+std::string MessageFrame(std::string_view payload);
+
 // One requirement put to the test: a bus, the client, and its current session.
 // After the first step that fails all others do nothing, so that a trial reads
 // like the story that it tells. Thread-compatible.
