@@ -49,8 +49,8 @@ struct Counters {
   Counter messages_stored;
   Counter messages_duplicate;
   Counter messages_not_stored;
-  // Sessions that lost their publisher's name to a newer one.
-  Counter publishers_fenced;
+  // Sessions that lost a publisher's or a durable reader's name to a newer one.
+  Counter sessions_fenced;
 
   // Calls visit(name, value) for each.
   template <typename Visitor>
@@ -78,7 +78,7 @@ struct Counters {
     visit("messages_stored", messages_stored.value());
     visit("messages_duplicate", messages_duplicate.value());
     visit("messages_not_stored", messages_not_stored.value());
-    visit("publishers_fenced", publishers_fenced.value());
+    visit("sessions_fenced", sessions_fenced.value());
   }
 };
 

@@ -17,7 +17,7 @@ struct HistoryRule {
   size_t count = 0;
 };
 
-// More would be a log, which a broker in memory is not. Not tuned.
+// All of it is in memory: more belongs into a log. Not tuned.
 inline constexpr size_t kHistoryCountMax = 10000;
 
 // Says what is wrong with a rule: its pattern, or a count outside of 1 to

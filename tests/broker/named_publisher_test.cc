@@ -138,7 +138,7 @@ TEST_F(NamedPublisherTest, ANewerSessionOfTheNameEndsTheOlderOne) {
   EXPECT_EQ(session_.OnFenced(fenced[0]), FeedOutcome::kContinue)
       << "it is over already";
   EXPECT_EQ(live->written, both);
-  EXPECT_EQ(counters_.publishers_fenced.value(), 1u);
+  EXPECT_EQ(counters_.sessions_fenced.value(), 1u);
   EXPECT_EQ(FramesIn(log).size(), 2u);
 }
 

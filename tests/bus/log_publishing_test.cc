@@ -175,7 +175,7 @@ TEST_F(LogPublishingTest, ALaterSessionOfAPublisherEndsTheOlderOne) {
   EXPECT_TRUE(older.AtEnd());
   newer.Write(Numbered("orders/a", 1));
   EXPECT_EQ(newer.Next().confirm().level(), kStored);
-  EXPECT_EQ(Count("publishers_fenced"), 1u);
+  EXPECT_EQ(Count("sessions_fenced"), 1u);
 }
 
 TEST_F(LogPublishingTest, TheNextBrokerKnowsWhereAPublisherStood) {

@@ -177,7 +177,7 @@ FeedOutcome Session::OnRules() {
 
 FeedOutcome Session::OnFenced(std::string text) {
   if (phase_ != Phase::kOpen) return FeedOutcome::kContinue;
-  context_.counters.publishers_fenced.Add();
+  context_.counters.sessions_fenced.Add();
   return Note(answers_.RefuseSession(pb::Error::CODE_FENCED, std::move(text)));
 }
 
