@@ -7,6 +7,7 @@
 
 #include "broker/bus/log_set.h"
 #include "gtest/gtest.h"
+#include "tests/support/log_storing.h"
 #include "tests/support/pipe_support.h"
 
 namespace fifobus {
@@ -32,17 +33,7 @@ class LogRequestsTest : public testing::Test {
   }
 
   void Store(const std::string& body, uint64_t now_unix_nanos) {
-    LogAppend append;
-    append.count = 1;
-    append.body_bytes = static_cast<uint32_t>(body.size());
-    append.now_unix_nanos = now_unix_nanos;
-    const AppendResult result = log_->log().Append(
-        append, [&](const DurableLog::Placement&, char* out) {
-          body.copy(out, body.size());
-        });
-    ASSERT_EQ(result.outcome, AppendOutcome::kAppended);
-    ASSERT_TRUE(WaitUntil(
-        [&] { return log_->committed_offset() >= result.base_offset; }));
+    StoreAndWait(*log_, body, now_unix_nanos);
   }
 
   pb::Start& SeekTo(const std::string& durable) {

@@ -20,30 +20,14 @@
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/support/bus_support.h"
+#include "tests/support/log_broker.h"
 #include "tests/support/process.h"
 
 namespace fifobus {
 namespace {
 
-class DurableKillTest : public testing::Test {
+class DurableKillTest : public LogBrokerTest {
  protected:
-  void Serve() {
-    broker_ = std::make_unique<Process>(
-        std::vector<std::string>{FifobusBinary(), "serve", "--dir", bus_,
-                                 "--workers", "2", "--state-dir", state_,
-                                 "--log", "orders=orders/**"},
-        "", log_);
-    ASSERT_TRUE(WaitUntil([&] { return CheckBus(bus_).ok(); }))
-        << ReadFile(log_);
-  }
-
-  ClientOptions Options() const {
-    ClientOptions options;
-    options.dir = bus_;
-    options.connect_timeout = kHang;
-    return options;
-  }
-
   // Stores "#1.", "#2." and so on, once each, over brokers that are killed.
   void StoreAll(uint64_t count, std::mt19937& random) {
     ClientOptions options = Options();
@@ -68,12 +52,6 @@ class DurableKillTest : public testing::Test {
       }
     }
   }
-
-  const TempDir dir_;
-  const std::string bus_ = dir_.path() + "/bus";
-  const std::string state_ = dir_.path() + "/state";
-  const std::string log_ = dir_.path() + "/log";
-  std::unique_ptr<Process> broker_;
 };
 
 // The number of a line. What a killed broker has left of the one before has no

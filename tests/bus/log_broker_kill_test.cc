@@ -18,34 +18,15 @@
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/support/bus_support.h"
+#include "tests/support/log_broker.h"
 #include "tests/support/log_messages.h"
 #include "tests/support/process.h"
 
 namespace fifobus {
 namespace {
 
-class LogBrokerKillTest : public testing::Test {
+class LogBrokerKillTest : public LogBrokerTest {
  protected:
-  void Serve() {
-    broker_ = std::make_unique<Process>(
-        std::vector<std::string>{FifobusBinary(), "serve", "--dir", bus_,
-                                 "--workers", "2", "--state-dir", state_,
-                                 "--log", "orders=orders/**"},
-        "", log_);
-    ASSERT_TRUE(WaitUntil([&] { return CheckBus(bus_).ok(); }))
-        << ReadFile(log_);
-  }
-
-  std::unique_ptr<Client> Connect(const std::string& publisher) const {
-    ClientOptions options;
-    options.dir = bus_;
-    options.connect_timeout = kHang;
-    options.publisher = publisher;
-    auto client = Client::Connect(options);
-    EXPECT_TRUE(client.ok()) << client.status();
-    return client.ok() ? *std::move(client) : nullptr;
-  }
-
   // Stores one message after the other until `done`, each again and again until
   // it is confirmed. Returns how many those were.
   uint64_t Publish(const std::string& publisher,
@@ -68,12 +49,6 @@ class LogBrokerKillTest : public testing::Test {
     }
     return sequence;
   }
-
-  const TempDir dir_;
-  const std::string bus_ = dir_.path() + "/bus";
-  const std::string state_ = dir_.path() + "/state";
-  const std::string log_ = dir_.path() + "/log";
-  std::unique_ptr<Process> broker_;
 };
 
 TEST_F(LogBrokerKillTest, WhatWasConfirmedAsStoredIsThereOnce) {

@@ -15,6 +15,7 @@
 #include "clients/cpp/client.h"
 #include "gtest/gtest.h"
 #include "tests/support/bus_support.h"
+#include "tests/support/log_broker.h"
 #include "tests/support/process.h"
 
 namespace fifobus {
@@ -22,30 +23,8 @@ namespace {
 
 constexpr int kMessages = 3000;
 
-class LogReaderKillTest : public testing::Test {
+class LogReaderKillTest : public LogBrokerTest {
  protected:
-  void Serve() {
-    broker_ = std::make_unique<Process>(
-        std::vector<std::string>{FifobusBinary(), "serve", "--dir", bus_,
-                                 "--workers", "2", "--state-dir", state_,
-                                 "--log", "orders=orders/**"},
-        "", log_);
-    ASSERT_TRUE(WaitUntil([&] { return CheckBus(bus_).ok(); }))
-        << ReadFile(log_);
-  }
-  void Kill() {
-    broker_->Signal(SIGKILL);
-    EXPECT_EQ(broker_->Wait(), -SIGKILL);
-  }
-
-  std::unique_ptr<Client> Connect() const {
-    ClientOptions options;
-    options.dir = bus_;
-    options.connect_timeout = kHang;
-    auto client = Client::Connect(options);
-    EXPECT_TRUE(client.ok()) << client.status();
-    return client.ok() ? *std::move(client) : nullptr;
-  }
   std::unique_ptr<Client> Read() const {
     auto client = Connect();
     SubscribeOptions options;
@@ -85,12 +64,6 @@ class LogReaderKillTest : public testing::Test {
       bytes.copy(reinterpret_cast<char*>(&position), 8, 40);
     return position;
   }
-
-  const TempDir dir_;
-  const std::string bus_ = dir_.path() + "/bus";
-  const std::string state_ = dir_.path() + "/state";
-  const std::string log_ = dir_.path() + "/log";
-  std::unique_ptr<Process> broker_;
 };
 
 TEST_F(LogReaderKillTest, WhatIsWrittenDownAsDoneDoesNotComeAgain) {
