@@ -49,6 +49,9 @@ struct Counters {
   Counter messages_stored;
   Counter messages_duplicate;
   Counter messages_not_stored;
+  // Published again, as their clients say in Hello, because a broker before this
+  // one had died with them unread.
+  Counter messages_resent;
   // Sessions that lost a publisher's or a durable reader's name to a newer one.
   Counter sessions_fenced;
 
@@ -78,6 +81,7 @@ struct Counters {
     visit("messages_stored", messages_stored.value());
     visit("messages_duplicate", messages_duplicate.value());
     visit("messages_not_stored", messages_not_stored.value());
+    visit("messages_resent", messages_resent.value());
     visit("sessions_fenced", sessions_fenced.value());
   }
 };

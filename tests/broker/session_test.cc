@@ -18,8 +18,21 @@ TEST_F(SessionTest, HelloIsAnsweredWithWelcome) {
   EXPECT_EQ(session_.ClientText(), "test?name[42]");
 }
 
+TEST_F(SessionTest, WhatAClientPublishesAgainIsCounted) {
+  pb::Frame hello;
+  hello.mutable_hello()->set_protocol_version(kProtocolVersion);
+  hello.mutable_hello()->set_resent_messages(3);
+  Feed(ControlFrame(hello));
+  EXPECT_TRUE(Answer().has_welcome());
+  EXPECT_EQ(counters_.messages_resent.value(), 3u);
+}
+
 TEST_F(SessionTest, AnotherVersionIsRefused) {
-  ExpectRefused(Hello(99), pb::Error::CODE_UNSUPPORTED_VERSION);
+  pb::Frame hello;
+  hello.mutable_hello()->set_protocol_version(99);
+  hello.mutable_hello()->set_resent_messages(3);
+  ExpectRefused(ControlFrame(hello), pb::Error::CODE_UNSUPPORTED_VERSION);
+  EXPECT_EQ(counters_.messages_resent.value(), 0u);
 }
 
 TEST_F(SessionTest, NothingMayComeBeforeHello) {

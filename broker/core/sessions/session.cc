@@ -383,6 +383,7 @@ FeedOutcome Session::OnHello(const pb::Hello& hello) {
   }
   phase_ = Phase::kOpen;
   greeted_ = true;
+  context_.counters.messages_resent.Add(hello.resent_messages());
   if (!hello.publisher().empty()) {
     name_.Take(hello.publisher(), [fence = fence_, name = hello.publisher()] {
       if (fence) fence(FencedText(name));
