@@ -9,40 +9,24 @@
 #include <cerrno>
 #include <utility>
 
+#include "broker/io/file_system.h"
 #include "fmt/format.h"
 #include "proto/bus_paths.h"
 
 namespace fifobus {
 namespace {
 
-// File systems on which a FIFO is local to each machine (nfs(5), fifo(7)):
-// numbers of statfs(2).
-struct RemoteFileSystem {
-  decltype(statfs::f_type) type;
-  const char* name;
-};
-constexpr std::array<RemoteFileSystem, 6> kRemoteFileSystems = {{
-    {0x6969, "NFS"},
-    {0x01021997, "9p"},
-    {0xff534d42, "CIFS"},
-    {0xfe534d42, "SMB2"},
-    {0x00c36400, "Ceph"},
-    {0x5346414f, "AFS"},
-}};
-
 absl::Status CheckFileSystem(int fd, const std::string& path) {
   struct statfs file_system;
   if (fstatfs(fd, &file_system) != 0) {
     return absl::ErrnoToStatus(errno, fmt::format("statfs {}", path));
   }
-  for (const RemoteFileSystem& remote : kRemoteFileSystems) {
-    if (file_system.f_type != remote.type) continue;
-    return absl::FailedPreconditionError(fmt::format(
-        "{} is on {}, where FIFOs do not connect processes; choose a "
-        "directory on a local file system, best on tmpfs",
-        path, remote.name));
-  }
-  return absl::OkStatus();
+  const std::string remote = RemoteFileSystem(file_system.f_type);
+  if (remote.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("{} is on {}, where FIFOs do not connect processes; choose a "
+                  "directory on a local file system, best on tmpfs",
+                  path, remote));
 }
 
 std::string ReadPid(int fd) {

@@ -17,6 +17,7 @@ void AddLs(Command& program);
 void AddTop(Command& program);
 void AddInfo(Command& program);
 void AddWhy(Command& program);
+void AddDoctor(Command& program);
 void AddMetrics(Command& program);
 void AddLog(Command& program);
 void AddBench(Command& program);

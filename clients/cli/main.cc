@@ -44,6 +44,7 @@ Exit RunCommand(int argc, char** argv) {
   AddTop(program);
   AddInfo(program);
   AddWhy(program);
+  AddDoctor(program);
   AddMetrics(program);
   AddLog(program);
   AddBridge(program);

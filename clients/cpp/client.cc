@@ -102,6 +102,10 @@ Client::Bounds Client::bounds() const {
   return {connection.queue_bytes_max(), connection.queue_messages_max()};
 }
 
+std::string_view Client::broker_version() const {
+  return dialogue_->connection().broker_version();
+}
+
 PublishOutcome Client::Refuse(absl::Status status) {
   dialogue_->SetRefusal(std::move(status));
   return PublishOutcome::kRefused;

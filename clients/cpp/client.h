@@ -252,6 +252,10 @@ class Client {
   };
   Bounds bounds() const;
 
+  // The release of the broker that began the last session, "0.1.0". Valid until
+  // the next call.
+  std::string_view broker_version() const;
+
   // How many messages had expired when it was their turn. Gaps have told of
   // them, but for replies, which are passed over.
   uint64_t expired_messages() const;

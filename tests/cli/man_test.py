@@ -159,6 +159,9 @@ EXAMPLES = {
     "fifobus why sensors/kitchen/temp": Example(
         ["Nothing was published", "One subscriber gets it now:"], first=KITCHEN
     ),
+    # fifobus-doctor; whether all is well is the machine's affair
+    "fifobus doctor": Example(["ok     directory"], ends=False),
+    "fifobus doctor --json | python3 -m json.tool": Example(["{"]),
     # fifobus-metrics
     "fifobus metrics | grep stalled": Example(["# HELP fifobus_queue_stalled"]),
     "fifobus metrics --textfile fifobus.prom --interval 30s": Example(

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/client.h"
 #include "gtest/gtest.h"
+#include "proto/version.h"
 #include "tests/support/bus_support.h"
 
 namespace fifobus {
@@ -170,6 +171,11 @@ TEST(Flush, DoesNotVouchForALostSession) {
   (void)client->Flush(Level::kAccepted, kHang);
   const auto after = client->Flush(Level::kAccepted, kHang);
   EXPECT_TRUE(after.ok()) << "told once: " << after.status();
+}
+
+TEST(Connection, BrokersReleaseIsKnown) {
+  const TestBus bus;
+  EXPECT_EQ(bus.Connect()->broker_version(), kVersion);
 }
 
 TEST(Overflow, BoundsInForceAreKnown) {

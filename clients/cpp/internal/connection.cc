@@ -175,6 +175,7 @@ void Connection::OnWelcome(std::string_view member) {
   frame_bytes_max_ = welcome.frame_bytes_max();
   queue_bytes_max_ = welcome.queue_bytes_max();
   queue_messages_max_ = welcome.queue_messages_max();
+  broker_version_ = welcome.broker_version();
   publisher_marks_.clear();
   for (const pb::Welcome::PublisherMark& mark : welcome.publisher_marks()) {
     publisher_marks_.push_back(

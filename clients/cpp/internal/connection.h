@@ -76,6 +76,8 @@ class Connection {
   size_t frame_bytes_max() const { return frame_bytes_max_; }
   uint64_t queue_bytes_max() const { return queue_bytes_max_; }
   uint64_t queue_messages_max() const { return queue_messages_max_; }
+  // The broker's release, as its last Welcome had it.
+  const std::string& broker_version() const { return broker_version_; }
   // What logs had of the Hello's publisher when the session began.
   const std::vector<StoredMark>& publisher_marks() const {
     return publisher_marks_;
@@ -206,6 +208,7 @@ class Connection {
   bool was_too_slow_ = false;
   size_t frame_bytes_max_ = kFrameBytesMaxDefault;
   uint64_t queue_bytes_max_ = 0;
+  std::string broker_version_;
   uint64_t queue_messages_max_ = 0;
   std::vector<StoredMark> publisher_marks_;
 };
