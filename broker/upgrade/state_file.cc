@@ -1,0 +1,127 @@
+#include "broker/upgrade/state_file.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "fmt/format.h"
+
+namespace fifobus {
+namespace {
+
+// The length in front of each record.
+constexpr size_t kLengthBytes = 4;
+
+// Small records are written together. Not tuned.
+constexpr size_t kBufferBytes = size_t{1} << 20;
+
+uint32_t LengthAt(std::string_view bytes) {
+  uint32_t length = 0;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    length |= uint32_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+  }
+  return length;
+}
+
+absl::Status Damaged(uint64_t record, std::string_view how) {
+  return absl::DataLossError(
+      fmt::format("record {} of the state {}", record, how));
+}
+
+}  // namespace
+
+absl::StatusOr<StateWriter> StateWriter::Create() {
+  UniqueFd fd(memfd_create("fifobus-state", MFD_CLOEXEC));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, "memfd_create");
+  return StateWriter(std::move(fd));
+}
+
+absl::Status StateWriter::Add(const pb::state::Record& record) {
+  const size_t length = record.ByteSizeLong();
+  if (length > INT32_MAX) {
+    return absl::ResourceExhaustedError(
+        "one record of the state is larger than 2 GiB");
+  }
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    buffer_ += static_cast<char>(length >> (8 * i) & 0xff);
+  }
+  if (!record.AppendToString(&buffer_)) {
+    return absl::InternalError("a record of the state was not encoded");
+  }
+  ++records_;
+  return buffer_.size() < kBufferBytes ? absl::OkStatus() : WriteBuffer();
+}
+
+absl::Status StateWriter::Finish() { return WriteBuffer(); }
+
+absl::Status StateWriter::WriteBuffer() {
+  std::string_view rest = buffer_;
+  while (!rest.empty()) {
+    const ssize_t written = write(fd_.get(), rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return absl::ErrnoToStatus(errno, "write the state");
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+  bytes_ += buffer_.size();
+  buffer_.clear();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StateReader> StateReader::Open(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) {
+    return absl::ErrnoToStatus(errno, "look at the state");
+  }
+  if (status.st_size == 0) return Damaged(1, "is missing");
+  const auto size = static_cast<size_t>(status.st_size);
+  void* const at = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) return absl::ErrnoToStatus(errno, "map the state");
+  StateReader reader(std::string_view(static_cast<const char*>(at), size));
+  absl::Status read = reader.ReadHeader();
+  if (!read.ok()) return read;
+  return reader;
+}
+
+StateReader::StateReader(StateReader&& other) noexcept
+    : mapped_(std::exchange(other.mapped_, {})),
+      rest_(other.rest_),
+      header_(std::move(other.header_)),
+      records_(other.records_) {}
+
+StateReader::~StateReader() {
+  if (mapped_.empty()) return;
+  (void)munmap(const_cast<char*>(mapped_.data()), mapped_.size());
+}
+
+absl::Status StateReader::ReadHeader() {
+  auto first = Next();
+  if (!first.ok()) return first.status();
+  if (!*first || !(*first)->has_header()) return Damaged(1, "is no header");
+  header_ = (*first)->header();
+  if (header_.needs() <= kStateFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format(
+      "the state is of fifobus {} and needs format {}, this program knows {}: "
+      "stop that broker and start this one",
+      header_.version(), header_.needs(), kStateFormat));
+}
+
+absl::StatusOr<std::optional<pb::state::Record>> StateReader::Next() {
+  if (rest_.empty()) return std::nullopt;
+  const uint64_t number = records_ + 1;
+  if (rest_.size() < kLengthBytes) return Damaged(number, "is cut");
+  const uint32_t length = LengthAt(rest_);
+  rest_.remove_prefix(kLengthBytes);
+  if (length > rest_.size()) return Damaged(number, "is cut");
+  pb::state::Record record;
+  if (!record.ParseFromArray(rest_.data(), static_cast<int>(length))) {
+    return Damaged(number, "cannot be decoded");
+  }
+  rest_.remove_prefix(length);
+  records_ = number;
+  return record;
+}
+
+}  // namespace fifobus
