@@ -56,8 +56,6 @@ StreamIn::StreamIn(const MapSurroundings& surroundings, const MapConfig& config,
 
 // --- The NATS side
 
-void StreamIn::OnConnected(size_t /*payload_bytes_max*/) { BeginRound(); }
-
 void StreamIn::OnDisconnected() {
   ++round_;
   phase_ = Phase::kNoLink;
@@ -84,6 +82,7 @@ void StreamIn::Pause(std::string trouble) {
 void StreamIn::BeginRound() {
   ++round_;
   requested_ = 0;
+  passed_over_ = 0;
   fetch_waits_ = false;
   // What is published stays; acknowledgements of another connection count.
   Ask(Phase::kAskingStream, StreamInfoSubject(config_.stream), "");
@@ -133,7 +132,11 @@ void StreamIn::OnTime() {
 
 void StreamIn::OnNats(std::string_view token, NatsMessage message) {
   if (token.empty()) {
-    if (phase_ == Phase::kPulling) OnPulled(std::move(message));
+    if (phase_ == Phase::kPulling) {
+      OnPulled(std::move(message));
+    } else if (const auto delivered = ReadDelivered(message.reply)) {
+      passed_over_ = std::max(passed_over_, delivered->consumer_sequence);
+    }
     return;
   }
   if (token != Concat("a.", round_)) return;
@@ -201,6 +204,11 @@ void StreamIn::FetchNext() {
         NextMessageBody(taken_sequence_ + 1, config_.filter));
     return;
   }
+  if (passed_over_ > consumer_sequence_) {
+    // Delivered since the consumer was asked, for a pull before that.
+    BeginRound();
+    return;
+  }
   phase_ = Phase::kPulling;
   next_ = kPullPatience;
   trouble_.clear();
@@ -266,18 +274,24 @@ void StreamIn::OnPulled(NatsMessage message) {
   if (requested_ > 0) --requested_;
   std::string ack_subject = std::move(message.reply);
   message.reply.clear();
-  if (delivered->stream_sequence <= taken_sequence_) {
-    consumer_sequence_ = delivered->consumer_sequence;
+  const uint64_t next = consumer_sequence_ + 1;
+  consumer_sequence_ =
+      std::max(consumer_sequence_, delivered->consumer_sequence);
+  const bool is_repeat = delivered->stream_sequence <= taken_sequence_;
+  if (is_repeat) {
     TakeRepeat(delivered->stream_sequence, std::move(ack_subject));
-    PullMore();
-    return;
   }
-  if (delivered->consumer_sequence != ++consumer_sequence_) {
+  // A repeat must not hide a hole before it: what is missing would be a repeat
+  // later. One from before the consumer was asked is none.
+  if (is_repeat ? delivered->consumer_sequence > next
+                : delivered->consumer_sequence != next) {
     BeginRound();
     return;
   }
-  TakeNew(delivered->stream_sequence, std::move(ack_subject),
-          std::move(message));
+  if (!is_repeat) {
+    TakeNew(delivered->stream_sequence, std::move(ack_subject),
+            std::move(message));
+  }
   PullMore();
 }
 
@@ -430,12 +444,6 @@ void StreamIn::OnBus() {
         break;
     }
   }
-}
-
-MapCounters StreamIn::counters() const {
-  MapCounters counters = counters_;
-  counters.in_flight = pending_.size();
-  return counters;
 }
 
 }  // namespace fifobus::bridge

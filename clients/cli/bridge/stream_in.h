@@ -45,7 +45,7 @@ class StreamIn : public BridgeMap {
 
   int bus_fd() const override { return client_->fd(); }
   void OnBus() override;
-  void OnConnected(size_t payload_bytes_max) override;
+  void OnConnected(size_t /*payload_bytes_max*/) override { BeginRound(); }
   void OnDisconnected() override;
   // Where pulls deliver to. The messages have the subjects that they were stored
   // with, so the subscription alone says what they are.
@@ -57,7 +57,11 @@ class StreamIn : public BridgeMap {
   void OnTime() override;
   absl::Status status() const override { return status_; }
   std::string trouble() const override { return trouble_; }
-  MapCounters counters() const override;
+  MapCounters counters() const override {
+    MapCounters counters = counters_;
+    counters.in_flight = pending_.size();
+    return counters;
+  }
   const MapConfig& config() const override { return config_; }
 
  private:
@@ -125,6 +129,8 @@ class StreamIn : public BridgeMap {
   Deadline retry_;
   uint64_t taken_sequence_ = 0;     // of the stream, last
   uint64_t consumer_sequence_ = 0;  // of the last delivery
+  // The same of deliveries that came before this round had caught up.
+  uint64_t passed_over_ = 0;
   uint64_t fetch_until_ = 0;
   bool fetch_waits_ = false;  // for room in pending_
   uint64_t requested_ = 0;    // messages that pulls have asked for and not got
