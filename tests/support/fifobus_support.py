@@ -50,6 +50,7 @@ class Bus:
         self._broker = subprocess.Popen(
             [binary("fifobus"), "serve", "--log-level", "info", *options],
             stderr=subprocess.PIPE,
+            env={**os.environ, "FIFOBUS_DIR": self.directory},
         )
         said = b""
         while b"ready" not in said:

@@ -8,6 +8,7 @@ import base64
 import itertools
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -29,9 +30,10 @@ PORTS = range(20000, 32000)
 
 
 def free_ports(count):
-    """Ports of 127.0.0.1 that nobody has, and that no two calls return."""
+    """Ports of 127.0.0.1 that nobody has."""
     found = []
-    begin = os.getpid() * 31 % len(PORTS)
+    # Tests that run beside this one begin elsewhere.
+    begin = random.SystemRandom().randrange(len(PORTS))
     candidates = itertools.islice(itertools.cycle(PORTS), begin, None)
     while len(found) < count:
         port = next(candidates)
@@ -176,7 +178,10 @@ class Connection:
         )
 
     def all_stored(self, stream):
-        state = self.api(f"STREAM.INFO.{stream}")["state"]
+        """The messages of a stream; none, if there is no such stream yet."""
+        state = self.api(f"STREAM.INFO.{stream}").get("state")
+        if state is None:
+            return []
         found = [
             self.stored(stream, sequence)
             for sequence in range(max(state["first_seq"], 1), state["last_seq"] + 1)
@@ -223,6 +228,9 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def is_running(self):
+        return self._process is not None
+
     def log(self):
         with open(self._log, encoding="utf-8") as file:
             return file.read()
@@ -231,6 +239,8 @@ class Server:
         """A connection, when the server takes one."""
 
         def connection():
+            if self._process is not None and self._process.poll() is not None:
+                raise AssertionError(f"{self.name} has ended:\n{self.log()}")
             try:
                 return Connection(self.port, **options)
             except OSError:
@@ -268,6 +278,53 @@ class Cluster:
             server.kill()
         shutil.rmtree(self.folder)
 
+    def ask(self, subject, **body):
+        """What the first server says that answers; None: none does now."""
+        for server in self.servers:
+            if not server.is_running():
+                continue
+            try:
+                # Without a leader nobody answers.
+                with server.connect(timeout=2) as connection:
+                    answer = connection.api(subject, **body)
+            except OSError:
+                continue
+            if "error" not in answer:
+                return answer
+        return None
+
+    def leader(self, stream):
+        """The server that leads a stream, as soon as one does."""
+
+        def name():
+            answer = self.ask(f"STREAM.INFO.{stream}") or {}
+            return answer.get("cluster", {}).get("leader")
+
+        found = await_condition(name, f"a leader of {stream}")
+        return next(server for server in self.servers if server.name == found)
+
+    def await_whole(self, stream):
+        """Waits until each server has all of a stream; returns what it holds."""
+
+        def whole():
+            answer = self.ask(f"STREAM.INFO.{stream}") or {}
+            about = answer.get("cluster", {})
+            replicas = about.get("replicas", [])
+            return (
+                len(replicas) == len(self.servers) - 1
+                and "leader" in about
+                and all(each["current"] and not each.get("lag") for each in replicas)
+                and answer
+            )
+
+        return await_condition(whole, f"all replicas of {stream}")["state"]
+
+    def all_stored(self, stream):
+        """The messages of a stream that each server has all of."""
+        self.await_whole(stream)
+        with self.leader(stream).connect() as connection:
+            return connection.all_stored(stream)
+
     def urls(self):
         return [f"nats://127.0.0.1:{server.port}" for server in self.servers]
 
@@ -275,16 +332,6 @@ class Cluster:
         """Makes a stream as soon as the servers can."""
         config = {"storage": "file", "name": name, **config}
 
-        def made():
-            for server in self.servers:
-                # Without a leader nobody answers.
-                with server.connect(timeout=2) as connection:
-                    try:
-                        answer = connection.api(f"STREAM.CREATE.{name}", **config)
-                    except OSError:
-                        continue
-                    if "config" in answer:
-                        return answer
-            return None
-
-        return await_condition(made, f"the stream {name}")
+        return await_condition(
+            lambda: self.ask(f"STREAM.CREATE.{name}", **config), f"the stream {name}"
+        )
