@@ -58,31 +58,44 @@ struct Counters {
   // Calls visit(name, value) for each.
   template <typename Visitor>
   void ForEach(Visitor visit) const {
-    visit("sessions_opened", sessions_opened.value());
-    visit("sessions_closed", sessions_closed.value());
-    visit("sessions_refused", sessions_refused.value());
-    visit("messages_published", messages_published.value());
-    visit("messages_no_subscriber", messages_no_subscriber.value());
-    visit("messages_dropped", messages_dropped.value());
-    visit("messages_conflated", messages_conflated.value());
-    visit("messages_expired", messages_expired.value());
-    visit("messages_redelivered", messages_redelivered.value());
-    visit("messages_dead_lettered", messages_dead_lettered.value());
-    visit("messages_abandoned", messages_abandoned.value());
-    visit("messages_taken_along", messages_taken_along.value());
-    visit("frames_refused", frames_refused.value());
-    visit("frames_torn", frames_torn.value());
-    visit("lines_refused", lines_refused.value());
-    visit("egress_stalls", egress_stalls.value());
-    visit("names_refused", names_refused.value());
-    visit("messages_not_retained", messages_not_retained.value());
-    visit("retained_write_errors", retained_write_errors.value());
-    visit("wills_published", wills_published.value());
-    visit("messages_stored", messages_stored.value());
-    visit("messages_duplicate", messages_duplicate.value());
-    visit("messages_not_stored", messages_not_stored.value());
-    visit("messages_resent", messages_resent.value());
-    visit("sessions_fenced", sessions_fenced.value());
+    VisitAll(*this, [&](const char* name, const Counter& counter) {
+      visit(name, counter.value());
+    });
+  }
+  // Calls visit(name, counter) for each.
+  template <typename Visitor>
+  void ForEachCounter(Visitor visit) {
+    VisitAll(*this, visit);
+  }
+
+ private:
+  template <typename Self, typename Visitor>
+  static void VisitAll(Self& self, Visitor visit) {
+    visit("sessions_opened", self.sessions_opened);
+    visit("sessions_closed", self.sessions_closed);
+    visit("sessions_refused", self.sessions_refused);
+    visit("messages_published", self.messages_published);
+    visit("messages_no_subscriber", self.messages_no_subscriber);
+    visit("messages_dropped", self.messages_dropped);
+    visit("messages_conflated", self.messages_conflated);
+    visit("messages_expired", self.messages_expired);
+    visit("messages_redelivered", self.messages_redelivered);
+    visit("messages_dead_lettered", self.messages_dead_lettered);
+    visit("messages_abandoned", self.messages_abandoned);
+    visit("messages_taken_along", self.messages_taken_along);
+    visit("frames_refused", self.frames_refused);
+    visit("frames_torn", self.frames_torn);
+    visit("lines_refused", self.lines_refused);
+    visit("egress_stalls", self.egress_stalls);
+    visit("names_refused", self.names_refused);
+    visit("messages_not_retained", self.messages_not_retained);
+    visit("retained_write_errors", self.retained_write_errors);
+    visit("wills_published", self.wills_published);
+    visit("messages_stored", self.messages_stored);
+    visit("messages_duplicate", self.messages_duplicate);
+    visit("messages_not_stored", self.messages_not_stored);
+    visit("messages_resent", self.messages_resent);
+    visit("sessions_fenced", self.sessions_fenced);
   }
 };
 

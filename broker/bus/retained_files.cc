@@ -5,16 +5,20 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "broker/base/check.h"
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/base/signals_blocked.h"
 #include "broker/bus/last_file.h"
 #include "broker/io/directory_watch.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/state/retained_state.pb.h"
 #include "fmt/format.h"
 #include "proto/bus_paths.h"
 #include "proto/expiry.h"
@@ -32,12 +36,12 @@ constexpr absl::Duration kExpiryWaitMax = absl::Seconds(10);
 
 absl::StatusOr<std::unique_ptr<RetainedFiles>> RetainedFiles::Open(
     const BusDirectory& bus, RetainedStore& store, const BrokerOptions& options,
-    Counters& counters) {
+    Counters& counters, Begin begin) {
   auto loop = EventLoop::Create(AdaptiveSpin());
   if (!loop.ok()) return loop.status();
   auto files = std::unique_ptr<RetainedFiles>(
       new RetainedFiles(bus, store, options, counters, *std::move(loop)));
-  files->RestoreFolder("");
+  if (begin == Begin::kWithFiles) files->RestoreFolder("");
   if (store.topics() > 0) {
     LogInfo("retained values restored",
             {{"bus", bus.path()}, {"topics", store.topics()}});
@@ -131,19 +135,79 @@ void RetainedFiles::OnRetained(const std::string& topic,
 
 void RetainedFiles::OnForgotten(const std::string& topic) { Note(topic, {}); }
 
+void RetainedFiles::Hold() {
+  FIFOBUS_CHECK(!release_);
+  release_.emplace();
+  std::promise<void> held;
+  loop_->Post([&held, released = release_->get_future().share()] {
+    held.set_value();
+    released.wait();
+  });
+  held.get_future().wait();
+}
+
+void RetainedFiles::Release() {
+  release_->set_value();
+  release_.reset();
+}
+
+void RetainedFiles::Export(StateChunks& chunks, ExportVisitor visit) {
+  FIFOBUS_CHECK(release_.has_value());
+  RetainedStore::Transaction retained(store_);
+  std::set<std::string> unwritten;
+  for (const auto& [topic, value] : failed_) unwritten.insert(topic);
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [topic, value] : changes_) unwritten.insert(topic);
+  }
+  retained.Export(chunks, [&](pb::state::RetainedTopic state) {
+    state.set_unwritten(unwritten.erase(state.topic()) > 0);
+    visit(std::move(state));
+  });
+  for (const std::string& topic : unwritten) {
+    pb::state::RetainedTopic state;
+    state.set_topic(topic);
+    state.set_unwritten(true);
+    visit(std::move(state));
+  }
+}
+
+void RetainedFiles::Restore(const pb::state::RetainedTopic& state,
+                            const StateChunks& chunks) {
+  RetainedStore::Transaction retained(store_);
+  retained.Restore(state, chunks);
+  for (const pb::state::RetainedTopic::Value& value : state.values()) {
+    if (value.expiry_unix_nanos() != 0) NoteExpiry(value.expiry_unix_nanos());
+  }
+  if (!state.unwritten()) return;
+  RetainedValue newest;
+  if (!state.values().empty()) {
+    const pb::state::RetainedTopic::Value& last =
+        state.values(state.values_size() - 1);
+    newest = {chunks.Restore(last.bytes()).chunk, last.expiry_unix_nanos()};
+  }
+  Note(state.topic(), std::move(newest));
+}
+
 void RetainedFiles::Note(const std::string& topic, RetainedValue value) {
   const uint64_t expiry = value.expiry_unix_nanos;
   bool first = false;
-  bool expires_first = false;
   {
     MutexLock lock(mutex_);
     first = changes_.empty();
     changes_[topic] = std::move(value);
-    expires_first = expiry != 0 && expiry < next_expiry_;
-    if (expires_first) next_expiry_ = expiry;
   }
   if (first) loop_->Post([this] { Schedule(); });
-  if (expires_first) loop_->Post([this] { ScheduleExpiry(); });
+  if (expiry != 0) NoteExpiry(expiry);
+}
+
+void RetainedFiles::NoteExpiry(uint64_t expiry_unix_nanos) {
+  {
+    MutexLock lock(mutex_);
+    if (expiry_unix_nanos >= next_expiry_) return;
+    next_expiry_ = expiry_unix_nanos;
+  }
+  loop_->Post([this] { ScheduleExpiry(); });
 }
 
 void RetainedFiles::ScheduleExpiry() {

@@ -2,6 +2,7 @@
 #define FIFOBUS_BROKER_BUS_RETAINED_FILES_H_
 
 #include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,12 +36,17 @@ namespace fifobus {
 // order: the store's lock, then this one's, which is a leaf.
 class RetainedFiles : public RetainedObserver {
  public:
+  enum class Begin {
+    kWithFiles,
+    kWithState,  // of an upgrade: Restore is to follow
+  };
   // Reads all topics/**/*.last into the store, and then observes the store.
   // Removes files that have expired, and refuses those that are no messages.
   // All arguments must outlive this.
   static absl::StatusOr<std::unique_ptr<RetainedFiles>> Open(
       const BusDirectory& bus, RetainedStore& store,
-      const BrokerOptions& options, Counters& counters);
+      const BrokerOptions& options, Counters& counters,
+      Begin begin = Begin::kWithFiles);
 
   // Writes what is left to be written.
   ~RetainedFiles() override;
@@ -48,6 +54,18 @@ class RetainedFiles : public RetainedObserver {
   void OnRetained(const std::string& topic,
                   const RetainedValue& newest) override;
   void OnForgotten(const std::string& topic) override;
+
+  // From when this returns until Release nothing is written, nor forgotten
+  // because it has expired.
+  void Hold();
+  void Release();
+
+  // What an upgrade takes over: the store, and what is still to be written, which
+  // the next broker writes. REQUIRES: it is held.
+  using ExportVisitor = RetainedStore::Transaction::ExportVisitor;
+  void Export(StateChunks& chunks, ExportVisitor visit);
+  void Restore(const pb::state::RetainedTopic& state,
+               const StateChunks& chunks);
 
  private:
   // Between two attempts, doubled each time: a full disk stays so for a while.
@@ -65,6 +83,7 @@ class RetainedFiles : public RetainedObserver {
   void Refuse(const std::string& path, std::string_view reason);
 
   void Note(const std::string& topic, RetainedValue value);
+  void NoteExpiry(uint64_t expiry_unix_nanos);
   // On the own thread: writes now, or when the interval is over.
   void Schedule();
   void WriteChanges();
@@ -87,6 +106,7 @@ class RetainedFiles : public RetainedObserver {
   Counters& counters_;
   const std::unique_ptr<EventLoop> loop_;
   std::thread thread_;
+  std::optional<std::promise<void>> release_;  // while it is held
 
   // Of the own thread.
   absl::Duration last_written_ = -absl::InfiniteDuration();

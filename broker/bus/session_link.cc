@@ -2,8 +2,11 @@
 
 #include <utility>
 
+#include "broker/base/check.h"
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
+#include "broker/core/delivery/egress_transfer.h"
+#include "broker/core/sessions/session_transfer.h"
 #include "broker/io/fifo.h"
 
 namespace fifobus {
@@ -12,35 +15,29 @@ namespace {
 // How often a session that has left looks whether its last answers are read.
 constexpr absl::Duration kReadPoll = absl::Milliseconds(5);
 
+// In the place of an ingress that was closed before an upgrade: what is still
+// published for its session waits for nobody, as with one that is closed.
+class ClosedIngress : public Valve {
+ public:
+  void Pause() override {}
+  void Resume() override {}
+};
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
     uint64_t number, BusParts& parts, Worker& worker, UniqueFd up,
     UniqueFd down, std::function<void(uint64_t)> on_end) {
   const uid_t owner = FifoOwner(up.get());
-  auto link = std::shared_ptr<SessionLink>(new SessionLink(
-      number, parts, worker, std::move(down), std::move(on_end)));
-  auto opened = IngressPipe::Open(
-      worker, std::move(up), IngressPipe::Gate::kOpen, link->session_,
-      parts.half_received, &parts.pipe_growth, parts.options,
-      [raw = link.get()] { raw->OnUpClosed(); });
-  if (!opened.ok()) {
-    link->End();
-    return opened.status();
+  auto link = std::shared_ptr<SessionLink>(
+      new SessionLink(number, parts, worker, std::move(down),
+                      parts.egress_ids.Acquire(), std::move(on_end)));
+  absl::Status status = link->OpenUp(std::move(up));
+  if (status.ok()) {
+    link->session_.SetOwner(owner);
+    link->SetCallbacks();
+    status = link->OpenDown();
   }
-  link->up_ = *std::move(opened);
-  link->session_.SetValve(link->up_);
-  link->session_.SetOwner(owner);
-  link->session_.SetOnAnswers(
-      [raw = link.get()](FeedOutcome outcome) { raw->OnAnswers(outcome); });
-  link->session_.SetFence(
-      [&worker, weak = link->weak_from_this()](std::string text) {
-        worker.loop().Post([weak, text = std::move(text)] {
-          if (const auto self = weak.lock()) self->OnFenced(text);
-        });
-      });
-  const absl::Status status = link->down_->Open(
-      link->egress_, [raw = link.get()] { raw->OnNoReader(); });
   if (!status.ok()) {
     link->End();
     return status;
@@ -50,16 +47,16 @@ absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Open(
 }
 
 SessionLink::SessionLink(uint64_t number, BusParts& parts, Worker& worker,
-                         UniqueFd down, std::function<void(uint64_t)> on_end)
+                         UniqueFd down, uint32_t egress_id,
+                         std::function<void(uint64_t)> on_end)
     : number_(number),
       parts_(parts),
       worker_(worker),
       on_end_(std::move(on_end)),
       down_(EgressPipe::Make(worker, std::move(down), parts.options,
                              &parts.pipe_growth)),
-      egress_(std::make_shared<Egress>(parts.egress_ids.Acquire(),
-                                       EgressFormat::kFrames, parts.options,
-                                       down_, parts.counters)),
+      egress_(std::make_shared<Egress>(egress_id, EgressFormat::kFrames,
+                                       parts.options, down_, parts.counters)),
       session_(
           number,
           SessionContext{parts.options, parts.table, parts.RouterOf(worker),
@@ -67,6 +64,102 @@ SessionLink::SessionLink(uint64_t number, BusParts& parts, Worker& worker,
                          parts.retained, *parts.groups, parts.publishers,
                          static_cast<size_t>(worker.index())},
           egress_) {}
+
+absl::Status SessionLink::OpenUp(UniqueFd up) {
+  auto opened =
+      IngressPipe::Open(worker_, std::move(up), IngressPipe::Gate::kOpen,
+                        session_, parts_.half_received, &parts_.pipe_growth,
+                        parts_.options, [this] { OnUpClosed(); });
+  if (!opened.ok()) return opened.status();
+  up_ = *std::move(opened);
+  session_.SetValve(up_);
+  return absl::OkStatus();
+}
+
+absl::Status SessionLink::OpenDown() {
+  return down_->Open(egress_, [this] { OnNoReader(); });
+}
+
+void SessionLink::SetCallbacks() {
+  session_.SetOnAnswers([this](FeedOutcome outcome) { OnAnswers(outcome); });
+  session_.SetFence(
+      [&worker = worker_, weak = weak_from_this()](std::string text) {
+        worker.loop().Post([weak, text = std::move(text)] {
+          if (const auto self = weak.lock()) self->OnFenced(text);
+        });
+      });
+}
+
+absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Restore(
+    const pb::state::SessionLink& state, BusParts& parts, Worker& worker,
+    const StateChunks& chunks, StateIngresses& ingresses,
+    std::function<void(uint64_t)> on_end) {
+  auto link = std::shared_ptr<SessionLink>(new SessionLink(
+      state.number(), parts, worker, UniqueFd(state.down().pipe_fd()),
+      state.egress().id(), std::move(on_end)));
+  absl::Status status;
+  if (state.has_up()) {
+    status = link->OpenUp(UniqueFd(state.up().pipe_fd()));
+    if (!status.ok()) {
+      link->End();
+      return status;
+    }
+    link->up_->Restore(state.up(), chunks);
+    link->AddIngress(ingresses);
+  } else {
+    link->up_closed_ = true;
+    link->session_.SetValve(std::make_shared<ClosedIngress>());
+  }
+  link->SetCallbacks();
+  link->down_->Restore(state.down());
+  link->too_slow_ = state.too_slow();
+  link->finished_ = state.finished();
+  if (state.has_end_by_nanos()) {
+    link->end_by_ = absl::Nanoseconds(state.end_by_nanos());
+  }
+  EgressTransfer::Restore(state.egress(), chunks, ingresses, link->egress_);
+  SessionTransfer::Restore(state.session(), chunks, link->session_);
+  status = link->OpenDown();
+  if (!status.ok()) {
+    link->End();
+    return status;
+  }
+  if (link->up_closed_) link->GoOnEnding();
+  return link;
+}
+
+void SessionLink::GoOnEnding() {
+  worker_.loop().Post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (self->finished_) {
+      self->EndWhenRead();
+    } else {
+      self->FinishAnswers();
+    }
+  });
+}
+
+pb::state::SessionLink SessionLink::Export(
+    StateChunks& chunks, const StateIngresses& ingresses) const {
+  FIFOBUS_CHECK(!ended() && !stopping_);
+  pb::state::SessionLink state;
+  state.set_number(number_);
+  if (up_ && !up_->closed()) *state.mutable_up() = up_->Export(chunks);
+  *state.mutable_down() = down_->Export();
+  *state.mutable_egress() = EgressTransfer::Export(*egress_, chunks, ingresses);
+  *state.mutable_session() = SessionTransfer::Export(session_, chunks);
+  state.set_too_slow(too_slow_);
+  state.set_finished(finished_);
+  if (end_by_ != absl::InfiniteDuration()) {
+    state.set_end_by_nanos(absl::ToInt64Nanoseconds(end_by_));
+  }
+  return state;
+}
+
+void SessionLink::AddIngress(StateIngresses& ingresses) const {
+  if (up_ && !up_->closed()) ingresses.Add(number_, up_);
+}
 
 void SessionLink::OnRules() {
   if (session_.OnRules() == FeedOutcome::kClose) End();

@@ -15,6 +15,9 @@
 #include "broker/core/sessions/session.h"
 #include "broker/io/egress_pipe.h"
 #include "broker/io/ingress_pipe.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
+#include "broker/state/session_state.pb.h"
 
 namespace fifobus {
 
@@ -38,6 +41,22 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
       uint64_t number, BusParts& parts, Worker& worker, UniqueFd up,
       UniqueFd down, std::function<void(uint64_t number)> on_end);
 
+  // Goes on where the link of the old broker stood, of the pipes that the state
+  // names. The caller adds it to what holds links. Groups are restored, and no
+  // worker reads yet.
+  static absl::StatusOr<std::shared_ptr<SessionLink>> Restore(
+      const pb::state::SessionLink& state, BusParts& parts, Worker& worker,
+      const StateChunks& chunks, StateIngresses& ingresses,
+      std::function<void(uint64_t number)> on_end);
+  // What an upgrade takes over; all ingresses have been added. REQUIRES:
+  // !ended(), and that it has not been told of a stop.
+  pb::state::SessionLink Export(StateChunks& chunks,
+                                const StateIngresses& ingresses) const;
+  // Its own ingress, unless that is closed, by the session's number.
+  void AddIngress(StateIngresses& ingresses) const;
+  // It is closed, and about to be forgotten.
+  bool ended() const { return on_end_ == nullptr; }
+
   // Other rules are in force.
   void OnRules();
 
@@ -53,11 +72,16 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   size_t queued_bytes() const { return egress_->state().queued_bytes; }
 
   // What the client wrote and the broker has not taken.
-  size_t unread_bytes() const { return up_->unread_bytes(); }
+  size_t unread_bytes() const { return up_ ? up_->unread_bytes() : 0; }
 
  private:
   SessionLink(uint64_t number, BusParts& parts, Worker& worker, UniqueFd down,
-              std::function<void(uint64_t)> on_end);
+              uint32_t egress_id, std::function<void(uint64_t)> on_end);
+
+  // Each ties a pipe to the session.
+  absl::Status OpenUp(UniqueFd up);
+  absl::Status OpenDown();
+  void SetCallbacks();
 
   void OnUpClosed();
   void OnNoReader();
@@ -66,6 +90,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // Another session has a name that this one had.
   void OnFenced(std::string text);
   void FinishAnswers();
+  // Of a link whose `up` was closed before an upgrade.
+  void GoOnEnding();
   // Ends when the client has taken what is queued for it.
   void EndWhenRead();
 
@@ -76,7 +102,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   const std::shared_ptr<EgressPipe> down_;
   const std::shared_ptr<Egress> egress_;
   Session session_;
-  std::shared_ptr<IngressPipe> up_;
+  std::shared_ptr<IngressPipe> up_;  // null: closed before an upgrade
   bool stopping_ = false;
   bool up_closed_ = false;
   absl::Duration end_by_ = absl::InfiniteDuration();  // of EndWhenRead

@@ -10,6 +10,7 @@
 #include "broker/io/file_splice.h"
 #include "broker/io/staging_pipe.h"
 #include "broker/io/whole_writes.h"
+#include "broker/state/delivery_state.pb.h"
 
 namespace fifobus {
 namespace {
@@ -68,6 +69,18 @@ std::optional<char> EgressPipe::NewestUnreadByte() const {
 }
 
 std::string EgressPipe::TakeUnread() { return fifobus::TakeUnread(fd_.get()); }
+
+pb::state::EgressPipe EgressPipe::Export() const {
+  FIFOBUS_CHECK(fd_.valid());
+  pb::state::EgressPipe state;
+  state.set_pipe_fd(fd_.get());
+  state.set_grown_bytes(growing_.taken_bytes());
+  return state;
+}
+
+void EgressPipe::Restore(const pb::state::EgressPipe& state) {
+  growing_.TakeOver(state.grown_bytes());
+}
 
 SinkResult EgressPipe::Write(absl::Span<const Slice> slices,
                              const Staged* staged) {

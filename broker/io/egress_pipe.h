@@ -17,6 +17,10 @@
 
 namespace fifobus {
 
+namespace pb::state {
+class EgressPipe;
+}  // namespace pb::state
+
 // The writing end of a FIFO.
 //
 // Registered once for EPOLLOUT, edge-triggered: the kernel reports the edge
@@ -54,6 +58,10 @@ class EgressPipe : public Sink,
   std::optional<char> NewestUnreadByte() const;
   // Takes what no reader has read out of the pipe.
   std::string TakeUnread();
+
+  // What an upgrade takes over, until Close, and a pipe of the same descriptor.
+  pb::state::EgressPipe Export() const;
+  void Restore(const pb::state::EgressPipe& state);
 
   SinkResult Write(absl::Span<const Slice> slices,
                    const Staged* staged) override;

@@ -9,6 +9,8 @@
 
 #include "broker/base/check.h"
 #include "broker/io/fifo.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/state/delivery_state.pb.h"
 
 namespace fifobus {
 namespace {
@@ -103,6 +105,26 @@ size_t IngressPipe::unread_bytes() const {
 }
 
 bool IngressPipe::HasWriter() const { return fifobus::HasWriter(fd_.get()); }
+
+pb::state::IngressPipe IngressPipe::Export(StateChunks& chunks) const {
+  FIFOBUS_CHECK(!closed());
+  pb::state::IngressPipe state;
+  state.set_pipe_fd(fd_.get());
+  *state.mutable_rest() = rest_.Export(chunks);
+  state.set_finishing(finishing_);
+  state.set_grown_bytes(growing_.taken_bytes());
+  return state;
+}
+
+// The limit of half-received bytes is the same, so it is kept.
+void IngressPipe::Restore(const pb::state::IngressPipe& state,
+                          const StateChunks& chunks) {
+  FIFOBUS_CHECK(worker_.IsCurrent());
+  rest_.Restore(state.rest(), chunks);
+  (void)half_received_.Change(0, rest_.bytes());
+  finishing_ = state.finishing();
+  growing_.TakeOver(state.grown_bytes());
+}
 
 void IngressPipe::OnEvents(uint32_t) { worker_.loop().Ready(registration_); }
 

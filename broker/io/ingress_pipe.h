@@ -21,6 +21,11 @@
 
 namespace fifobus {
 
+class StateChunks;
+namespace pb::state {
+class IngressPipe;
+}  // namespace pb::state
+
 // The reading end of a FIFO: reads chunks and passes them to a feed, as long as
 // the valve is open and the round's budget lasts. What the feed leaves goes to
 // the front of the next read (RestBuffer).
@@ -75,6 +80,11 @@ class IngressPipe : public Valve,
   size_t unread_bytes() const;
   // See fifo.h. REQUIRES: !closed().
   bool HasWriter() const;
+
+  // What an upgrade takes over. REQUIRES: !closed().
+  pb::state::IngressPipe Export(StateChunks& chunks) const;
+  // Before the first turn of a pipe of the same descriptor.
+  void Restore(const pb::state::IngressPipe& state, const StateChunks& chunks);
 
   void OnEvents(uint32_t events) override;
   void OnTurn() override;

@@ -1,5 +1,6 @@
 #include "broker/io/pipe_growth.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/io/fifo.h"
@@ -28,6 +29,14 @@ PipeGrowth::Grant PipeGrowth::Take(size_t size, size_t taken) {
 
 void PipeGrowth::GiveBack(size_t bytes) {
   left_.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+size_t PipeGrowth::TakeOver(size_t bytes) {
+  size_t left = left_.load(std::memory_order_relaxed);
+  while (!left_.compare_exchange_weak(left, left - std::min(left, bytes),
+                                      std::memory_order_relaxed)) {
+  }
+  return std::min(left, bytes);
 }
 
 void GrowingPipe::Grow(int fd, size_t bytes) {

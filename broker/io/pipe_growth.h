@@ -37,6 +37,9 @@ class PipeGrowth {
   // size of `size`. Half of the budget is kept for pipes of an ingress's size.
   [[nodiscard]] Grant Take(size_t size, size_t taken);
   void GiveBack(size_t bytes);
+  // Takes what a pipe had of the budget of the broker before an upgrade, as far
+  // as there is so much. Returns how much that is.
+  size_t TakeOver(size_t bytes);
 
   // Whether the budget lets another subscriber's pipe become larger than an
   // ingress's.
@@ -71,6 +74,12 @@ class GrowingPipe {
 
   // Gives the share back when the pipe is closed.
   void GiveBack();
+
+  // What an upgrade takes over: the pipe keeps its size.
+  size_t taken_bytes() const { return taken_; }
+  void TakeOver(size_t taken_bytes) {
+    if (growth_ != nullptr) taken_ = growth_->TakeOver(taken_bytes);
+  }
 
  private:
   void Grow(int fd, size_t bytes);

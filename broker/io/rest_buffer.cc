@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/state/delivery_state.pb.h"
 
 namespace fifobus {
 namespace {
@@ -69,6 +71,34 @@ void RestBuffer::Clear() {
   assembly_ = ChunkRef();
   assembled_bytes_ = 0;
   wanted_bytes_ = 0;
+}
+
+pb::state::RestBuffer RestBuffer::Export(StateChunks& chunks) const {
+  pb::state::RestBuffer state;
+  if (assembly_) {
+    *state.mutable_assembled() = chunks.Export(assembly_, rest());
+    state.set_wanted_bytes(wanted_bytes_);
+  } else {
+    state.set_carried(carry_);
+  }
+  return state;
+}
+
+// The chunk becomes the assembly, and grows with the next read.
+void RestBuffer::Restore(const pb::state::RestBuffer& state,
+                         const StateChunks& chunks) {
+  FIFOBUS_CHECK(bytes() == 0);
+  if (!state.has_assembled()) {
+    FIFOBUS_CHECK(state.carried().size() < chunk_bytes_);
+    carry_ = state.carried();
+    return;
+  }
+  StateChunks::Restored restored = chunks.Restore(state.assembled());
+  FIFOBUS_CHECK(restored.bytes.data() == restored.chunk->bytes() &&
+                restored.bytes.size() < state.wanted_bytes());
+  assembly_ = std::move(restored.chunk);
+  assembled_bytes_ = restored.bytes.size();
+  wanted_bytes_ = state.wanted_bytes();
 }
 
 }  // namespace fifobus

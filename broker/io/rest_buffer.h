@@ -9,6 +9,11 @@
 
 namespace fifobus {
 
+class StateChunks;
+namespace pb::state {
+class RestBuffer;
+}  // namespace pb::state
+
 // What one ingress has read and its feed has not taken: the beginning of a
 // frame, which goes to the front of the next read.
 //
@@ -44,6 +49,11 @@ class RestBuffer {
   // fits a chunk is smaller than a chunk.
   void Keep(std::string_view rest, size_t wanted);
   void Clear();
+
+  // What an upgrade takes over; an assembly goes over as a chunk.
+  pb::state::RestBuffer Export(StateChunks& chunks) const;
+  // REQUIRES: it is empty.
+  void Restore(const pb::state::RestBuffer& state, const StateChunks& chunks);
 
  private:
   const size_t chunk_bytes_;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/base/check.h"
 #include "broker/base/clock.h"
+#include "broker/state/delivery_state.pb.h"
 
 namespace fifobus {
 
@@ -77,6 +79,47 @@ bool BackPressure::ReasonIsDue() {
 
 BackPressure::Valves BackPressure::ReleaseAll() {
   return std::exchange(paused_, {});
+}
+
+pb::state::BackPressure BackPressure::Export(
+    const StateIngresses& ingresses) const {
+  pb::state::BackPressure state;
+  state.set_phase(static_cast<pb::state::BackPressure::Phase>(
+      static_cast<int>(phase_) + pb::state::BackPressure::PHASE_FLOWING));
+  for (const std::shared_ptr<Valve>& valve : paused_) {
+    const uint64_t number = ingresses.NumberOf(*valve);
+    if (number != 0) state.add_paused(number);
+  }
+  state.set_stalls(stalls_);
+  if (full_since_ != absl::InfiniteDuration()) {
+    state.set_full_since_nanos(absl::ToInt64Nanoseconds(full_since_));
+  }
+  state.set_clock_runs(clock_runs_);
+  state.set_spell(spell_);
+  state.set_clock_spell(clock_spell_);
+  return state;
+}
+
+BackPressure::Reaction BackPressure::Restore(
+    const pb::state::BackPressure& state) {
+  const int phase = state.phase() - pb::state::BackPressure::PHASE_FLOWING;
+  FIFOBUS_CHECK(phase >= 0 && phase <= static_cast<int>(Phase::kReasonSaid));
+  phase_ = static_cast<Phase>(phase);
+  stalls_ = state.stalls();
+  if (state.has_full_since_nanos()) {
+    full_since_ = absl::Nanoseconds(state.full_since_nanos());
+  }
+  spell_ = state.spell();
+  clock_spell_ = state.clock_spell();
+  clock_runs_ = state.clock_runs();
+  return clock_runs_ ? Reaction::kStartClock : Reaction::kNothing;
+}
+
+void BackPressure::RestorePaused(const pb::state::BackPressure& state,
+                                 const StateIngresses& ingresses) {
+  for (const uint64_t number : state.paused()) {
+    if (const auto valve = ingresses.Find(number)) Pause(valve);
+  }
 }
 
 void BackPressure::Pause(const std::shared_ptr<Valve>& valve) {

@@ -8,9 +8,14 @@
 
 #include "absl/time/time.h"
 #include "broker/seam/feed.h"
+#include "broker/seam/state_ingresses.h"
 #include "proto/overflow.h"
 
 namespace fifobus {
+
+namespace pb::state {
+class BackPressure;
+}  // namespace pb::state
 
 // Decides which publishers wait for a subscriber whose queue is full, and how
 // long.
@@ -84,6 +89,13 @@ class BackPressure {
   bool reason_said() const { return phase_ == Phase::kReasonSaid; }
   size_t holds_up() const { return paused_.size(); }
   uint64_t stalls() const { return stalls_; }
+
+  // What an upgrade takes over. A clock that ran is to be started anew.
+  pb::state::BackPressure Export(const StateIngresses& ingresses) const;
+  [[nodiscard]] Reaction Restore(const pb::state::BackPressure& state);
+  // Behind Restore, when all ingresses are there: holds back those that were.
+  void RestorePaused(const pb::state::BackPressure& state,
+                     const StateIngresses& ingresses);
 
  private:
   enum class Phase { kFlowing, kStalled, kEnding, kReasonSaid };

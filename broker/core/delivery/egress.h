@@ -153,6 +153,8 @@ class Egress : public SinkObserver {
   EgressState state() const;
 
  private:
+  friend class EgressTransfer;
+
   // What is left to do without the lock.
   struct Afterwards {
     BackPressure::Valves resume;

@@ -107,6 +107,8 @@ class EgressQueue {
   uint64_t Clear();
 
  private:
+  friend class QueueTransfer;
+
   // What an entry and the small chunk of one take from the allocator.
   static constexpr size_t kEntryBytes = sizeof(QueueEntry) + sizeof(Chunk) + 16;
 

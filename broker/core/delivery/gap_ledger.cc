@@ -1,27 +1,15 @@
 #include "broker/core/delivery/gap_ledger.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "broker/state/delivery_state.pb.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus {
 namespace {
-
-pb::Gap::Reason ReasonInFrame(LossReason reason) {
-  switch (reason) {
-    case LossReason::kOverflow:
-      return pb::Gap::REASON_OVERFLOW;
-    case LossReason::kConflated:
-      return pb::Gap::REASON_CONFLATED;
-    case LossReason::kExpired:
-      return pb::Gap::REASON_EXPIRED;
-    case LossReason::kDisconnected:
-      return pb::Gap::REASON_DISCONNECTED;
-  }
-  return pb::Gap::REASON_UNSPECIFIED;
-}
 
 std::string_view ReasonText(LossReason reason) {
   switch (reason) {
@@ -87,6 +75,28 @@ class GapFrames {
 
 }  // namespace
 
+pb::Gap_Reason ReasonInFrame(LossReason reason) {
+  switch (reason) {
+    case LossReason::kOverflow:
+      return pb::Gap::REASON_OVERFLOW;
+    case LossReason::kConflated:
+      return pb::Gap::REASON_CONFLATED;
+    case LossReason::kExpired:
+      return pb::Gap::REASON_EXPIRED;
+    case LossReason::kDisconnected:
+      return pb::Gap::REASON_DISCONNECTED;
+  }
+  return pb::Gap::REASON_UNSPECIFIED;
+}
+
+std::optional<LossReason> LossReasonOf(pb::Gap_Reason reason) {
+  for (size_t i = 0; i < kLossReasons; ++i) {
+    const auto known = static_cast<LossReason>(i);
+    if (ReasonInFrame(known) == reason) return known;
+  }
+  return std::nullopt;
+}
+
 void GapLedger::Count(Losses& losses, std::string_view topic,
                       uint64_t messages) {
   losses.messages += messages;
@@ -147,6 +157,40 @@ std::string GapLedger::JsonLines() const {
                          by_reason_[i].messages);
   }
   return lines;
+}
+
+pb::state::GapLedger GapLedger::Export() const {
+  pb::state::GapLedger state;
+  for (size_t i = 0; i < kLossReasons; ++i) {
+    const Losses& losses = by_reason_[i];
+    if (losses.messages == 0) continue;
+    pb::state::GapLedger::Losses& one = *state.add_losses();
+    one.set_reason(ReasonInFrame(static_cast<LossReason>(i)));
+    one.set_messages(losses.messages);
+    for (const auto& [topic, messages] : losses.by_topic) {
+      pb::Gap::Loss& loss = *one.add_by_topic();
+      loss.set_topic(topic);
+      loss.set_messages(messages);
+    }
+  }
+  return state;
+}
+
+// Losses for a reason that this broker does not know are told as overflow.
+GapLedger GapLedger::Restore(const pb::state::GapLedger& state) {
+  GapLedger ledger;
+  for (const pb::state::GapLedger::Losses& one : state.losses()) {
+    const LossReason reason =
+        LossReasonOf(one.reason()).value_or(LossReason::kOverflow);
+    Losses& losses = ledger.by_reason_[static_cast<size_t>(reason)];
+    uint64_t rest = one.messages();
+    for (const pb::Gap::Loss& loss : one.by_topic()) {
+      ledger.Count(losses, loss.topic(), loss.messages());
+      rest -= std::min(rest, loss.messages());
+    }
+    losses.messages += rest;
+  }
+  return ledger;
 }
 
 std::string OverflowErrorFrame() {

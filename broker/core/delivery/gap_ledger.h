@@ -4,12 +4,21 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
 
 namespace fifobus {
+
+// Declared here because their headers take long to compile.
+namespace pb {
+enum Gap_Reason : int;
+namespace state {
+class GapLedger;
+}  // namespace state
+}  // namespace pb
 
 // Why a subscriber does not get a message. PROTOCOL.md tells what each means.
 enum class LossReason : uint8_t {
@@ -19,6 +28,10 @@ enum class LossReason : uint8_t {
   kDisconnected,
 };
 inline constexpr size_t kLossReasons = 4;
+
+pb::Gap_Reason ReasonInFrame(LossReason reason);
+// Nothing: the core has no such reason.
+std::optional<LossReason> LossReasonOf(pb::Gap_Reason reason);
 
 // How many, by reason.
 using LossCounts = std::array<uint64_t, kLossReasons>;
@@ -46,6 +59,10 @@ class GapLedger {
   std::string Frames(size_t frame_bytes_max) const;
   // {"gap":{"reason":"overflow","messages":3}} and a newline for each reason.
   std::string JsonLines() const;
+
+  // What an upgrade takes over, and a ledger of the same losses.
+  pb::state::GapLedger Export() const;
+  static GapLedger Restore(const pb::state::GapLedger& state);
 
  private:
   struct Losses {

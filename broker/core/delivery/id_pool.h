@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "broker/base/mutex.h"
+#include "broker/state/shared_state.pb.h"
 
 namespace fifobus {
 
@@ -25,8 +26,23 @@ class IdPool {
     free_.push_back(id);
   }
 
+  // What an upgrade takes over: a number that was not given back is not handed
+  // out again.
+  pb::state::IdPool Export() const {
+    pb::state::IdPool state;
+    MutexLock lock(mutex_);
+    state.set_next(next_);
+    for (const uint32_t id : free_) state.add_free(id);
+    return state;
+  }
+  void Restore(const pb::state::IdPool& state) {
+    MutexLock lock(mutex_);
+    next_ = state.next();
+    free_.assign(state.free().begin(), state.free().end());
+  }
+
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   uint32_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);
 };

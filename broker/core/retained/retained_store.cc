@@ -4,7 +4,10 @@
 #include <cstring>
 #include <utility>
 
+#include "broker/base/check.h"
 #include "broker/base/log.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/state/retained_state.pb.h"
 #include "proto/expiry.h"
 #include "proto/frame_writer.h"
 #include "proto/topic.h"
@@ -81,6 +84,35 @@ uint64_t RetainedStore::Transaction::ForgetExpired() {
   store_.ForgetExpired(UnixNanosNow());
   if (store_.expiries_.empty()) return 0;
   return std::get<0>(*store_.expiries_.begin());
+}
+
+void RetainedStore::Transaction::Export(StateChunks& chunks,
+                                        ExportVisitor visit) const {
+  store_.mutex_.AssertHeld();
+  for (const auto& [topic, values] : store_.topics_) {
+    pb::state::RetainedTopic state;
+    state.set_topic(topic);
+    for (const RetainedValue& value : values) {
+      pb::state::RetainedTopic::Value& one = *state.add_values();
+      *one.mutable_bytes() = chunks.Export(value.chunk, value.chunk->view());
+      one.set_expiry_unix_nanos(value.expiry_unix_nanos);
+    }
+    visit(std::move(state));
+  }
+}
+
+void RetainedStore::Transaction::Restore(const pb::state::RetainedTopic& state,
+                                         const StateChunks& chunks) {
+  store_.mutex_.AssertHeld();
+  if (state.values().empty()) return;
+  const auto [topic, is_new] = store_.topics_.try_emplace(state.topic());
+  FIFOBUS_CHECK(is_new);
+  for (const pb::state::RetainedTopic::Value& one : state.values()) {
+    StateChunks::Restored restored = chunks.Restore(one.bytes());
+    FIFOBUS_CHECK(restored.bytes.size() == restored.chunk->capacity());
+    store_.Add(topic, {std::move(restored.chunk), one.expiry_unix_nanos()});
+  }
+  store_.topics_count_.store(store_.topics_.size());
 }
 
 void RetainedStore::ForgetExpired(uint64_t now_unix_nanos) {

@@ -22,6 +22,11 @@
 
 namespace fifobus {
 
+class StateChunks;
+namespace pb::state {
+class RetainedTopic;
+}  // namespace pb::state
+
 // Told of a topic's newest value, under the store's lock: it must take no lock
 // under which the store is used, and must not wait. Thread-safe.
 class RetainedObserver {
@@ -93,6 +98,14 @@ class RetainedStore {
     // it makes others wait. Returns when the first of those that are left
     // expires, which may be now; 0: none does.
     uint64_t ForgetExpired();
+
+    // What an upgrade takes over of each topic, in the order of topics.
+    using ExportVisitor =
+        absl::FunctionRef<void(pb::state::RetainedTopic state)>;
+    void Export(StateChunks& chunks, ExportVisitor visit) const;
+    // The observer is not told. REQUIRES: nothing is kept of the topic.
+    void Restore(const pb::state::RetainedTopic& state,
+                 const StateChunks& chunks);
 
    private:
     RetainedStore& store_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/state/shared_state.pb.h"
 #include "proto/topic.h"
 
 namespace fifobus {
@@ -13,6 +14,24 @@ void AddTo(TopicSum& sum, const TopicSum& other) {
   sum.bytes += other.bytes;
   sum.no_subscriber += other.no_subscriber;
   sum.lines_refused += other.lines_refused;
+}
+
+pb::state::TopicSum ExportSum(const TopicSum& sum) {
+  pb::state::TopicSum state;
+  state.set_messages(sum.messages);
+  state.set_bytes(sum.bytes);
+  state.set_no_subscriber(sum.no_subscriber);
+  state.set_lines_refused(sum.lines_refused);
+  return state;
+}
+
+// Into a count of which nobody else knows.
+template <typename Publishers>
+void RestoreCount(const pb::state::TopicSum& sum, const Publishers& publishers,
+                  TopicCount& count) {
+  count.Add(sum.messages(), sum.bytes(), sum.no_subscriber());
+  count.AddRefusedLines(sum.lines_refused());
+  for (const uint64_t session : publishers) count.NotePublisher(session);
 }
 
 }  // namespace
@@ -57,6 +76,17 @@ std::vector<uint64_t> TopicCount::publishers() const {
   std::sort(publishers.begin(), publishers.end());
   publishers.erase(std::unique(publishers.begin(), publishers.end()),
                    publishers.end());
+  return publishers;
+}
+
+std::vector<uint64_t> TopicCount::PublishersByAge() const {
+  std::vector<uint64_t> publishers;
+  const uint32_t oldest = oldest_publisher_.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < kPublishersMax; ++i) {
+    const uint64_t session = publishers_[(oldest + i) % kPublishersMax].load(
+        std::memory_order_relaxed);
+    if (session != kNone) publishers.push_back(session);
+  }
   return publishers;
 }
 
@@ -116,6 +146,44 @@ void TopicStats::Collect(Visitor visit) const {
     TopicSum sum = count->sum();
     sum.publishers = count->publishers();
     visit(topic, sum);
+  }
+}
+
+pb::state::TopicStats TopicStats::Export() const {
+  pb::state::TopicStats state;
+  *state.mutable_forgotten() = ExportSum(forgotten());
+  *state.mutable_replies() = ExportSum(replies_->sum());
+  for (const uint64_t session : replies_->PublishersByAge()) {
+    state.add_reply_publishers(session);
+  }
+  state.set_tick(tick_.load());
+  MutexLock lock(mutex_);
+  state.mutable_topics()->Reserve(static_cast<int>(topics_.size()));
+  for (const auto& [topic, count] : topics_) {
+    pb::state::TopicStats::Topic& one = *state.add_topics();
+    one.set_name(topic);
+    *one.mutable_sum() = ExportSum(count->sum());
+    one.set_last_used(count->last_used_.load());
+    for (const uint64_t session : count->PublishersByAge()) {
+      one.add_publishers(session);
+    }
+  }
+  return state;
+}
+
+void TopicStats::Restore(const pb::state::TopicStats& state) {
+  RestoreCount(state.replies(), state.reply_publishers(), *replies_);
+  tick_.store(state.tick());
+  MutexLock lock(mutex_);
+  forgotten_ = {state.forgotten().messages(), state.forgotten().bytes(),
+                state.forgotten().no_subscriber(),
+                state.forgotten().lines_refused()};
+  topics_.reserve(static_cast<size_t>(state.topics_size()));
+  for (const pb::state::TopicStats::Topic& one : state.topics()) {
+    auto count = std::make_shared<TopicCount>();
+    RestoreCount(one.sum(), one.publishers(), *count);
+    count->last_used_.store(one.last_used());
+    topics_.emplace(one.name(), std::move(count));
   }
 }
 

@@ -16,6 +16,10 @@
 
 namespace fifobus {
 
+namespace pb::state {
+class TopicStats;
+}  // namespace pb::state
+
 // What was published on one topic, or on several. Thread-compatible (plain
 // data).
 struct TopicSum {
@@ -41,6 +45,8 @@ class TopicCount {
   // All but the publishers.
   TopicSum sum() const;
   std::vector<uint64_t> publishers() const;
+  // Those, the one that was noted first at the front.
+  std::vector<uint64_t> PublishersByAge() const;
 
   // It is not the topic's count any more: ask TopicStats for that. What is
   // added all the same is not lost.
@@ -92,6 +98,11 @@ class TopicStats {
   void Collect(Visitor visit) const;
   TopicSum replies() const { return replies_->sum(); }
   TopicSum forgotten() const;
+
+  // What an upgrade takes over, while no worker counts.
+  pb::state::TopicStats Export() const;
+  // REQUIRES: nothing was counted.
+  void Restore(const pb::state::TopicStats& state);
 
  private:
   using Topics = absl::flat_hash_map<std::string, std::shared_ptr<TopicCount>>;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "broker/core/delivery/egress.h"
 #include "broker/seam/feed.h"
@@ -34,6 +35,8 @@ class Answers {
 
   // Why the broker has ended the session; empty: it has not.
   const std::string& end_reason() const { return end_reason_; }
+  // As it was before an upgrade.
+  void RestoreEndReason(std::string reason) { end_reason_ = std::move(reason); }
 
  private:
   const std::shared_ptr<Egress> egress_;

@@ -58,6 +58,11 @@ size_t PublisherClaims::size() const {
   return claims_.size();
 }
 
+std::string FencedText(std::string_view name) {
+  return fmt::format("another session has taken the publisher's name \"{}\"",
+                     name);
+}
+
 std::string PublisherNameFault(std::string_view name) {
   const TopicFault fault = CheckTopicToPublish(name);
   if (fault != TopicFault::kNone) {

@@ -66,6 +66,9 @@ class PublisherClaims {
       ABSL_GUARDED_BY(mutex_);
 };
 
+// What a session is told that has lost this name.
+std::string FencedText(std::string_view name);
+
 // Why this cannot be a publisher's name; empty: it can.
 std::string PublisherNameFault(std::string_view name);
 

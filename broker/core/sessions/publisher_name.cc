@@ -13,6 +13,13 @@ void PublisherName::Take(const std::string& name, PublisherClaim::Fence fence) {
   BeginTurn();
 }
 
+void PublisherName::Restore(const std::string& name, bool lost,
+                            PublisherClaim::Fence fence) {
+  named_ = std::make_unique<NamedPublisher>(name);
+  claim_ = claims_.Find(name);
+  if (!lost) claim_->Take(session_, std::move(fence));
+}
+
 void PublisherName::GiveUp() {
   if (!claim_) return;
   claim_->GiveUp(session_);

@@ -26,6 +26,8 @@ class PublisherName {
 
   // Takes the name, and begins a turn: see PublisherClaim.
   void Take(const std::string& name, PublisherClaim::Fence fence);
+  // The same after an upgrade, without a turn. `lost`: another session had it.
+  void Restore(const std::string& name, bool lost, PublisherClaim::Fence fence);
   // Idempotent.
   void GiveUp();
 
@@ -34,6 +36,11 @@ class PublisherName {
   void EndTurn() { turn_.reset(); }
   // Another session has the name. REQUIRES: a turn was begun.
   bool is_lost() const { return turn_ && !turn_->is_owner(); }
+
+  // The same of a session that has no turn and may have no name.
+  bool HasLost() const {
+    return claim_ && !PublisherClaim::Turn(*claim_, session_).is_owner();
+  }
 
   // Null: it has none.
   NamedPublisher* named() const { return named_.get(); }

@@ -40,11 +40,6 @@ FrameFault FaultOf(Router::Outcome outcome) {
   return FrameFault::kBadTopic;
 }
 
-std::string FencedText(std::string_view publisher) {
-  return fmt::format("another session has taken the publisher's name \"{}\"",
-                     publisher);
-}
-
 pb::Error::Code CodeOf(FrameFault fault) {
   switch (fault) {
     case FrameFault::kTooLarge:

@@ -101,6 +101,8 @@ class Session : public Feed {
   std::string ClientText() const;
 
  private:
+  friend class SessionTransfer;
+
   enum class Phase { kAwaitingHello, kOpen, kOver };
 
   // Deals with the frames in `bytes`.
@@ -158,7 +160,7 @@ class Session : public Feed {
   bool left_ = false;     // the client said Goodbye
   Counter published_;
   Counter published_bytes_;
-  const uint64_t connected_unix_nanos_ =
+  uint64_t connected_unix_nanos_ =
       static_cast<uint64_t>(absl::GetCurrentTimeNanos());
 
   mutable Mutex mutex_;

@@ -87,6 +87,8 @@ class SessionRequests {
   void AppendPatterns(pb::StatsReply::Session& session) const;
 
  private:
+  friend class SessionTransfer;
+
   // Whether the user may have all of the pattern's topics.
   bool MaySubscribe(std::string_view pattern) const;
   bool HasRoomForPattern() const;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "broker/core/routing/router.h"
 #include "broker/rules/topic_rules.h"
@@ -37,6 +38,10 @@ class Will {
   // REQUIRES: !empty(), and all is flushed.
   void Publish(Router& router, const std::shared_ptr<Valve>& valve,
                PublisherId publisher);
+
+  // What an upgrade takes over; no chunk: nothing is to be published.
+  const ChunkRef& frame() const { return frame_; }
+  void Restore(ChunkRef frame) { frame_ = std::move(frame); }
 
  private:
   ChunkRef frame_;  // the whole chunk
