@@ -6,57 +6,14 @@
 #include <string_view>
 #include <utility>
 
+#include "clients/cli/inspect/families.h"
 #include "fmt/format.h"
-#include "prometheus/client_metric.h"
-#include "prometheus/metric_type.h"
 
 namespace fifobus::cli {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-
-// Families by name, made when their first value is added.
-class Families {
- public:
-  void Count(std::string_view name, std::string_view help, Labels labels,
-             uint64_t value) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.counter.value = static_cast<double>(value);
-    Add(name, help, MetricType::Counter, std::move(metric));
-  }
-
-  void Gauge(std::string_view name, std::string_view help, Labels labels,
-             uint64_t value) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.gauge.value = static_cast<double>(value);
-    Add(name, help, MetricType::Gauge, std::move(metric));
-  }
-
-  std::vector<MetricFamily> Take() {
-    std::vector<MetricFamily> all;
-    for (auto& [name, family] : families_) all.push_back(std::move(family));
-    return all;
-  }
-
- private:
-  void Add(std::string_view name, std::string_view help, MetricType type,
-           ClientMetric metric) {
-    MetricFamily& family = families_[fmt::format("fifobus_{}", name)];
-    if (family.metric.empty()) {
-      family.name = fmt::format("fifobus_{}", name);
-      family.help = help;
-      family.type = type;
-    }
-    family.metric.push_back(std::move(metric));
-  }
-
-  std::map<std::string, MetricFamily> families_;
-};
+using Labels = Families::Labels;
 
 struct TopicSum {
   uint64_t messages = 0;

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <exception>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -20,6 +19,7 @@
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/inspect/metric_families.h"
+#include "clients/cli/inspect/scrapes.h"
 #include "clients/cli/output.h"
 #include "clients/cli/stop_signals.h"
 #include "clients/cpp/deadline.h"
@@ -34,11 +34,6 @@ namespace {
 // A broker that does not answer in this time is down for the scraper, whose own
 // patience is 10 s unless it is told otherwise.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(2);
-
-// A scraper sends its request at once. One that does not is let go after this
-// time, and meanwhile there are threads for others. Not tuned.
-constexpr absl::Duration kRequestPatience = absl::Seconds(1);
-constexpr int kThreads = 16;
 
 struct MetricsOptions {
   BusOptions bus;
@@ -131,24 +126,6 @@ Exit Run(const BrokerMetrics& metrics, const MetricsOptions& options,
   return exit;
 }
 
-absl::StatusOr<std::unique_ptr<prometheus::Exposer>> Listen(
-    const std::string& address) {
-  // A connection that sends no request holds a thread until the time-out.
-  const std::vector<std::string> options = {
-      "listening_ports",
-      address,
-      "num_threads",
-      std::to_string(kThreads),
-      "request_timeout_ms",
-      std::to_string(absl::ToInt64Milliseconds(kRequestPatience))};
-  try {
-    return std::make_unique<prometheus::Exposer>(options);
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        fmt::format("{} cannot be listened on: {}", address, error.what()));
-  }
-}
-
 Exit PrintOnce(const BrokerMetrics& metrics) {
   const absl::Status status = metrics.status();
   if (!status.ok()) return Fail(status);
@@ -175,7 +152,7 @@ Exit Metrics(const MetricsOptions& options) {
   if (options.listen_port != 0) {
     const std::string address =
         fmt::format("127.0.0.1:{}", options.listen_port);
-    auto listening = Listen(address);
+    auto listening = ListenForScrapes(address);
     if (!listening.ok()) return Fail(listening.status());
     exposer = *std::move(listening);
     exposer->RegisterCollectable(metrics);
