@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "clients/cli/bridge/bridge_plan.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/support/bus_support.h"
@@ -89,6 +90,70 @@ TEST(BridgeConfigTest, ThePlanSaysWhatGoesWhereAndHowWell) {
             "set aside: bridge/dead\n");
 }
 
+TEST(BridgeConfigTest, MapsOfRetainedValuesAreRead) {
+  const auto read = ParseMaps(
+      "[[out]]\nretained = true\npattern = \"state/**\"\nstream = \"V1\"\n"
+      "subject-prefix = \"e1\"\ncreate = true\nreplicas = 3\n"
+      "[[in]]\nretained = true\nstream = \"V2\"\nsubject-prefix = \"e2\"\n");
+  ASSERT_TRUE(read.faults.empty()) << testing::PrintToString(read.faults);
+  const MapConfig& out = read.config.maps[0];
+  EXPECT_EQ(out.kind, MapKind::kRetainedOut);
+  EXPECT_EQ(out.filter, "e1.state.>");
+  EXPECT_EQ(out.replicas, 3U);
+  EXPECT_EQ(out.durable, "");
+  const MapConfig& in = read.config.maps[1];
+  EXPECT_EQ(in.kind, MapKind::kRetainedIn);
+  EXPECT_EQ(in.pattern, "**");
+  EXPECT_EQ(PlanText(read.config),
+            "out: retained values of state/** -> stream V1, subjects "
+            "e1.state.>: the current ones, and each change\n"
+            "in: last values of stream V2, subjects > -> retained on topics "
+            "**: the current ones, and each change\n"
+            "set aside: bridge/dead\n");
+}
+
+TEST(BridgeConfigTest, TheStatusTopicIsThatOfTheOriginUnlessItIsNamed) {
+  EXPECT_EQ(ParseMaps(kLogOut).config.status_topic, "bridge/status/edge1");
+  const auto none =
+      Parse("status-topic = \"\"\n" + std::string(kHead) + kLogOut);
+  EXPECT_TRUE(none.faults.empty()) << testing::PrintToString(none.faults);
+  EXPECT_EQ(none.config.status_topic, "");
+}
+
+TEST(BridgeConfigTest, TheDryRunMapsEachNameThatIsThere) {
+  const auto read =
+      ParseMaps(std::string(kLogOut) +
+                "[[out]]\npattern = \"loose/**\"\nstream = \"L\"\n"
+                "subject-prefix = \"l\"\n"
+                "[[in]]\nstream = \"S\"\ntopic-prefix = \"nats\"\n");
+  ASSERT_TRUE(read.faults.empty()) << testing::PrintToString(read.faults);
+  BusNames bus;
+  bus.topics = {"orders/new", "other"};
+  bus.logs = {{"orders", "orders/**"}};
+  EXPECT_EQ(OutText(read.config, bus),
+            "out orders/**, of the topics that are there now:\n"
+            "  orders/new -> edge1.orders.new\n"
+            "out loose/**, of the topics that are there now:\n"
+            "  no log stores loose/**: the bridge would end; start the broker "
+            "with --log 'NAME=loose/**'\n");
+  bus.topics.clear();
+  EXPECT_NE(OutText(read.config, bus).find("\n  none\n"), std::string::npos);
+  for (int i = 0; i < 1003; ++i) {
+    bus.topics.push_back("orders/" + std::to_string(i));
+  }
+  EXPECT_NE(OutText(read.config, bus).find("  and 3 more\n"),
+            std::string::npos);
+  const MapConfig& in = read.config.maps[2];
+  EXPECT_EQ(InText(in, {"", {"a.b", "a.#"}}),
+            "in S/edge1, of the subjects that stream S has messages of now:\n"
+            "  a.b -> nats/a/b\n"
+            "  a.# -> set aside: as a topic it has a character outside "
+            "[A-Za-z0-9_.:@-]\n");
+  EXPECT_NE(InText(in, {"stream S: stream not found", {}})
+                .find("  stream S: stream not found\n"),
+            std::string::npos);
+}
+
 TEST(BridgeConfigTest, EachMistakeIsOneLineThatNamesTheKey) {
   const std::vector<std::pair<std::string, std::string>> mistakes = {
       {"[[out]]\npattern = \"a/#\"\nstream = \"S\"\n", "b.toml:5: pattern "},
@@ -109,6 +174,13 @@ TEST(BridgeConfigTest, EachMistakeIsOneLineThatNamesTheKey) {
        "b.toml:6: live must be true or false"},
       {"[[in]]\nstream = \"S\"\nconsumer = \"a b\"\n", "b.toml:6: consumer "},
       {"[[in]]\nstream = \"S\"\nlevel = \"written\"\n", "b.toml:6: level "},
+      {"[[out]]\npattern = \"a/**\"\nlive = true\nretained = true\n",
+       "b.toml:7: retained needs a stream"},
+      {"[[out]]\npattern = \"a/**\"\nstream = \"S\"\nretained = true\n"
+       "durable = \"d\"\n",
+       "b.toml:8: durable is no key of a retained [[out]]"},
+      {"[[in]]\nstream = \"S\"\nretained = true\nlevel = \"stored\"\n",
+       "b.toml:7: level is no key of a retained [[in]]"},
       {"[[in]]\nlive = true\n", "b.toml:4: filter is missing"},
       {"[[in]]\nlive = true\nfilter = \">\"\n", "b.toml:6: filter "},
       {"[[in]]\nlive = true\nfilter = \"a..b\"\n", "has an empty token"},

@@ -36,15 +36,18 @@ create = true
 class Site:
     """A bus with logs, and a bridge."""
 
-    def __init__(self, urls, maps, nats="", origin="edge1", logs=LOGS, prefix=()):
+    def __init__(
+        self, urls, maps, nats="", origin="edge1", logs=LOGS, prefix=(), options=()
+    ):
         """`nats` is more of that part of the configuration; `prefix` is a command that
-        runs the bridge."""
+        runs the bridge, and `options` are more of its own."""
         self.bus = Bus()
         self.folder = tempfile.mkdtemp(dir="/dev/shm", prefix="fifobus-bridge-")
         self._logs = logs
         self._prefix = prefix
-        self._config = os.path.join(self.folder, "bridge.toml")
-        with open(self._config, "w", encoding="utf-8") as file:
+        self._options = options
+        self.config = os.path.join(self.folder, "bridge.toml")
+        with open(self.config, "w", encoding="utf-8") as file:
             file.write(
                 f'origin = "{origin}"\nstatus-topic = "bridge/status"\n'
                 f'state-interval = "200ms"\n[nats]\nservers = {json.dumps(urls)}\n'
@@ -96,7 +99,8 @@ class Site:
             self._bridge = subprocess.Popen(
                 [
                     *self._prefix,
-                    *(binary("fifobus"), "bridge", "nats", "--config", self._config),
+                    *(binary("fifobus"), "bridge", "nats", "--config", self.config),
+                    *self._options,
                 ],
                 stderr=log,
                 env={**os.environ, "FIFOBUS_DIR": self.bus.directory},

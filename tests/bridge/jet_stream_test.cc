@@ -63,19 +63,40 @@ TEST(JetStreamTest, StreamsAreRead) {
   ASSERT_TRUE(stream.ok());
   EXPECT_EQ(stream->last_sequence, 9U);
   EXPECT_EQ(stream->subjects, (std::vector<std::string>{"a.>", "b"}));
-  EXPECT_FALSE(stream->drops);
+  EXPECT_EQ(stream->dropping_limits, "");
+  EXPECT_EQ(stream->messages_per_subject, 0U);
+  EXPECT_FALSE(stream->server_time.has_value());
+  EXPECT_TRUE(stream->held_subjects.empty());
 }
 
 TEST(JetStreamTest, LimitsThatDropMessagesAreSeen) {
-  const auto drops = [](const std::string& config) {
+  const auto limits = [](const std::string& config) {
     return ReadStreamState(
                Answer(R"({"config":{)" + config + R"(},"state":{}})"))
-        ->drops;
+        ->dropping_limits;
   };
-  EXPECT_TRUE(drops(R"("max_bytes":1000,"discard":"old")"));
-  EXPECT_FALSE(drops(R"("max_bytes":1000,"discard":"new")"));
-  EXPECT_TRUE(drops(R"("max_age":1000,"discard":"new")"));
-  EXPECT_FALSE(drops(R"("max_bytes":-1,"discard":"old")"));
+  EXPECT_EQ(limits(R"("max_bytes":1000,"discard":"old")"), "max_bytes 1000");
+  EXPECT_EQ(limits(R"("max_bytes":1000,"discard":"new")"), "");
+  EXPECT_EQ(limits(R"("max_age":60000000000,"discard":"new")"), "max_age 1m");
+  EXPECT_EQ(limits(R"("max_bytes":-1,"discard":"old")"), "");
+  EXPECT_EQ(limits(R"("max_age":1000000000,"max_msgs":7,"discard":"old")"),
+            "max_age 1s, max_msgs 7");
+}
+
+TEST(JetStreamTest, SubjectsAndTheServersClockAreRead) {
+  const auto stream = ReadStreamState(
+      Answer(R"({"total":3,"ts":"2026-11-28T10:00:00.5Z","config":)"
+             R"({"subjects":["v.>"],"max_msgs_per_subject":1,"discard":"old"},)"
+             R"("state":{"last_seq":9,"subjects":{"v.a":1,"v.b":1}}})"));
+  ASSERT_TRUE(stream.ok());
+  EXPECT_EQ(stream->held_subjects, (std::vector<std::string>{"v.a", "v.b"}));
+  EXPECT_EQ(stream->held_subjects_total, 3U);
+  EXPECT_EQ(stream->messages_per_subject, 1U);
+  EXPECT_EQ(stream->dropping_limits, "");
+  EXPECT_EQ(stream->server_time,
+            absl::FromUnixSeconds(1795860000) + absl::Milliseconds(500));
+  EXPECT_EQ(StreamSubjectsBody("v.>", 2),
+            R"({"offset":2,"subjects_filter":"v.>"})");
 }
 
 TEST(JetStreamTest, ErrorsSayWhatIsMissing) {

@@ -35,7 +35,7 @@ class StreamInHolesTest : public LogBusTest {
  protected:
   StreamInHolesTest()
       : dead_letters_(bus_->Connect(), "bridge/dead", "edge1"),
-        around_{bridge_, nats_, dead_letters_} {
+        around_{bridge_, nats_, dead_letters_, clock_} {
     MapConfig config;
     config.kind = MapKind::kStreamIn;
     config.name = "in PRICES/edge1";
@@ -110,6 +110,7 @@ class StreamInHolesTest : public LogBusTest {
   BridgeConfig bridge_;
   KeptSender nats_;
   DeadLetters dead_letters_;
+  ClockCheck clock_;
   const MapSurroundings around_;
   std::unique_ptr<StreamIn> map_;
 };

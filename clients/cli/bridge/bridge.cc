@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "broker/base/log.h"
@@ -11,42 +10,40 @@
 #include "clients/cli/bridge/live_in.h"
 #include "clients/cli/bridge/live_out.h"
 #include "clients/cli/bridge/log_out.h"
+#include "clients/cli/bridge/retained_in.h"
+#include "clients/cli/bridge/retained_out.h"
 #include "clients/cli/bridge/stream_in.h"
 #include "clients/cli/bridge/text.h"
-#include "fmt/format.h"
 
 namespace fifobus::bridge {
-namespace {
-
-// A part of a subject that no other process has.
-std::string Unique() {
-  std::random_device random;
-  return fmt::format("{:08x}{:08x}{:08x}", random(), random(), random());
-}
-
-}  // namespace
-
 Bridge::Bridge(const BridgeConfig& config, std::unique_ptr<Client> dead_client,
-               std::unique_ptr<Client> status_client)
+               std::unique_ptr<Client> status_client,
+               std::shared_ptr<BridgeMetrics> metrics)
     : config_(config),
-      inbox_(Concat(config_.nats.inbox_prefix, ".", Unique())),
+      inbox_(Concat(config_.nats.inbox_prefix, ".", UniqueToken())),
       dead_letters_(std::move(dead_client), config_.dead_topic, config_.origin),
-      surroundings_{config_, sender_, dead_letters_},
-      state_(config_, std::move(status_client)) {}
+      surroundings_{config_, sender_, dead_letters_, clock_},
+      state_(surroundings_, std::move(status_client), std::move(metrics)) {}
 
 absl::StatusOr<std::unique_ptr<Bridge>> Bridge::Open(
-    const BridgeConfig& config, const ClientOptions& options) {
-  auto dead_client = Client::Connect(options);
+    const BridgeConfig& config, const ClientOptions& options,
+    std::shared_ptr<BridgeMetrics> metrics) {
+  ClientOptions dead_options = options;
+  dead_options.client_name += " set aside";
+  auto dead_client = Client::Connect(std::move(dead_options));
   if (!dead_client.ok()) return dead_client.status();
   std::unique_ptr<Client> status_client;
   if (!config.status_topic.empty()) {
-    auto client = Client::Connect(options);
+    ClientOptions status_options = options;
+    status_options.will = BridgeState::WillOf(config);
+    auto client = Client::Connect(std::move(status_options));
     if (!client.ok()) return client.status();
     status_client = *std::move(client);
     status_client->set_mode(Mode::kNonBlocking);
   }
-  std::unique_ptr<Bridge> bridge(
-      new Bridge(config, *std::move(dead_client), std::move(status_client)));
+  std::unique_ptr<Bridge> bridge(new Bridge(config, *std::move(dead_client),
+                                            std::move(status_client),
+                                            std::move(metrics)));
   const absl::Status status = bridge->OpenMaps(options);
   if (!status.ok()) return status;
   return bridge;
@@ -67,6 +64,12 @@ absl::StatusOr<std::unique_ptr<BridgeMap>> Bridge::OpenMap(
     case MapKind::kLiveOut:
       return LiveOut::Open(surroundings_, config, InboxOf(index),
                            std::move(options));
+    case MapKind::kRetainedOut:
+      return RetainedOut::Open(surroundings_, config, InboxOf(index),
+                               std::move(options));
+    case MapKind::kRetainedIn:
+      return RetainedIn::Open(surroundings_, config, InboxOf(index),
+                              std::move(options));
     case MapKind::kStreamIn:
       return StreamIn::Open(surroundings_, config, InboxOf(index),
                             std::move(options));

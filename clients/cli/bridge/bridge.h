@@ -24,9 +24,10 @@ namespace fifobus::bridge {
 class Bridge {
  public:
   // Opens the maps, which waits for a broker as `options` say; NATS may come
-  // later.
+  // later. `metrics` are told of it; null: none are.
   static absl::StatusOr<std::unique_ptr<Bridge>> Open(
-      const BridgeConfig& config, const ClientOptions& options);
+      const BridgeConfig& config, const ClientOptions& options,
+      std::shared_ptr<BridgeMetrics> metrics);
 
   // Works until `signals` has one, or a map fails for good: its status.
   absl::Status Run(const UniqueFd& signals);
@@ -42,7 +43,8 @@ class Bridge {
   };
 
   Bridge(const BridgeConfig& config, std::unique_ptr<Client> dead_client,
-         std::unique_ptr<Client> status_client);
+         std::unique_ptr<Client> status_client,
+         std::shared_ptr<BridgeMetrics> metrics);
 
   absl::Status OpenMaps(const ClientOptions& options);
   absl::StatusOr<std::unique_ptr<BridgeMap>> OpenMap(const MapConfig& config,
@@ -59,8 +61,9 @@ class Bridge {
   const std::string inbox_;
   LinkSender sender_;
   DeadLetters dead_letters_;
+  ClockCheck clock_;
   const MapSurroundings surroundings_;
-  std::vector<std::unique_ptr<BridgeMap>> maps_;
+  BridgeState::Maps maps_;
   // Of the link's subscriptions, behind the inbox: the maps they belong to.
   std::vector<size_t> subscribed_maps_;
   BridgeState state_;

@@ -70,6 +70,8 @@ class Reader {
   void TakeWindow(TomlTable& map, MapConfig& to);
   void TakeNames(TomlTable& map, MapConfig& to);
   void TakeStream(TomlTable& map, MapConfig& to);
+  void TakeLimits(TomlTable& map, MapConfig& to);
+  void TakeConsumer(TomlTable& map, MapConfig& to);
   void TakeFile(TomlTable& table, std::string_view key, bool is_secret,
                 std::string& value);
 
@@ -89,10 +91,11 @@ void Reader::TakeTop(TomlTable& top) {
               "must be a topic; one that begins with $ is the "
               "broker's own");
   }
+  config().status_topic = Concat("bridge/status/", config().origin);
   top.Text("status-topic", config().status_topic);
   if (!config().status_topic.empty() &&
       CheckTopicToPublish(config().status_topic) != TopicFault::kNone) {
-    top.Fault("status-topic", "must be a topic");
+    top.Fault("status-topic", "must be a topic, or \"\" for none");
   }
   top.Duration("state-interval", absl::Milliseconds(100),
                config().state_interval);
@@ -225,7 +228,6 @@ void Reader::TakeStream(TomlTable& map, MapConfig& to) {
               "must name a stream, without . * > and spaces; a map "
               "without one has live = true");
   }
-  map.Flag("create", to.create);
 }
 
 void Reader::TakeWindow(TomlTable& map, MapConfig& to) {
@@ -235,6 +237,16 @@ void Reader::TakeWindow(TomlTable& map, MapConfig& to) {
   map.Bytes("window-bytes", 1024, kWindowBytesMost, bytes);
   to.window_messages = messages;
   to.window_bytes = bytes;
+}
+
+void Reader::TakeLimits(TomlTable& map, MapConfig& to) {
+  uint64_t replicas = to.replicas;
+  map.Count("replicas", 1, 5, replicas);
+  to.replicas = static_cast<uint32_t>(replicas);
+  map.Bytes("stream-bytes", 1024, INT64_MAX, to.stream_bytes_max);
+  if (!to.create && (map.Has("replicas") || map.Has("stream-bytes"))) {
+    map.Fault("create", "must be true for replicas and stream-bytes to count");
+  }
 }
 
 void Reader::TakeOut(TomlTable& map, MapConfig& to) {
@@ -257,22 +269,43 @@ void Reader::TakeOut(TomlTable& map, MapConfig& to) {
   }
   if (to.is_live()) return;
   TakeStream(map, to);
+  map.Flag("create", to.create);
+  if (to.is_retained()) {
+    to.name = Concat("out retained ", to.pattern);
+    TakeLimits(map, to);
+    TakeWindow(map, to);
+    return;
+  }
   to.durable = Concat("nats-", to.stream);
   map.Text("durable", to.durable);
   if (!IsLevel(to.durable)) {
     map.Fault("durable", "must be one level of a topic");
   }
   map.Flag("shared", to.shared);
-  uint64_t replicas = to.replicas;
-  map.Count("replicas", 1, 5, replicas);
-  to.replicas = static_cast<uint32_t>(replicas);
-  map.Bytes("stream-bytes", 1024, INT64_MAX, to.stream_bytes_max);
+  TakeLimits(map, to);
   map.Duration("stream-age", absl::Seconds(1), to.stream_age_max);
-  if (!to.create && (map.Has("replicas") || map.Has("stream-bytes") ||
-                     map.Has("stream-age"))) {
-    map.Fault("create",
-              "must be true for replicas, stream-bytes and "
-              "stream-age to count");
+  if (!to.create && map.Has("stream-age")) {
+    map.Fault("create", "must be true for stream-age to count");
+  }
+  TakeWindow(map, to);
+}
+
+void Reader::TakeConsumer(TomlTable& map, MapConfig& to) {
+  to.consumer = config().origin;
+  map.Text("consumer", to.consumer);
+  const std::string publisher = Concat("nats-", to.stream, "-", to.consumer);
+  if (!IsJetStreamName(to.consumer) || !IsLevel(publisher)) {
+    map.Fault("consumer",
+              "must name a consumer of the stream, with "
+              "letters, digits, _ and - only");
+  }
+  to.name = Concat("in ", to.stream, "/", to.consumer);
+  map.Flag("create", to.create);
+  std::string level = "stored";
+  map.Text("level", level);
+  to.accepted_is_enough = level == "accepted";
+  if (level != "stored" && level != "accepted") {
+    map.Fault("level", "must be \"stored\" or \"accepted\"");
   }
   TakeWindow(map, to);
 }
@@ -281,22 +314,11 @@ void Reader::TakeIn(TomlTable& map, MapConfig& to) {
   map.Text("filter", to.filter);
   if (!to.is_live()) {
     TakeStream(map, to);
-    to.consumer = config().origin;
-    map.Text("consumer", to.consumer);
-    const std::string publisher = Concat("nats-", to.stream, "-", to.consumer);
-    if (!IsJetStreamName(to.consumer) || !IsLevel(publisher)) {
-      map.Fault("consumer",
-                "must name a consumer of the stream, with "
-                "letters, digits, _ and - only");
+    if (to.is_retained()) {
+      to.name = Concat("in retained ", to.stream);
+    } else {
+      TakeConsumer(map, to);
     }
-    to.name = Concat("in ", to.stream, "/", to.consumer);
-    std::string level = "stored";
-    map.Text("level", level);
-    to.accepted_is_enough = level == "accepted";
-    if (level != "stored" && level != "accepted") {
-      map.Fault("level", "must be \"stored\" or \"accepted\"");
-    }
-    TakeWindow(map, to);
     if (to.filter.empty()) to.filter = ">";
   } else {
     to.name = Concat("in ", to.filter);
@@ -326,17 +348,30 @@ void Reader::TakeMap(TomlTable& map, bool is_out) {
   MapConfig to;
   to.line = map.line();
   bool live = false;
+  bool retained = false;
   map.Flag("live", live);
-  to.kind = is_out ? (live ? MapKind::kLiveOut : MapKind::kLogOut)
-                   : (live ? MapKind::kLiveIn : MapKind::kStreamIn);
+  map.Flag("retained", retained);
+  if (live && retained) {
+    map.Fault("retained",
+              "needs a stream, which keeps the values; a live map has none");
+  }
+  to.kind = is_out ? (live       ? MapKind::kLiveOut
+                      : retained ? MapKind::kRetainedOut
+                                 : MapKind::kLogOut)
+                   : (live       ? MapKind::kLiveIn
+                      : retained ? MapKind::kRetainedIn
+                                 : MapKind::kStreamIn);
   TakeNames(map, to);
   if (is_out) {
     TakeOut(map, to);
   } else {
     TakeIn(map, to);
   }
-  map.RefuseOthers(
-      fmt::format("a {}[[{}]]", live ? "live " : "", is_out ? "out" : "in"));
+  map.RefuseOthers(fmt::format("a {}[[{}]]",
+                               live       ? "live "
+                               : retained ? "retained "
+                                          : "",
+                               is_out ? "out" : "in"));
   config().maps.push_back(std::move(to));
 }
 
@@ -364,38 +399,6 @@ ReadBridgeConfig ReadBridgeConfigFile(const std::string& path) {
     return read;
   }
   return ParseBridgeConfig(text, path);
-}
-
-std::string PlanText(const BridgeConfig& config) {
-  std::string plan;
-  for (const MapConfig& map : config.maps) {
-    switch (map.kind) {
-      case MapKind::kLogOut:
-        plan += fmt::format(
-            "out: the log of {} (reader {}) -> stream {}, subjects {}: {}\n",
-            map.pattern, map.durable, map.stream, map.filter,
-            map.shared ? "at least once, the stream is shared"
-                       : "once and in order");
-        break;
-      case MapKind::kLiveOut:
-        plan += fmt::format("out: live {} -> subjects {}: at most once\n",
-                            map.pattern, map.filter);
-        break;
-      case MapKind::kStreamIn:
-        plan += fmt::format(
-            "in: stream {} (consumer {}), subjects {} -> topics {}: {}\n",
-            map.stream, map.consumer, map.filter, map.pattern,
-            map.accepted_is_enough ? "at least once, accepted"
-                                   : "once and in order, stored");
-        break;
-      case MapKind::kLiveIn:
-        plan += fmt::format("in: live subjects {} -> topics {}: at most once\n",
-                            map.filter, map.pattern);
-        break;
-    }
-  }
-  plan += fmt::format("set aside: {}\n", config.dead_topic);
-  return plan;
 }
 
 }  // namespace fifobus::bridge

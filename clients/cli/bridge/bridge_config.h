@@ -33,15 +33,18 @@ struct NatsOptions {
 };
 
 enum class MapKind {
-  kLogOut,    // a log, to a stream
-  kLiveOut,   // what is published, to subjects
-  kStreamIn,  // a stream's consumer, to a log
-  kLiveIn,    // subjects, to topics
+  kLogOut,       // a log, to a stream
+  kLiveOut,      // what is published, to subjects
+  kRetainedOut,  // retained values, to a stream of last values
+  kStreamIn,     // a stream's consumer, to a log
+  kLiveIn,       // subjects, to topics
+  kRetainedIn,   // a stream's last values, to retained values
 };
 
 struct MapConfig {
   bool is_out() const {
-    return kind == MapKind::kLogOut || kind == MapKind::kLiveOut;
+    return kind == MapKind::kLogOut || kind == MapKind::kLiveOut ||
+           kind == MapKind::kRetainedOut;
   }
   bool is_live() const {
     return kind == MapKind::kLiveOut || kind == MapKind::kLiveIn;
@@ -49,7 +52,14 @@ struct MapConfig {
 
   MapKind kind = MapKind::kLogOut;
   int line = 0;  // where it stands in the file
-  // For people: "out orders/**" or "in ORDERS/edge1".
+  bool is_retained() const {
+    return kind == MapKind::kRetainedOut || kind == MapKind::kRetainedIn;
+  }
+  bool writes_stream() const {
+    return kind == MapKind::kLogOut || kind == MapKind::kRetainedOut;
+  }
+
+  // For people: "out orders/**", "in ORDERS/edge1", "out retained state/**".
   std::string name;
   NameMap names;
   // What is read on the bus, or what may be published there.
@@ -84,7 +94,7 @@ struct BridgeConfig {
   std::string origin;
   // Where messages go that the other side does not take.
   std::string dead_topic = "bridge/dead";
-  // Not empty: its state is published here, retained, as JSON.
+  // Its state is published here, retained, as JSON. Empty: nowhere.
   std::string status_topic;
   absl::Duration state_interval = absl::Seconds(10);
   NatsOptions nats;
@@ -101,9 +111,6 @@ ReadBridgeConfig ReadBridgeConfigFile(const std::string& path);
 // `path` is for the faults, and the folder of files that are named without one.
 ReadBridgeConfig ParseBridgeConfig(std::string_view text,
                                    const std::string& path);
-
-// What would go where, one line for each map.
-std::string PlanText(const BridgeConfig& config);
 
 }  // namespace fifobus::bridge
 

@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "clients/cli/bridge/bridge_config.h"
+#include "clients/cli/bridge/clock_check.h"
 #include "clients/cli/bridge/dead_letters.h"
 #include "clients/cli/bridge/link_event.h"
 #include "clients/cli/bridge/nats_message.h"
@@ -27,6 +29,7 @@ struct MapSurroundings {
   const BridgeConfig& config;
   NatsSender& nats;
   DeadLetters& dead_letters;
+  ClockCheck& clock;
 };
 
 // What a map has done and what it does, for the log and the status topic.
@@ -39,6 +42,9 @@ struct MapCounters {
   uint64_t dropped = 0;     // live: there was no connection, or no room
   uint64_t missed = 0;      // the log did not keep them until they were read
   size_t in_flight = 0;     // on their way, and not acknowledged
+  // What the map knows to be waiting before it; nothing: it does not know. The
+  // broker knows that of a log's reader.
+  std::optional<uint64_t> behind;
 };
 
 // One [[out]] or [[in]] of the configuration, at work. It never waits: what it
@@ -71,6 +77,8 @@ class BridgeMap {
   virtual absl::Status status() const = 0;
   // What keeps it from working now, for people; empty: nothing.
   virtual std::string trouble() const = 0;
+  // What may lose messages, though it works, for people; empty: nothing.
+  virtual std::string warning() const { return ""; }
   virtual MapCounters counters() const = 0;
   virtual const MapConfig& config() const = 0;
 };

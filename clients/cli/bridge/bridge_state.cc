@@ -1,35 +1,63 @@
 #include "clients/cli/bridge/bridge_state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
-#include "nlohmann/json.hpp"
+#include "clients/cli/bridge/bridge_metrics.h"
+#include "clients/cli/bridge/text.h"
 #include "proto/frame_writer.h"
 
 namespace fifobus::bridge {
+namespace {
 
-BridgeState::BridgeState(const BridgeConfig& config,
-                         std::unique_ptr<Client> client)
-    : config_(config),
+// Changes that follow each other in this time are published as one, and metrics
+// are so old at most. Not tuned.
+constexpr absl::Duration kChangesWait = absl::Milliseconds(200);
+
+}  // namespace
+
+BridgeState::BridgeState(const MapSurroundings& surroundings,
+                         std::unique_ptr<Client> client,
+                         std::shared_ptr<BridgeMetrics> metrics)
+    : around_(surroundings),
       client_(std::move(client)),
+      metrics_(std::move(metrics)),
+      server_(Join(around_.config.nats.servers, ", ")),
       trouble_("not connected yet"),
       since_(absl::Now()) {}
 
+BridgeState::~BridgeState() {
+  if (client_ != nullptr) Publish("");
+}
+
+OwnedMessage BridgeState::WillOf(const BridgeConfig& config) {
+  OwnedMessage will;
+  will.topic = config.status_topic;
+  will.retain = true;
+  return will;
+}
+
 void BridgeState::OnLink(const LinkEvent& event) {
+  next_ = Deadline::Now();
   switch (event.kind) {
     case LinkEvent::Kind::kConnected:
       LogInfo("connected to NATS", {{"server", event.text}});
+      connected_ = true;
+      ++connections_;
       server_ = event.text;
       trouble_.clear();
       since_ = absl::Now();
+      publish_at_ = publish_from_;
       break;
     case LinkEvent::Kind::kDisconnected:
       LogWarning("NATS is not connected any more",
                  {{"server", server_}, {"why", event.text}});
-      server_.clear();
+      connected_ = false;
       trouble_ = event.text;
       since_ = absl::Now();
+      publish_at_ = publish_from_;
       break;
     case LinkEvent::Kind::kFailed:
       // One line for an outage, not for each attempt.
@@ -52,61 +80,93 @@ void BridgeState::OnLink(const LinkEvent& event) {
   }
 }
 
-void BridgeState::Update(const Maps& maps) {
-  told_.resize(maps.size(), Told{"", absl::Now()});
+BridgeState::Changed BridgeState::TellChanges(const Maps& maps) {
+  Changed changed = Changed::kNo;
+  told_.resize(maps.size(), Told{"", "", absl::Now()});
   for (size_t i = 0; i < maps.size(); ++i) {
-    std::string trouble = maps[i]->trouble();
-    if (trouble == told_[i].trouble) continue;
-    if (trouble.empty()) {
-      LogInfo("map goes on", {{"map", maps[i]->config().name}});
-    } else {
-      LogWarning("map waits",
-                 {{"map", maps[i]->config().name}, {"why", trouble}});
+    const std::string& map = maps[i]->config().name;
+    Told& told = told_[i];
+    std::string warning = maps[i]->warning();
+    if (warning != told.warning) {
+      if (!warning.empty()) {
+        LogWarning("map may lose messages", {{"map", map}, {"why", warning}});
+      }
+      told.warning = std::move(warning);
+      changed = Changed::kYes;
     }
-    told_[i] = {std::move(trouble), absl::Now()};
+    std::string trouble = maps[i]->trouble();
+    if (trouble == told.trouble) continue;
+    if (trouble.empty()) {
+      LogInfo("map goes on", {{"map", map}});
+    } else {
+      LogWarning("map waits", {{"map", map}, {"why", trouble}});
+    }
+    told.trouble = std::move(trouble);
+    told.since = absl::Now();
+    changed = Changed::kYes;
   }
-  if (client_ == nullptr) {
-    next_ = Deadline::Never();
-    return;
+  // It moves with each measurement, so only its beginning and end are told.
+  std::string clock = around_.clock.trouble();
+  if (clock.empty() != clock_.empty()) {
+    if (clock.empty()) {
+      LogInfo("the clocks agree again", {});
+    } else {
+      LogWarning("a clock is off", {{"why", clock}});
+    }
+    changed = Changed::kYes;
   }
-  if (!next_.HasCome()) return;
-  Publish(maps);
-  next_ = config_.state_interval;
+  clock_ = std::move(clock);
+  return changed;
 }
 
-std::string BridgeState::Json(const Maps& maps) const {
-  using Json = nlohmann::ordered_json;
-  const auto text = [](absl::Time time) {
-    return absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone());
-  };
-  Json all = {{"origin", config_.origin},
-              {"server", server_},
-              {"trouble", trouble_},
-              {"since", text(since_)},
-              {"maps", Json::array()}};
+void BridgeState::Update(const Maps& maps) {
+  if (TellChanges(maps) == Changed::kYes) publish_at_ = publish_from_;
+  const bool publishes = client_ != nullptr && publish_at_.HasCome();
+  if (metrics_ != nullptr && (publishes || next_.HasCome())) {
+    metrics_->Set(Snapshot(maps));
+  }
+  if (publishes) {
+    Publish(ToJson(Snapshot(maps)));
+    publish_at_ = around_.config.state_interval;
+    publish_from_ = kChangesWait;
+  }
+  if (metrics_ != nullptr && next_.HasCome()) next_ = kChangesWait;
+  if (metrics_ == nullptr) next_ = Deadline::Never();
+  if (client_ != nullptr) next_ = std::min(next_, publish_at_);
+}
+
+BridgeSnapshot BridgeState::Snapshot(const Maps& maps) const {
+  BridgeSnapshot snapshot;
+  snapshot.origin = around_.config.origin;
+  snapshot.connected = connected_;
+  snapshot.server = server_;
+  snapshot.trouble = trouble_;
+  snapshot.since = since_;
+  snapshot.reconnects = connections_ > 0 ? connections_ - 1 : 0;
+  snapshot.clock = clock_;
+  snapshot.clock_ahead = around_.clock.ahead();
   for (size_t i = 0; i < maps.size(); ++i) {
-    const MapCounters counters = maps[i]->counters();
-    all["maps"].push_back({{"map", maps[i]->config().name},
-                           {"passed", counters.passed},
-                           {"in_flight", counters.in_flight},
-                           {"set_aside", counters.set_aside},
-                           {"returned", counters.returned},
-                           {"resent", counters.resent},
-                           {"duplicates", counters.duplicates},
-                           {"dropped", counters.dropped},
-                           {"missed", counters.missed},
-                           {"trouble", told_[i].trouble},
-                           {"since", text(told_[i].since)}});
+    const MapConfig& config = maps[i]->config();
+    BridgeSnapshot::Map map;
+    map.name = config.name;
+    map.pattern = config.pattern;
+    map.stream = config.stream;
+    map.reader = config.durable;
+    map.is_out = config.is_out();
+    map.counters = maps[i]->counters();
+    map.dead = around_.dead_letters.counts(config.name);
+    map.trouble = told_[i].trouble;
+    map.since = told_[i].since;
+    map.warning = told_[i].warning;
+    snapshot.maps.push_back(std::move(map));
   }
-  // A server's words may be no UTF-8.
-  return all.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return snapshot;
 }
 
-void BridgeState::Publish(const Maps& maps) {
-  const std::string json = Json(maps);
+void BridgeState::Publish(const std::string& payload) {
   MessageFields fields;
-  fields.topic = config_.status_topic;
-  fields.payload = json;
+  fields.topic = around_.config.status_topic;
+  fields.payload = payload;
   fields.content_type = "application/json";
   fields.retain = true;
   // Without a broker it is told next time.

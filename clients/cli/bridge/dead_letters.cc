@@ -17,11 +17,43 @@ namespace {
 // The bridge stands meanwhile. Rare, and the broker is on this machine.
 constexpr absl::Duration kPatience = absl::Seconds(1);
 
+std::string_view UsualText(DeadReason reason) {
+  switch (reason) {
+    case DeadReason::kNoSubject:
+      return "its topic is no subject";
+    case DeadReason::kNoTopic:
+      return "its subject is no topic";
+    case DeadReason::kTooLargeForServer:
+      return "it is larger than the server's max_payload";
+    case DeadReason::kTooLargeForStream:
+      return "it is larger than the stream's max_msg_size";
+    case DeadReason::kRefusedByBus:
+      break;
+  }
+  return "the bus does not take it";
+}
+
 bool IsPrintable(char c) {
   return absl::ascii_isprint(static_cast<unsigned char>(c)) && c != '%';
 }
 
 }  // namespace
+
+std::string_view DeadReasonName(DeadReason reason) {
+  switch (reason) {
+    case DeadReason::kNoSubject:
+      return "no-subject";
+    case DeadReason::kNoTopic:
+      return "no-topic";
+    case DeadReason::kTooLargeForServer:
+      return "too-large-for-server";
+    case DeadReason::kTooLargeForStream:
+      return "too-large-for-stream";
+    case DeadReason::kRefusedByBus:
+      break;
+  }
+  return "refused-by-bus";
+}
 
 DeadLetters::DeadLetters(std::unique_ptr<Client> client, std::string topic,
                          std::string origin)
@@ -30,8 +62,9 @@ DeadLetters::DeadLetters(std::unique_ptr<Client> client, std::string topic,
       origin_(std::move(origin)) {}
 
 absl::Status DeadLetters::Put(std::string_view map, std::string_view source,
-                              std::string_view reason,
+                              DeadReason why, std::string_view text,
                               std::string_view payload) {
+  const std::string_view reason = text.empty() ? UsualText(why) : text;
   // A subject of NATS is any bytes.
   const std::string source_text = PercentEncode(source, IsPrintable);
   std::array<HeaderView, 4> headers = {{{kOriginHeader, origin_},
@@ -52,10 +85,22 @@ absl::Status DeadLetters::Put(std::string_view map, std::string_view source,
     put = client_->PublishConfirmed(fields, kPatience);
   }
   if (put.ok()) {
+    ++counts_[{std::string(map), why}];
     LogWarning("message set aside",
                {{"map", map}, {"source", source}, {"reason", reason}});
   }
   return put.status();
+}
+
+std::map<std::string, uint64_t> DeadLetters::counts(
+    std::string_view map) const {
+  std::map<std::string, uint64_t> found;
+  for (const auto& [key, messages] : counts_) {
+    if (key.first == map) {
+      found.emplace(DeadReasonName(key.second), messages);
+    }
+  }
+  return found;
 }
 
 }  // namespace fifobus::bridge

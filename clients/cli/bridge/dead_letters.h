@@ -2,14 +2,27 @@
 #define FIFOBUS_CLIENTS_CLI_BRIDGE_DEAD_LETTERS_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "clients/cpp/client.h"
 
 namespace fifobus::bridge {
+
+// Why the other side will never take a message.
+enum class DeadReason {
+  kNoSubject,          // its topic is none
+  kNoTopic,            // its subject is none that can be published on
+  kTooLargeForServer,  // larger than max_payload
+  kTooLargeForStream,  // larger than max_msg_size
+  kRefusedByBus,       // larger than the bus takes
+};
+// "no-subject", "too-large-for-server"...
+std::string_view DeadReasonName(DeadReason reason);
 
 // Sets messages aside that the other side will never take: publishes them on the
 // dead topic, with the headers fifobus-origin, bridge-map, bridge-reason and
@@ -22,14 +35,19 @@ class DeadLetters {
 
   // Waits until the broker has accepted it, or says why it has not: then the
   // message is not done. A payload that the bus cannot carry is left out, and
-  // the reason says so.
+  // the reason says so. `text` is the reason for people; empty: the usual one.
   absl::Status Put(std::string_view map, std::string_view source,
-                   std::string_view reason, std::string_view payload);
+                   DeadReason reason, std::string_view text,
+                   std::string_view payload);
+
+  // What has been set aside of a map, by the reasons' names.
+  std::map<std::string, uint64_t> counts(std::string_view map) const;
 
  private:
   const std::unique_ptr<Client> client_;
   const std::string topic_;
   const std::string origin_;
+  std::map<std::pair<std::string, DeadReason>, uint64_t> counts_;
 };
 
 }  // namespace fifobus::bridge

@@ -1,14 +1,20 @@
 #include "clients/cli/bridge/jet_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "clients/cli/bridge/text.h"
+#include "clients/cli/json_members.h"
 #include "nlohmann/json.hpp"
 
 namespace fifobus::bridge {
 namespace {
 
+using cli::NumberAt;
+using cli::ObjectAt;
+using cli::SignedAt;
+using cli::TextAt;
 using Json = nlohmann::json;
 
 // Codes of nats-server's errors: server/errors.json of its source.
@@ -28,30 +34,27 @@ Json Parsed(std::string_view text) {
   return json.is_object() ? json : Json::object();
 }
 
-// Members of objects that may be absent or of another kind.
-uint64_t NumberAt(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  return found != json.end() && found->is_number_unsigned()
-             ? found->get<uint64_t>()
-             : 0;
+std::optional<absl::Time> TimeAt(const Json& json, const char* name) {
+  absl::Time time;
+  std::string fault;
+  if (!absl::ParseTime(absl::RFC3339_full, TextAt(json, name), &time, &fault)) {
+    return std::nullopt;
+  }
+  return time;
 }
 
-int64_t SignedAt(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  return found != json.end() && found->is_number_integer()
-             ? found->get<int64_t>()
-             : 0;
-}
-
-std::string TextAt(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  return found != json.end() && found->is_string() ? found->get<std::string>()
-                                                   : "";
-}
-
-Json ObjectAt(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  return found != json.end() && found->is_object() ? *found : Json::object();
+std::string DroppingLimits(const Json& config) {
+  std::vector<std::string> limits;
+  if (const int64_t age = SignedAt(config, "max_age"); age > 0) {
+    limits.push_back("max_age " + absl::FormatDuration(absl::Nanoseconds(age)));
+  }
+  if (TextAt(config, "discard") != "new") {
+    for (const char* name : {"max_msgs", "max_bytes"}) {
+      const int64_t limit = SignedAt(config, name);
+      if (limit > 0) limits.push_back(Concat(name, " ", limit));
+    }
+  }
+  return Join(limits, ", ");
 }
 
 // The error in an answer of JetStream's API; OK: there is none.
@@ -147,12 +150,24 @@ absl::StatusOr<StreamState> ReadStreamState(const NatsMessage& answer) {
       }
     }
   }
-  const bool limited = SignedAt(config, "max_msgs") > 0 ||
-                       SignedAt(config, "max_bytes") > 0 ||
-                       SignedAt(config, "max_msgs_per_subject") > 0;
-  state.drops = SignedAt(config, "max_age") > 0 ||
-                (limited && TextAt(config, "discard") != "new");
+  state.dropping_limits = DroppingLimits(config);
+  state.messages_per_subject =
+      TextAt(config, "discard") == "new"
+          ? 0
+          : static_cast<uint64_t>(
+                std::max<int64_t>(SignedAt(config, "max_msgs_per_subject"), 0));
+  state.server_time = TimeAt(json, "ts");
+  const Json held = ObjectAt(ObjectAt(json, "state"), "subjects");
+  for (const auto& [subject, messages] : held.items()) {
+    state.held_subjects.push_back(subject);
+  }
+  state.held_subjects_total =
+      std::max<uint64_t>(NumberAt(json, "total"), state.held_subjects.size());
   return state;
+}
+
+std::string StreamSubjectsBody(std::string_view filter, uint64_t first) {
+  return Json{{"subjects_filter", filter}, {"offset", first}}.dump();
 }
 
 std::string StreamCreateSubject(std::string_view stream) {
@@ -167,6 +182,9 @@ std::string StreamCreateBody(const StreamConfig& config) {
   if (config.bytes_max > 0) json["max_bytes"] = config.bytes_max;
   if (config.age_max > absl::ZeroDuration()) {
     json["max_age"] = Nanoseconds(config.age_max);
+  }
+  if (config.messages_per_subject > 0) {
+    json["max_msgs_per_subject"] = config.messages_per_subject;
   }
   return json.dump();
 }
@@ -189,6 +207,7 @@ absl::StatusOr<StoredMessage> ReadStoredMessage(const NatsMessage& answer) {
   const Json message = ObjectAt(json, "message");
   StoredMessage stored;
   stored.sequence = NumberAt(message, "seq");
+  stored.time = TimeAt(message, "time").value_or(absl::InfinitePast());
   stored.message.subject = TextAt(message, "subject");
   std::string block;
   if (!absl::Base64Unescape(TextAt(message, "hdrs"), &block) ||
@@ -247,6 +266,32 @@ std::string ConsumerCreateBody(const ConsumerConfig& config) {
   return Json{{"stream_name", config.stream}, {"config", consumer}}.dump();
 }
 
+std::string ValuesConsumerSubject(const ConsumerConfig& config) {
+  return Concat("$JS.API.CONSUMER.CREATE.", config.stream, ".", config.name);
+}
+
+std::string ValuesConsumerBody(const ConsumerConfig& config,
+                               std::string_view deliver_subject,
+                               absl::Duration heartbeat) {
+  // This policy wants a filter, if only that of all.
+  const Json consumer = {
+      {"name", config.name},
+      {"deliver_subject", deliver_subject},
+      {"deliver_policy", "last_per_subject"},
+      {"filter_subject", config.filter.empty() ? ">" : config.filter},
+      {"ack_policy", "none"},
+      {"flow_control", true},
+      {"idle_heartbeat", Nanoseconds(heartbeat)},
+      {"mem_storage", true},
+      {"num_replicas", 1}};
+  return Json{{"stream_name", config.stream}, {"config", consumer}}.dump();
+}
+
+std::string ConsumerDeleteSubject(std::string_view stream,
+                                  std::string_view consumer) {
+  return Concat("$JS.API.CONSUMER.DELETE.", stream, ".", consumer);
+}
+
 std::string PullSubject(std::string_view stream, std::string_view consumer) {
   return Concat("$JS.API.CONSUMER.MSG.NEXT.", stream, ".", consumer);
 }
@@ -269,9 +314,15 @@ std::optional<Delivered> ReadDelivered(std::string_view reply) {
   const auto count = ReadNumber(tokens[at]);
   const auto stream = ReadNumber(tokens[at + 1]);
   const auto consumer = ReadNumber(tokens[at + 2]);
+  const auto time = ReadNumber(tokens[at + 3]);
   const auto pending = ReadNumber(tokens[at + 4]);
-  if (!count || !stream || !consumer || !pending) return std::nullopt;
-  return Delivered{*count, *stream, *consumer, *pending};
+  if (!count || !stream || !consumer || !time || !pending) return std::nullopt;
+  return Delivered{std::string(tokens[at - 1]),
+                   absl::FromUnixNanos(static_cast<int64_t>(*time)),
+                   *count,
+                   *stream,
+                   *consumer,
+                   *pending};
 }
 
 }  // namespace fifobus::bridge

@@ -40,10 +40,22 @@ PubAck ReadPubAck(const NatsMessage& answer);
 struct StreamState {
   uint64_t last_sequence = 0;
   std::vector<std::string> subjects;
-  // Messages go after a time, or when there are too many.
-  bool drops = false;
+  // The limits by which messages go that nobody may have read, for people:
+  // "max_age 1h0m0s, max_msgs 1000"; empty: none does.
+  std::string dropping_limits;
+  // The newest messages of each subject stay, and others go: so many; 0: all
+  // stay. It is not among those limits.
+  uint64_t messages_per_subject = 0;
+  // The server's clock when it answered; nothing: it is older than 2.10.
+  std::optional<absl::Time> server_time;
+  // If the request was of StreamSubjectsBody: subjects that have messages, and
+  // how many there are behind all pages.
+  std::vector<std::string> held_subjects;
+  uint64_t held_subjects_total = 0;
 };
 std::string StreamInfoSubject(std::string_view stream);
+// Asks for the subjects as well, from the one with this number on.
+std::string StreamSubjectsBody(std::string_view filter, uint64_t first);
 absl::StatusOr<StreamState> ReadStreamState(const NatsMessage& answer);
 
 // A stream that the bridge makes.
@@ -53,6 +65,7 @@ struct StreamConfig {
   uint32_t replicas = 1;
   uint64_t bytes_max = 0;                         // 0: no limit
   absl::Duration age_max = absl::ZeroDuration();  // 0: no limit
+  uint64_t messages_per_subject = 0;              // 0: no limit
 };
 std::string StreamCreateSubject(std::string_view stream);
 std::string StreamCreateBody(const StreamConfig& config);
@@ -61,6 +74,7 @@ std::string StreamCreateBody(const StreamConfig& config);
 // from a sequence on. NotFound: there is none.
 struct StoredMessage {
   uint64_t sequence = 0;
+  absl::Time time;  // by the server's clock
   NatsMessage message;
 };
 std::string MessageGetSubject(std::string_view stream);
@@ -99,6 +113,16 @@ struct ConsumerConfig {
 std::string ConsumerCreateSubject(const ConsumerConfig& config);
 std::string ConsumerCreateBody(const ConsumerConfig& config);
 
+// A consumer that pushes the last message of each subject and then each new one
+// to `deliver_subject`, without acknowledgements, and is gone soon after its
+// connection. It waits for flow control's answers, and gives signs of life.
+std::string ValuesConsumerSubject(const ConsumerConfig& config);
+std::string ValuesConsumerBody(const ConsumerConfig& config,
+                               std::string_view deliver_subject,
+                               absl::Duration heartbeat);
+std::string ConsumerDeleteSubject(std::string_view stream,
+                                  std::string_view consumer);
+
 // Asks for so many messages. The request ends by itself after `expires`; a sign
 // of life comes at least every `heartbeat`.
 std::string PullSubject(std::string_view stream, std::string_view consumer);
@@ -109,6 +133,8 @@ std::string PullBody(uint64_t messages, absl::Duration expires,
 // "$JS.ACK.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING", or
 // with a domain and an account's hash behind ACK. Nothing: it is none.
 struct Delivered {
+  std::string consumer;
+  absl::Time stored;  // by the server's clock
   uint64_t count = 0;
   uint64_t stream_sequence = 0;
   uint64_t consumer_sequence = 0;

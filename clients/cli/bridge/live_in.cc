@@ -74,9 +74,9 @@ void LiveIn::OnNats(std::string_view /*token*/, NatsMessage message) {
   }
   const auto topic = TopicOf(config_.names, message.subject);
   if (!topic.ok()) {
-    const absl::Status put =
-        around_.dead_letters.Put(config_.name, message.subject,
-                                 MessageOf(topic.status()), message.payload);
+    const absl::Status put = around_.dead_letters.Put(
+        config_.name, message.subject, DeadReason::kNoTopic,
+        MessageOf(topic.status()), message.payload);
     ++(put.ok() ? counters_.set_aside : counters_.dropped);
     return;
   }

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "broker/base/log.h"
 #include "clients/cli/bridge/jet_stream.h"
 #include "clients/cli/bridge/message_headers.h"
@@ -22,8 +23,6 @@ constexpr absl::Duration kSubscribePatience = absl::Seconds(5);
 // for up to 10 s, and a new round before that would only be refused.
 constexpr absl::Duration kAckPatience = absl::Seconds(5);
 
-constexpr std::string_view kTooLargeForServer =
-    "it is larger than the server's max_payload";
 // More than the headers that sending adds: the id, and what is expected.
 constexpr size_t kOwnHeaderBytes = 700;
 
@@ -122,16 +121,16 @@ void LogOut::TakeMessage(const Received& received) {
   out.message.headers =
       HeadersForNats(message, received.delivery, around_.config.origin);
   const auto subject = SubjectOf(config_.names, message.topic);
-  std::string_view reason;
+  std::optional<DeadReason> reason;
   if (!subject.ok() || subject->size() > kSubjectBytesMax) {
-    reason = "its topic is no subject";
+    reason = DeadReason::kNoSubject;
   } else {
     out.message.subject = *subject;
   }
-  if (IsTooLarge(out.message)) reason = kTooLargeForServer;
-  if (!reason.empty()) {
+  if (IsTooLarge(out.message)) reason = DeadReason::kTooLargeForServer;
+  if (reason) {
     out.message.subject = message.topic;
-    SetAside(out, reason);
+    SetAside(out, *reason);
     if (status_.ok()) chain_.Pass(out.offset);
     return;
   }
@@ -143,10 +142,10 @@ bool LogOut::IsTooLarge(const NatsMessage& message) const {
          message.wire_bytes() + kOwnHeaderBytes > payload_bytes_max_;
 }
 
-void LogOut::SetAside(const OutMessage& message, std::string_view reason) {
+void LogOut::SetAside(const OutMessage& message, DeadReason reason) {
   const absl::Status put = around_.dead_letters.Put(
       config_.name, Concat(message.message.subject, " offset ", message.offset),
-      reason, message.message.payload);
+      reason, "", message.message.payload);
   // A bridge that is started again reads it once more.
   if (!put.ok()) {
     status_ = put;
@@ -182,6 +181,7 @@ void LogOut::TellDone() {
 
 void LogOut::OnConnected(size_t payload_bytes_max) {
   payload_bytes_max_ = payload_bytes_max;
+  clock_is_known_ = false;
   BeginRound();
 }
 
@@ -244,6 +244,10 @@ void LogOut::OnNats(std::string_view token, NatsMessage message) {
     OnAck(parts[1], parts[2], message);
     return;
   }
+  if (token == "t") {
+    OnTimeOf(message);
+    return;
+  }
   if (parts.size() != 2 || parts[1] != Concat(chain_.round())) return;
   switch (phase_) {
     case Phase::kAskingStream:
@@ -264,15 +268,9 @@ void LogOut::OnStream(const NatsMessage& answer) {
   const auto stream = ReadStreamState(answer);
   if (absl::IsNotFound(stream.status()) && config_.create &&
       phase_ == Phase::kAskingStream) {
-    StreamConfig make;
-    make.name = config_.stream;
-    make.subjects = {config_.filter};
-    make.replicas = config_.replicas;
-    make.bytes_max = config_.stream_bytes_max;
-    make.age_max = config_.stream_age_max;
     LogInfo("making a stream", {{"stream", config_.stream}});
     Ask(Phase::kMakingStream, StreamCreateSubject(config_.stream),
-        StreamCreateBody(make));
+        StreamCreateBody(StreamToMake(config_)));
     return;
   }
   if (!stream.ok()) {
@@ -280,20 +278,12 @@ void LogOut::OnStream(const NatsMessage& answer) {
         Concat("stream ", config_.stream, ": ", TroubleWith(stream.status())));
     return;
   }
-  bool takes = false;
-  for (const std::string& subject : stream->subjects) {
-    takes = takes || FilterCovers(subject, config_.filter);
-  }
-  if (!takes) {
-    Pause(fmt::format("stream {} does not take all subjects {}; it takes {}",
-                      config_.stream, config_.filter,
-                      Join(stream->subjects, ", ")));
+  std::string fault = StreamFault(*stream, config_);
+  if (!fault.empty()) {
+    Pause(std::move(fault));
     return;
   }
-  if (stream->drops && !std::exchange(warned_of_limits_, true)) {
-    LogWarning("the stream's limits drop messages, read or not",
-               {{"map", config_.name}, {"stream", config_.stream}});
-  }
+  warning_ = LimitsWarning(*stream, config_);
   last_sequence_ = stream->last_sequence;
   Ask(Phase::kAskingMessage, MessageGetSubject(config_.stream),
       LastMessageBody(config_.filter));
@@ -334,6 +324,7 @@ void LogOut::OnAck(std::string_view round, std::string_view offset_text,
       return;
     case OutChain::AckResult::kGood:
       trouble_.clear();
+      if (ack.outcome == PubAck::Outcome::kStored) AskTime(ack.sequence);
       next_ =
           chain_.in_flight() > 0 ? Deadline(kAckPatience) : Deadline::Never();
       TellDone();
@@ -341,7 +332,7 @@ void LogOut::OnAck(std::string_view round, std::string_view offset_text,
       return;
     case OutChain::AckResult::kTooLarge:
       if (const auto refused = chain_.TakeRefused(offset)) {
-        SetAside(*refused, "it is larger than the stream's max_msg_size");
+        SetAside(*refused, DeadReason::kTooLargeForStream);
       }
       if (status_.ok()) BeginRound();
       return;
@@ -366,7 +357,7 @@ void LogOut::SendMore() {
     if (IsTooLarge(next->second)) {
       // It was taken before there was a server to know the bound of.
       if (const auto refused = chain_.TakeRefused(next->first)) {
-        SetAside(*refused, kTooLargeForServer);
+        SetAside(*refused, DeadReason::kTooLargeForServer);
       }
       if (status_.ok()) BeginRound();
       return;
@@ -378,8 +369,29 @@ void LogOut::SendMore() {
       Pause("the server takes nothing");
       return;
     }
-    if (next_.IsNever()) next_ = kAckPatience;
+    if (next_.IsNever()) {
+      next_ = kAckPatience;
+      sent_ = absl::Now();
+    }
   }
+}
+
+void LogOut::AskTime(uint64_t stream_sequence) {
+  if (std::exchange(clock_is_known_, true)) return;
+  acked_ = absl::Now();
+  sent_of_time_ = sent_;
+  if (AskJetStream(around_.nats, MessageGetSubject(config_.stream),
+                   Concat(inbox_, ".t"),
+                   NextMessageBody(stream_sequence, config_.filter)) !=
+      SendOutcome::kQueued) {
+    clock_is_known_ = false;
+  }
+}
+
+void LogOut::OnTimeOf(const NatsMessage& answer) {
+  const auto stored = ReadStoredMessage(answer);
+  if (!stored.ok() || stored->time == absl::InfinitePast()) return;
+  around_.clock.Observe(stored->time, sent_of_time_, acked_);
 }
 
 MapCounters LogOut::counters() const {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "clients/cli/bridge/backoff.h"
 #include "clients/cli/bridge/bridge_map.h"
 #include "clients/cli/bridge/out_chain.h"
@@ -35,6 +36,7 @@ class LogOut : public BridgeMap {
   void OnTime() override;
   absl::Status status() const override { return status_; }
   std::string trouble() const override { return trouble_; }
+  std::string warning() const override { return warning_; }
   MapCounters counters() const override;
   const MapConfig& config() const override { return config_; }
 
@@ -61,7 +63,7 @@ class LogOut : public BridgeMap {
   void ReadAnew();
   void TellDone();
   bool IsTooLarge(const NatsMessage& message) const;
-  void SetAside(const OutMessage& message, std::string_view reason);
+  void SetAside(const OutMessage& message, DeadReason reason);
 
   void Ask(Phase phase, std::string subject, std::string body);
   void BeginRound();
@@ -72,6 +74,9 @@ class LogOut : public BridgeMap {
   void OnAck(std::string_view round, std::string_view offset,
              const NatsMessage& answer);
   void SendMore();
+  // Asks when the server has stored it, by its clock.
+  void AskTime(uint64_t stream_sequence);
+  void OnTimeOf(const NatsMessage& answer);
 
   const MapSurroundings around_;
   const MapConfig config_;
@@ -86,8 +91,13 @@ class LogOut : public BridgeMap {
   size_t payload_bytes_max_ = 0;
   uint64_t last_sequence_ = 0;  // of the stream, while its message is asked for
   uint64_t passed_at_round_ = 0;
-  bool warned_of_limits_ = false;
-  uint64_t reader_ = 0;  // Received::subscription
+  std::string warning_;
+  absl::Time sent_;  // when the first of what is in flight was sent
+  // Of the message whose time is asked for: not sent before, and acknowledged.
+  absl::Time sent_of_time_;
+  absl::Time acked_;
+  bool clock_is_known_ = false;  // on this connection
+  uint64_t reader_ = 0;          // Received::subscription
   uint64_t told_done_ = 0;
   std::string trouble_;
   absl::Status status_;

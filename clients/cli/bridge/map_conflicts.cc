@@ -29,12 +29,13 @@ bool MayLoop(const MapConfig& out, const MapConfig& in) {
 // What is wrong with `b`, given `a` that stands before it.
 std::string PairFault(const BridgeConfig& config, const MapConfig& a,
                       const MapConfig& b) {
-  if (a.kind == MapKind::kLogOut && b.kind == MapKind::kLogOut) {
-    if (a.durable == b.durable) {
-      return Fault(
-          config, b, "durable",
-          fmt::format("\"{}\" is that of line {} as well", b.durable, a.line));
-    }
+  if (a.kind == MapKind::kLogOut && b.kind == MapKind::kLogOut &&
+      a.durable == b.durable) {
+    return Fault(
+        config, b, "durable",
+        fmt::format("\"{}\" is that of line {} as well", b.durable, a.line));
+  }
+  if (a.writes_stream() && b.writes_stream()) {
     if (a.stream == b.stream && !(a.shared && b.shared)) {
       return Fault(config, b, "stream",
                    fmt::format("\"{}\" is written by line {} as well: give "

@@ -7,7 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "clients/cli/bridge/bridge_map.h"
+#include "clients/cli/bridge/jet_stream.h"
 #include "clients/cli/bridge/nats_message.h"
+#include "clients/cli/bridge/subject_names.h"
 #include "clients/cli/bridge/text.h"
 
 // How the maps of logs and streams ask JetStream about streams and consumers.
@@ -31,6 +33,41 @@ inline constexpr absl::Duration kPauseMost = absl::Seconds(5);
   request.reply = std::move(reply);
   request.payload = std::move(body);
   return nats.Send(std::move(request));
+}
+
+// A stream that [[out]] with create = true wants and there is none.
+inline StreamConfig StreamToMake(const MapConfig& config) {
+  StreamConfig make;
+  make.name = config.stream;
+  make.subjects = {config.filter};
+  make.replicas = config.replicas;
+  make.bytes_max = config.stream_bytes_max;
+  make.age_max = config.stream_age_max;
+  if (config.is_retained()) make.messages_per_subject = 1;
+  return make;
+}
+
+// Why a map cannot write to the stream; empty: it can.
+inline std::string StreamFault(const StreamState& stream,
+                               const MapConfig& config) {
+  for (const std::string& subject : stream.subjects) {
+    if (FilterCovers(subject, config.filter)) return "";
+  }
+  return Concat("stream ", config.stream, " does not take all subjects ",
+                config.filter, "; it takes ", Join(stream.subjects, ", "));
+}
+
+// What the stream's limits do to a map's messages, for people; empty: nothing.
+inline std::string LimitsWarning(const StreamState& stream,
+                                 const MapConfig& config) {
+  std::string limits = stream.dropping_limits;
+  if (stream.messages_per_subject > 0 && !config.is_retained()) {
+    limits += Concat(limits.empty() ? "" : ", ", "max_msgs_per_subject ",
+                     stream.messages_per_subject);
+  }
+  if (limits.empty()) return "";
+  return Concat("stream ", config.stream,
+                " drops messages by its limits, read or not: ", limits);
 }
 
 // Why a stream or consumer that the bridge may make cannot be used, for people.

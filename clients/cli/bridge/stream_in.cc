@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "broker/base/log.h"
 #include "clients/cli/bridge/message_headers.h"
 #include "clients/cli/bridge/publish_fields.h"
@@ -56,12 +57,6 @@ StreamIn::StreamIn(const MapSurroundings& surroundings, const MapConfig& config,
 
 // --- The NATS side
 
-void StreamIn::OnDisconnected() {
-  ++round_;
-  phase_ = Phase::kNoLink;
-  next_ = Deadline::Never();
-}
-
 void StreamIn::Ask(Phase phase, std::string subject, std::string body) {
   phase_ = phase;
   next_ = kAnswerPatience;
@@ -106,6 +101,7 @@ void StreamIn::OnStream(const NatsMessage& answer) {
                     config_.stream, stream->last_sequence, had));
     return;
   }
+  warning_ = LimitsWarning(*stream, config_);
   Ask(Phase::kAskingConsumer,
       ConsumerInfoSubject(config_.stream, config_.consumer), "");
 }
@@ -187,6 +183,7 @@ void StreamIn::OnConsumer(const NatsMessage& answer) {
   }
   consumer_sequence_ = consumer->delivered_consumer;
   taken_sequence_ = std::max(taken_sequence_, consumer->ack_floor_stream);
+  unread_ = consumer->pending;
   fetch_until_ = consumer->unacked > 0 ? consumer->delivered_stream : 0;
   FetchNext();
 }
@@ -272,6 +269,8 @@ void StreamIn::OnPulled(NatsMessage message) {
   if (!delivered) return OnPullEnd(message);
   next_ = kPullPatience;
   if (requested_ > 0) --requested_;
+  unread_ = delivered->pending;
+  around_.clock.ObserveBefore(delivered->stored, absl::Now());
   std::string ack_subject = std::move(message.reply);
   message.reply.clear();
   const uint64_t next = consumer_sequence_ + 1;
@@ -318,10 +317,10 @@ void StreamIn::TakeRepeat(uint64_t sequence, std::string ack_subject) {
 
 StreamIn::Aside StreamIn::SetAside(uint64_t sequence,
                                    const NatsMessage& message,
-                                   std::string_view reason) {
+                                   DeadReason reason, std::string_view text) {
   const absl::Status put = around_.dead_letters.Put(
       config_.name, Concat(message.subject, " sequence ", sequence), reason,
-      message.payload);
+      text, message.payload);
   if (!put.ok()) {
     Pause(fmt::format("setting a message aside: {}", MessageOf(put)));
     return Aside::kLater;
@@ -336,7 +335,8 @@ void StreamIn::TakeNew(uint64_t sequence, std::string ack_subject,
   const bool is_own = IsFrom(message, around_.config.origin);
   auto topic = TopicOf(config_.names, message.subject);
   if (!is_own && !topic.ok() &&
-      SetAside(sequence, message, MessageOf(topic.status())) == Aside::kLater) {
+      SetAside(sequence, message, DeadReason::kNoTopic,
+               MessageOf(topic.status())) == Aside::kLater) {
     return;
   }
   taken_sequence_ = sequence;
@@ -374,8 +374,8 @@ void StreamIn::PublishWaiting() {
         NatsMessage refused;
         refused.subject = next.message.topic;
         refused.payload = next.message.payload;
-        const std::string reason(MessageOf(client_->status()));
-        if (SetAside(next.sequence, refused, reason) == Aside::kLater) {
+        if (SetAside(next.sequence, refused, DeadReason::kRefusedByBus,
+                     MessageOf(client_->status())) == Aside::kLater) {
           retry_ = absl::Seconds(1);
           return;
         }
@@ -388,12 +388,6 @@ void StreamIn::PublishWaiting() {
     }
     waiting_.pop_front();
   }
-}
-
-void StreamIn::Settle(PendingMessages::Message* message) {
-  if (message == nullptr) return;
-  Acknowledge(message->ack_subject);
-  pending_.SetDone(*message);
 }
 
 void StreamIn::OnConfirmation(const Confirmation& confirmation) {

@@ -46,7 +46,11 @@ class StreamIn : public BridgeMap {
   int bus_fd() const override { return client_->fd(); }
   void OnBus() override;
   void OnConnected(size_t /*payload_bytes_max*/) override { BeginRound(); }
-  void OnDisconnected() override;
+  void OnDisconnected() override {
+    ++round_;
+    phase_ = Phase::kNoLink;
+    next_ = Deadline::Never();
+  }
   // Where pulls deliver to. The messages have the subjects that they were stored
   // with, so the subscription alone says what they are.
   std::string subject() const override { return Concat(inbox_, "-pulled"); }
@@ -57,9 +61,11 @@ class StreamIn : public BridgeMap {
   void OnTime() override;
   absl::Status status() const override { return status_; }
   std::string trouble() const override { return trouble_; }
+  std::string warning() const override { return warning_; }
   MapCounters counters() const override {
     MapCounters counters = counters_;
     counters.in_flight = pending_.size();
+    counters.behind = unread_ + pending_.size();
     return counters;
   }
   const MapConfig& config() const override { return config_; }
@@ -102,11 +108,15 @@ class StreamIn : public BridgeMap {
   void PublishWaiting();
   void OnConfirmation(const Confirmation& confirmation);
   // It is done. Null: it is no more.
-  void Settle(PendingMessages::Message* message);
+  void Settle(PendingMessages::Message* message) {
+    if (message == nullptr) return;
+    Acknowledge(message->ack_subject);
+    pending_.SetDone(*message);
+  }
   void Acknowledge(const std::string& ack_subject);
   enum class Aside { kDone, kLater };
   [[nodiscard]] Aside SetAside(uint64_t sequence, const NatsMessage& message,
-                               std::string_view reason);
+                               DeadReason reason, std::string_view text);
 
   const MapSurroundings around_;
   const MapConfig config_;
@@ -118,6 +128,8 @@ class StreamIn : public BridgeMap {
   Deadline next_;
   Backoff backoff_;
   std::string trouble_;
+  std::string warning_;
+  uint64_t unread_ = 0;  // in the stream, behind the last delivery
   absl::Status status_;
   MapCounters counters_;
 

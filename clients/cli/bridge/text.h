@@ -1,11 +1,13 @@
 #ifndef FIFOBUS_CLIENTS_CLI_BRIDGE_TEXT_H_
 #define FIFOBUS_CLIENTS_CLI_BRIDGE_TEXT_H_
 
+#include <array>
 #include <charconv>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +64,19 @@ inline std::optional<uint64_t> ReadNumber(std::string_view text) {
     return std::nullopt;
   }
   return number;
+}
+
+// A part of a subject that no other process has.
+inline std::string UniqueToken() {
+  std::random_device random;
+  std::string token;
+  for (int i = 0; i < 3; ++i) {
+    std::array<char, 8> digits = {};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                   random() & 0xffffffffU, 16);
+    token.append(digits.data(), end.ptr);
+  }
+  return token;
 }
 
 inline bool StartsWithIgnoringCase(std::string_view text,
