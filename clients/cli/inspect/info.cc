@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
+#include "clients/cli/inspect/bridge_view.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/log_text.h"
 #include "clients/cli/inspect/stats_json.h"
@@ -208,7 +210,8 @@ std::string ListJson(const std::vector<std::string>& parts) {
 }
 
 // As `ls --json`, but only what was found, and with rates.
-std::string FoundJson(const BusView& view, const Found& found) {
+std::string FoundJson(const BusView& view, const Found& found,
+                      const std::vector<BridgeView>& bridges) {
   std::vector<std::string> topics;
   for (const auto* topic : found.topics) {
     const pb::StatsReply::Topic& before = Before(view, *topic);
@@ -239,9 +242,9 @@ std::string FoundJson(const BusView& view, const Found& found) {
                 view.Rate(Before(view, *log).appended(), log->appended())}}));
   }
   return fmt::format(
-      R"({{"seconds":{},"topics":{},"sessions":{},"taps":{},"groups":{},"logs":{}}})",
+      R"({{"seconds":{},"topics":{},"sessions":{},"taps":{},"groups":{},"logs":{},"bridges":{}}})",
       view.seconds, ListJson(topics), ListJson(sessions), ListJson(taps),
-      ListJson(groups), ListJson(logs));
+      ListJson(groups), ListJson(logs), BridgesJson(bridges));
 }
 
 Exit Info(const InfoOptions& options) {
@@ -251,14 +254,18 @@ Exit Info(const InfoOptions& options) {
   if (!view.ok()) return Fail(view.status());
   Found found;
   FindIn(view->now, options.name, found);
-  if (found.empty()) {
+  std::vector<BridgeView> bridges = ViewBridges(**client, view->now);
+  std::erase_if(bridges, [&](const BridgeView& bridge) {
+    return bridge.origin != options.name;
+  });
+  if (found.empty() && bridges.empty()) {
     return Fail(absl::NotFoundError(fmt::format(
-        "the bus knows no topic, client, tap, group, log or durable reader "
-        "\"{}\"; see fifobus ls",
+        "the bus knows no topic, client, tap, group, log, durable reader or "
+        "bridge \"{}\"; see fifobus ls",
         options.name)));
   }
   if (options.json) {
-    fmt::print("{}\n", FoundJson(*view, found));
+    fmt::print("{}\n", FoundJson(*view, found, bridges));
     return kDone;
   }
   for (const auto* topic : found.topics) PrintTopic(*view, *topic);
@@ -266,6 +273,9 @@ Exit Info(const InfoOptions& options) {
   for (const auto* tap : found.taps) PrintTap(*view, *tap);
   for (const auto* group : found.groups) PrintGroup(*view, *group);
   for (const auto* log : found.logs) fmt::print("{}", LogLines(*view, *log));
+  for (const BridgeView& bridge : bridges) {
+    fmt::print("{}", BridgeLines(bridge, absl::Now()));
+  }
   return kDone;
 }
 
@@ -273,12 +283,13 @@ Exit Info(const InfoOptions& options) {
 
 void AddInfo(Command& program) {
   Command& info = program.Add(
-      "info", "all about one topic, client, tap, group or log, with rates");
+      "info",
+      "all about one topic, client, tap, group, log or bridge, with rates");
   auto options = std::make_shared<InfoOptions>();
   options->bus.AddTo(info);
   info.AddText("NAME", options->name,
                "a topic, a client's name or its session's number, a tap "
-               "(greetings.out/me), a group, a log, a durable reader")
+               "(greetings.out/me), a group, a log, a durable reader, a bridge")
       .Required();
   info.AddInterval(options->interval, "what rates are measured over [1s]");
   info.AddFlag("--json", options->json, "one JSON object");

@@ -2,8 +2,10 @@
 #include <memory>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
+#include "clients/cli/inspect/bridge_view.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/log_text.h"
 #include "clients/cli/inspect/stats_json.h"
@@ -80,9 +82,15 @@ Exit Ls(const LsOptions& options) {
   const auto stats = (*client)->Stats();
   if (!stats.ok()) return Fail(stats.status());
   if (options.json) {
-    fmt::print("{}\n", StatsJson(*stats));
+    std::string json = StatsJson(*stats);
+    // Behind its own members, before the last brace.
+    json.insert(json.size() - 1,
+                fmt::format(R"(,"bridges":{})",
+                            BridgesJson(ViewBridges(**client, *stats))));
+    fmt::print("{}\n", json);
   } else {
     PrintTables(*stats);
+    fmt::print("{}", BridgeTables(ViewBridges(**client, *stats), absl::Now()));
   }
   return kDone;
 }
@@ -90,10 +98,10 @@ Exit Ls(const LsOptions& options) {
 }  // namespace
 
 void AddLs(Command& program) {
-  Command& ls = program.Add(
-      "ls",
-      "list topics, sessions, groups, taps and logs with their queues, drops "
-      "and readers");
+  Command& ls = program.Add("ls",
+                            "list topics, sessions, groups, taps, logs and "
+                            "bridges with their queues, "
+                            "drops and readers");
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
   ls.AddFlag("--json", options->json, "one JSON object, with all counters");

@@ -4,9 +4,11 @@
 #include <string>
 #include <string_view>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
+#include "clients/cli/inspect/bridge_view.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/log_text.h"
 #include "fmt/format.h"
@@ -256,6 +258,8 @@ Exit Why(const WhyOptions& options) {
   ExplainPublishing(*view, topic == nullptr ? unseen : *topic);
   if (topic != nullptr) ExplainRefusedLines(*topic);
   fmt::print("{}", LogSentences(*view, options.topic));
+  fmt::print("{}", BridgeSentences(ViewBridges(**client, view->now),
+                                   options.topic, absl::Now()));
   ExplainReceivers(*view, options.topic);
   ExplainEndedGroups(view->now);
   return kDone;
