@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "broker/bus/last_file.h"
+#include "broker/state/retained_state.pb.h"
 #include "gtest/gtest.h"
 #include "proto/expiry.h"
 #include "tests/support/core_fakes.h"
 #include "tests/support/pipe_support.h"
+#include "tests/support/state_carrier.h"
 
 namespace fifobus {
 namespace {
@@ -303,6 +305,47 @@ TEST_F(RetainedFilesTest, ValuesOfTheBrokerBeforeExpireToo) {
   Start();
   EXPECT_TRUE(WaitUntil([&] { return store_->topics() == 0; }));
   EXPECT_TRUE(WaitUntil([&] { return !fs::exists(Path("soon.last")); }));
+}
+
+// As an upgrade does: the next broker takes over what this one has, while the
+// thread of this one rests.
+TEST_F(RetainedFilesTest, AnUpgradeTakesOverWhatWasNotWritten) {
+  Retain("written", "1");
+  ASSERT_TRUE(WaitUntil([&] { return Content("written.last") == "1"; }));
+  Retain("cleared", "1");
+  ASSERT_TRUE(WaitUntil([&] { return Content("cleared.last") == "1"; }));
+  files_->Hold();
+  Retain("unwritten", "2");
+  Retain("written", "3");
+  Retain("cleared", "");
+  StateCarrier carrier;
+  std::vector<pb::state::RetainedTopic> states;
+  files_->Export(carrier.old_chunks, [&](pb::state::RetainedTopic state) {
+    states.push_back(std::move(state));
+  });
+  ASSERT_EQ(states.size(), 3u);
+
+  Counters counters;
+  RetainedStore store(options_, counters);
+  const auto next = *RetainedFiles::Open(*bus_, store, options_, counters,
+                                         RetainedFiles::Begin::kWithState);
+  EXPECT_EQ(store.topics(), 0u);
+  for (const pb::state::RetainedTopic& state : states) {
+    next->Restore(carrier.Carry(state), carrier.new_chunks);
+  }
+  EXPECT_EQ(store.topics(), 2u);
+  EXPECT_TRUE(WaitUntil([&] {
+    return Content("written.last") == "3" && Content("unwritten.last") == "2" &&
+           !fs::exists(Path("cleared.last"));
+  }));
+  files_->Release();
+}
+
+TEST_F(RetainedFilesTest, AnUpgradeThatFailsLetsItWriteOn) {
+  files_->Hold();
+  Retain("topic", "1");
+  files_->Release();
+  EXPECT_TRUE(WaitUntil([&] { return Content("topic.last") == "1"; }));
 }
 
 }  // namespace
