@@ -10,6 +10,7 @@
 
 #include "clients/cli/bridge/nats_library.h"
 #include "clients/cli/bridge/text.h"
+#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 
 namespace fifobus::bridge {
@@ -32,6 +33,13 @@ constexpr absl::Duration kEndPatience = absl::Seconds(2);
 // subjects. Not tuned.
 constexpr size_t kOutgoingBytesMax = size_t{16} << 20;
 constexpr size_t kEventBytesMax = size_t{64} << 20;
+
+// How often subscriptions are made again if rights for one are missing.
+constexpr absl::Duration kRefusedWait = absl::Seconds(5);
+
+// Words of nats-server, and of libnats when the server has hung up on it.
+constexpr std::string_view kRefusedSubscription = "for Subscription to";
+constexpr std::string_view kNoGreeting = "Expected 'PONG'";
 
 int64_t Milliseconds(absl::Duration duration) {
   return absl::ToInt64Milliseconds(duration);
@@ -223,6 +231,12 @@ void NatsLink::OnError(natsConnection* connection,
   (void)self.library_.natsConnection_GetLastError(connection, &detail);
   event.text =
       detail != nullptr && *detail != '\0' ? detail : self.TextOf(status);
+  if (status == NATS_NOT_PERMITTED &&
+      event.text.find(kRefusedSubscription) != std::string::npos) {
+    // Which one is not sure: the text is that of the last error.
+    MutexLock lock(self.mutex_);
+    self.refused_ = true;
+  }
   self.Push(std::move(event));
 }
 
@@ -272,6 +286,7 @@ void NatsLink::PushMessage(size_t subject, natsMsg* from) {
 
 absl::Status NatsLink::Subscribe(
     natsConnection* connection, std::vector<natsSubscription*>& subscriptions) {
+  Unsubscribe(subscriptions);
   for (Subject& subject : subjects_) {
     natsSubscription* subscription = nullptr;
     const natsStatus status = library_.natsConnection_Subscribe(
@@ -284,6 +299,13 @@ absl::Status NatsLink::Subscribe(
     subscriptions.push_back(subscription);
   }
   return absl::OkStatus();
+}
+
+void NatsLink::Unsubscribe(std::vector<natsSubscription*>& subscriptions) {
+  for (natsSubscription* subscription : subscriptions) {
+    library_.natsSubscription_Destroy(subscription);
+  }
+  subscriptions.clear();
 }
 
 void NatsLink::SendAll(natsConnection* connection,
@@ -351,19 +373,28 @@ void NatsLink::Serve(natsConnection* connection) {
     }
     Push(std::move(event));
     backoff_.Reset();
+    Deadline next_refused(kRefusedWait);
     bool ends = false;
     while (!ends) {
       std::deque<NatsMessage> messages;
+      bool refused = false;
       {
         MutexLock lock(mutex_);
-        changed_.Await(mutex_, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-          return stopping_ || closed_ || !outgoing_.empty();
-        });
+        changed_.AwaitFor(mutex_, kRefusedWait,
+                          [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                            return stopping_ || closed_ || !outgoing_.empty();
+                          });
         messages.swap(outgoing_);
+        if (next_refused.HasCome()) {
+          refused = std::exchange(refused_, false);
+          next_refused = Deadline(kRefusedWait);
+        }
         outgoing_bytes_ = 0;
         ends = closed_ || (stopping_ && messages.empty());
       }
       SendAll(connection, messages);
+      // If the connection is gone, there will be another.
+      if (refused) (void)Subscribe(connection, subscriptions);
     }
     (void)library_.natsConnection_FlushTimeout(connection,
                                                Milliseconds(kEndPatience));
@@ -376,9 +407,7 @@ void NatsLink::Serve(natsConnection* connection) {
     Push(std::move(lost));
   }
   Disconnect(connection);
-  for (natsSubscription* subscription : subscriptions) {
-    library_.natsSubscription_Destroy(subscription);
-  }
+  Unsubscribe(subscriptions);
 }
 
 void NatsLink::Run() {
@@ -387,6 +416,7 @@ void NatsLink::Run() {
       MutexLock lock(mutex_);
       if (stopping_) return;
       closed_ = false;
+      refused_ = false;
     }
     natsConnection* connection = nullptr;
     const natsStatus status =
@@ -397,6 +427,10 @@ void NatsLink::Run() {
       LinkEvent event;
       event.kind = LinkEvent::Kind::kFailed;
       event.text = TextOf(status);
+      if (options_.tls && options_.tls_cert_file.empty() &&
+          event.text.find(kNoGreeting) != std::string::npos) {
+        event.text += "; the server may want tls-cert-file";
+      }
       Push(std::move(event));
     }
     MutexLock lock(mutex_);

@@ -73,8 +73,10 @@ class NatsLink {
   void Run();
   // Until the connection is lost, or the end.
   void Serve(__natsConnection* connection);
+  // Instead of those that there are.
   absl::Status Subscribe(__natsConnection* connection,
                          std::vector<__natsSubscription*>& subscriptions);
+  void Unsubscribe(std::vector<__natsSubscription*>& subscriptions);
   void SendAll(__natsConnection* connection,
                const std::deque<NatsMessage>& messages);
   void Disconnect(__natsConnection* connection);
@@ -102,6 +104,8 @@ class NatsLink {
   bool connected_ ABSL_GUARDED_BY(mutex_) = false;
   // The connection is no more; set by libnats, reset before the next one.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  // The server has refused a subscription.
+  bool refused_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<NatsMessage> outgoing_ ABSL_GUARDED_BY(mutex_);
   size_t outgoing_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<LinkEvent> events_ ABSL_GUARDED_BY(mutex_);
