@@ -1,5 +1,4 @@
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -9,7 +8,7 @@
 #include "clients/cli/bridge/stream_in.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
-#include "tests/support/log_bus.h"
+#include "tests/bridge/map_fixture.h"
 
 namespace fifobus::bridge {
 namespace {
@@ -19,23 +18,10 @@ constexpr std::string_view kConsumerInfo = "$JS.API.CONSUMER.INFO.PRICES.edge1";
 constexpr std::string_view kPull = "$JS.API.CONSUMER.MSG.NEXT.PRICES.edge1";
 constexpr std::string_view kGet = "$JS.API.STREAM.MSG.GET.PRICES";
 
-// Keeps what the map sends to NATS, for the script to answer.
-class KeptSender : public NatsSender {
- public:
-  SendOutcome Send(NatsMessage message) override {
-    sent.push_back(std::move(message));
-    return SendOutcome::kQueued;
-  }
-
-  std::deque<NatsMessage> sent;
-};
-
 // A map between a real broker and a NATS whose every answer stands in the test.
-class StreamInHolesTest : public LogBusTest {
+class StreamInHolesTest : public MapTest {
  protected:
-  StreamInHolesTest()
-      : dead_letters_(bus_->Connect(), "bridge/dead", "edge1"),
-        around_{bridge_, nats_, dead_letters_, clock_} {
+  StreamInHolesTest() {
     MapConfig config;
     config.kind = MapKind::kStreamIn;
     config.name = "in PRICES/edge1";
@@ -43,24 +29,14 @@ class StreamInHolesTest : public LogBusTest {
     config.consumer = "edge1";
     config.filter = ">";
     config.pattern = "**";
-    ClientOptions options;
-    options.dir = bus_->dir();
-    auto map = StreamIn::Open(around_, config, "INBOX.0", options);
+    auto map = StreamIn::Open(around_, config, std::string(kInbox), options_);
     EXPECT_TRUE(map.ok()) << map.status();
     map_ = *std::move(map);
     map_->OnConnected(1 << 20);
   }
 
-  // Answers the next request, which must be on `subject`.
   void Answer(std::string_view subject, std::string payload) {
-    ASSERT_FALSE(nats_.sent.empty()) << "nothing asks for " << subject;
-    const NatsMessage asked = nats_.sent.front();
-    nats_.sent.pop_front();
-    ASSERT_EQ(asked.subject, subject);
-    NatsMessage answer;
-    answer.payload = std::move(payload);
-    map_->OnNats(asked.reply.substr(std::string_view("INBOX.0.").size()),
-                 std::move(answer));
+    AnswerNext(*map_, subject, std::move(payload));
   }
   // The stream's end, and what its consumer has delivered.
   void AnswerRound(uint64_t last, uint64_t delivered_consumer,
@@ -79,11 +55,7 @@ class StreamInHolesTest : public LogBusTest {
                              R"("seq":{},"data":"eA=="}}}})",
                              sequence, sequence));
   }
-  void TakePull() {
-    ASSERT_FALSE(nats_.sent.empty());
-    ASSERT_EQ(nats_.sent.front().subject, kPull);
-    nats_.sent.pop_front();
-  }
+  void TakePull() { EXPECT_EQ(NextSent(*map_).subject, kPull); }
   void Deliver(uint64_t sequence, uint64_t consumer_sequence) {
     NatsMessage message;
     message.subject = fmt::format("orders.{}", sequence);
@@ -107,11 +79,6 @@ class StreamInHolesTest : public LogBusTest {
     return topics;
   }
 
-  BridgeConfig bridge_;
-  KeptSender nats_;
-  DeadLetters dead_letters_;
-  ClockCheck clock_;
-  const MapSurroundings around_;
   std::unique_ptr<StreamIn> map_;
 };
 
@@ -146,6 +113,19 @@ TEST_F(StreamInHolesTest, DeliveryDuringARoundIsFetched) {
   AnswerGet(3);
   TakePull();
   EXPECT_EQ(Stored(3), (Topics{"orders/1", "orders/2", "orders/3"}));
+}
+
+TEST_F(StreamInHolesTest, ServerThatLacksWhatWasDeliveredIsNotBelieved) {
+  AnswerRound(2, 2, 2, 0);
+  AnswerGet(1);
+  Answer(kGet, R"({"error":{"code":404,"description":"no message found"}})");
+  EXPECT_EQ(map_->trouble(),
+            "stream PRICES: its servers do not agree on what it holds");
+  EXPECT_TRUE(nats_.sent.empty());
+  AnswerRound(2, 2, 2, 0);
+  AnswerGet(2);
+  TakePull();
+  EXPECT_EQ(Stored(2), (Topics{"orders/1", "orders/2"}));
 }
 
 TEST_F(StreamInHolesTest, LateRepeatFromBeforeARoundBeginsNoOther) {

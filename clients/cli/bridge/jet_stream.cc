@@ -140,7 +140,10 @@ absl::StatusOr<StreamState> ReadStreamState(const NatsMessage& answer) {
   const Json json = Parsed(answer.payload);
   if (absl::Status error = ErrorIn(answer, json); !error.ok()) return error;
   StreamState state;
-  state.last_sequence = NumberAt(ObjectAt(json, "state"), "last_seq");
+  const Json holds = ObjectAt(json, "state");
+  state.first_sequence = NumberAt(holds, "first_seq");
+  state.last_sequence = NumberAt(holds, "last_seq");
+  state.deleted = NumberAt(holds, "num_deleted");
   const Json config = ObjectAt(json, "config");
   const auto subjects = config.find("subjects");
   if (subjects != config.end() && subjects->is_array()) {
@@ -191,6 +194,10 @@ std::string StreamCreateBody(const StreamConfig& config) {
 
 std::string MessageGetSubject(std::string_view stream) {
   return Concat("$JS.API.STREAM.MSG.GET.", stream);
+}
+
+std::string MessageBody(uint64_t sequence) {
+  return Json{{"seq", sequence}}.dump();
 }
 
 std::string LastMessageBody(std::string_view filter) {

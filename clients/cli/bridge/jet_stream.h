@@ -38,7 +38,15 @@ PubAck ReadPubAck(const NatsMessage& answer);
 // there is none of the name; Unavailable, nobody answers for it now;
 // FailedPrecondition, the server says something else.
 struct StreamState {
+  // Whether it holds the message of this sequence for sure.
+  bool Holds(uint64_t sequence) const {
+    return deleted == 0 && first_sequence <= sequence &&
+           sequence <= last_sequence && sequence != 0;
+  }
+
+  uint64_t first_sequence = 0;
   uint64_t last_sequence = 0;
+  uint64_t deleted = 0;  // between the two
   std::vector<std::string> subjects;
   // The limits by which messages go that nobody may have read, for people:
   // "max_age 1h0m0s, max_msgs 1000"; empty: none does.
@@ -70,14 +78,16 @@ struct StreamConfig {
 std::string StreamCreateSubject(std::string_view stream);
 std::string StreamCreateBody(const StreamConfig& config);
 
-// A message in a stream: the last one that a filter matches, or the first one
-// from a sequence on. NotFound: there is none.
+// A message in a stream: that of a sequence, the last one that a filter matches,
+// or the first one from a sequence on. NotFound: there is none; or a server that
+// does not know yet that it leads no more has none.
 struct StoredMessage {
   uint64_t sequence = 0;
   absl::Time time;  // by the server's clock
   NatsMessage message;
 };
 std::string MessageGetSubject(std::string_view stream);
+std::string MessageBody(uint64_t sequence);
 std::string LastMessageBody(std::string_view filter);
 std::string NextMessageBody(uint64_t sequence, std::string_view filter);
 absl::StatusOr<StoredMessage> ReadStoredMessage(const NatsMessage& answer);

@@ -226,6 +226,7 @@ void LogOut::OnTime() {
       break;
     case Phase::kAskingStream:
     case Phase::kMakingStream:
+    case Phase::kAskingEnd:
     case Phase::kAskingMessage:
       Pause(fmt::format("stream {} does not answer", config_.stream));
       break;
@@ -253,6 +254,9 @@ void LogOut::OnNats(std::string_view token, NatsMessage message) {
     case Phase::kAskingStream:
     case Phase::kMakingStream:
       OnStream(message);
+      break;
+    case Phase::kAskingEnd:
+      OnEnd(message);
       break;
     case Phase::kAskingMessage:
       OnLastMessage(message);
@@ -284,16 +288,37 @@ void LogOut::OnStream(const NatsMessage& answer) {
     return;
   }
   warning_ = LimitsWarning(*stream, config_);
-  last_sequence_ = stream->last_sequence;
+  stream_ = *stream;
+  if (!config_.shared && stream_.Holds(stream_.last_sequence)) {
+    Ask(Phase::kAskingEnd, MessageGetSubject(config_.stream),
+        MessageBody(stream_.last_sequence));
+    return;
+  }
   Ask(Phase::kAskingMessage, MessageGetSubject(config_.stream),
       LastMessageBody(config_.filter));
+}
+
+void LogOut::OnEnd(const NatsMessage& answer) {
+  const auto last = ReadStoredMessage(answer);
+  if (absl::IsNotFound(last.status())) {
+    // What was sent last would be sent again after an older message.
+    Pause(Disagreement(config_.stream));
+    return;
+  }
+  if (last.ok() && !FilterCovers(config_.filter, last->message.subject)) {
+    // Of another subject, from before this map.
+    Ask(Phase::kAskingMessage, MessageGetSubject(config_.stream),
+        LastMessageBody(config_.filter));
+    return;
+  }
+  OnLastMessage(answer);
 }
 
 void LogOut::OnLastMessage(const NatsMessage& answer) {
   const auto last = ReadStoredMessage(answer);
   std::optional<MessageId> id;
   if (last.ok()) {
-    if (last->sequence > last_sequence_) {
+    if (last->sequence > stream_.last_sequence) {
       // It has come since: what is on its way may still come.
       BeginRound();
       return;
@@ -305,7 +330,7 @@ void LogOut::OnLastMessage(const NatsMessage& answer) {
         fmt::format("stream {}: {}", config_.stream, MessageOf(last.status())));
     return;
   }
-  chain_.OnStreamEnd(last_sequence_, id);
+  chain_.OnStreamEnd(stream_.last_sequence, id);
   phase_ = Phase::kFlowing;
   next_ = Deadline::Never();
   TellDone();

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "clients/cli/bridge/backoff.h"
 #include "clients/cli/bridge/bridge_map.h"
+#include "clients/cli/bridge/jet_stream.h"
 #include "clients/cli/bridge/out_chain.h"
 #include "clients/cpp/client.h"
 
@@ -47,6 +48,7 @@ class LogOut : public BridgeMap {
     kPausing,       // until the next attempt
     kAskingStream,  // how it is
     kMakingStream,
+    kAskingEnd,      // what its last message is
     kAskingMessage,  // what its last message of this log is
     kFlowing,
   };
@@ -70,6 +72,7 @@ class LogOut : public BridgeMap {
   // Begins a round later, because of this.
   void Pause(std::string trouble);
   void OnStream(const NatsMessage& answer);
+  void OnEnd(const NatsMessage& answer);
   void OnLastMessage(const NatsMessage& answer);
   void OnAck(std::string_view round, std::string_view offset,
              const NatsMessage& answer);
@@ -89,7 +92,7 @@ class LogOut : public BridgeMap {
   Deadline next_;
   Backoff backoff_;
   size_t payload_bytes_max_ = 0;
-  uint64_t last_sequence_ = 0;  // of the stream, while its message is asked for
+  StreamState stream_;  // while its last message is asked for
   uint64_t passed_at_round_ = 0;
   std::string warning_;
   absl::Time sent_;  // when the first of what is in flight was sent

@@ -2,6 +2,7 @@
 #define FIFOBUS_CLIENTS_CLI_BRIDGE_STREAM_ASKING_H_
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -74,6 +75,12 @@ inline std::string LimitsWarning(const StreamState& stream,
 inline std::string TroubleWith(const absl::Status& status) {
   return MessageOf(status) +
          (absl::IsNotFound(status) ? "; make it, or set create = true" : "");
+}
+
+// A server that was cut off may answer for a stream that it leads no more.
+inline std::string Disagreement(std::string_view stream) {
+  return Concat("stream ", stream,
+                ": its servers do not agree on what it holds");
 }
 
 }  // namespace fifobus::bridge

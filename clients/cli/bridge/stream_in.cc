@@ -89,6 +89,7 @@ void StreamIn::OnStream(const NatsMessage& answer) {
     Pause(Concat("stream ", config_.stream, ": ", MessageOf(stream.status())));
     return;
   }
+  stream_ = *stream;
   uint64_t had = taken_sequence_;
   for (const StoredMark& mark : client_->publisher_marks()) {
     had = std::max(had, mark.last_sequence);
@@ -219,6 +220,8 @@ void StreamIn::OnFetched(const NatsMessage& answer) {
     return;
   }
   if (!stored.ok() || stored->sequence > fetch_until_) {
+    // Nothing more may be taken before what was delivered.
+    if (stream_.Holds(fetch_until_)) return Pause(Disagreement(config_.stream));
     fetch_until_ = 0;
   } else {
     ++counters_.resent;

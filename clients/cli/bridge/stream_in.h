@@ -143,6 +143,7 @@ class StreamIn : public BridgeMap {
   uint64_t consumer_sequence_ = 0;  // of the last delivery
   // The same of deliveries that came before this round had caught up.
   uint64_t passed_over_ = 0;
+  StreamState stream_;  // when the round began
   uint64_t fetch_until_ = 0;
   bool fetch_waits_ = false;  // for room in pending_
   uint64_t requested_ = 0;    // messages that pulls have asked for and not got
