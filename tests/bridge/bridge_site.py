@@ -37,10 +37,19 @@ class Site:
     """A bus with logs, and a bridge."""
 
     def __init__(
-        self, urls, maps, nats="", origin="edge1", logs=LOGS, prefix=(), options=()
+        self,
+        urls,
+        maps,
+        nats="",
+        origin="edge1",
+        logs=LOGS,
+        prefix=(),
+        options=(),
+        preload=None,
     ):
-        """`nats` is more of that part of the configuration; `prefix` is a command that
-        runs the bridge, and `options` are more of its own."""
+        """`nats` is more of that part of the configuration; `maps` may be all of it.
+        `prefix` is a command that runs the bridge, and `options` are more of its own;
+        `preload` is environment for all programs here."""
         self.bus = Bus()
         self.folder = tempfile.mkdtemp(dir="/dev/shm", prefix="fifobus-bridge-")
         self._logs = logs
@@ -48,12 +57,15 @@ class Site:
         self._options = options
         self.config = os.path.join(self.folder, "bridge.toml")
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(
-                f'origin = "{origin}"\nstatus-topic = "bridge/status"\n'
-                f'state-interval = "200ms"\n[nats]\nservers = {json.dumps(urls)}\n'
-                f"{nats}\n{maps}"
-            )
+            if "origin = " not in maps:
+                file.write(
+                    f'origin = "{origin}"\nstatus-topic = "bridge/status"\n'
+                    'state-interval = "200ms"\n[nats]\n'
+                    f"servers = {json.dumps(urls)}\n{nats}\n"
+                )
+            file.write(maps)
         self._bridge = None
+        self.environment = {"FIFOBUS_DIR": self.bus.directory, **(preload or {})}
         self._log = os.path.join(self.folder, "bridge.log")
 
     def __enter__(self):
@@ -84,7 +96,7 @@ class Site:
             text=True,
             timeout=2 * HANG_SECONDS,
             check=False,
-            env={**os.environ, "FIFOBUS_DIR": self.bus.directory},
+            env={**os.environ, **self.environment},
             **options,
         )
 
@@ -92,7 +104,9 @@ class Site:
         return fifobus.Client(self.bus.directory, **options)
 
     def start_broker(self):
-        self.bus.start("--state-dir", self.folder, *self._logs)
+        self.bus.start(
+            *("--state-dir", self.folder, *self._logs), environment=self.environment
+        )
 
     def start_bridge(self):
         with open(self._log, "ab") as log:
@@ -103,7 +117,7 @@ class Site:
                     *self._options,
                 ],
                 stderr=log,
-                env={**os.environ, "FIFOBUS_DIR": self.bus.directory},
+                env={**os.environ, **self.environment},
             )
 
     def kill_bridge(self):
@@ -154,7 +168,7 @@ class Tally(threading.Thread):
     def __init__(self, publish, per_second=200):
         super().__init__()
         self.published = 0
-        self.slowest = 0.0  # seconds that one took which arrived at once
+        self.seconds = []  # that each one took which arrived at once
         self._publish = publish
         self._pause = 1 / per_second
         self._stopping = threading.Event()
@@ -168,7 +182,7 @@ class Tally(threading.Thread):
                 self._publish(self.published)
             except (OSError, fifobus.FifobusError):
                 continue
-            self.slowest = max(self.slowest, time.monotonic() - begin)
+            self.seconds.append(time.monotonic() - begin)
             self.published += 1
 
     def stop(self):
@@ -183,8 +197,8 @@ class Tally(threading.Thread):
         )
 
 
-def bus_publisher(site, topic="orders/new"):
-    """Publishes numbers on a bus, each stored once."""
+def bus_publisher(site, name=""):
+    """Publishes numbers on a bus, behind a name, each stored once."""
     clients = []
 
     def publish_on_bus(number):
@@ -192,7 +206,10 @@ def bus_publisher(site, topic="orders/new"):
             clients.append(site.client(publisher="tally"))
         try:
             clients[0].publish(
-                topic, str(number), sequence=number + 1, level=fifobus.Level.STORED
+                "orders/new",
+                f"{name}{number}",
+                sequence=number + 1,
+                level=fifobus.Level.STORED,
             )
         except fifobus.FifobusError:
             clients.pop().close()
@@ -245,6 +262,24 @@ def difference(name, wanted, got):
     )
 
 
+def await_none(found, about):
+    """Waits until `found` returns no difference.
+
+    Again and again: a server that was stopped may answer for a while as if it led a
+    stream, and has not all of it.
+    """
+    differences = [""]
+
+    def is_none():
+        differences.append(found())
+        return not differences[-1]
+
+    try:
+        await_condition(is_none, "equal books")
+    except AssertionError as error:
+        raise AssertionError(f"{differences[-1]}; {about()}") from error
+
+
 def check_in(cluster, site, counted, pattern="nats/**", stream="PRICES"):
     """The log has what the stream has, once and in order.
 
@@ -252,16 +287,20 @@ def check_in(cluster, site, counted, pattern="nats/**", stream="PRICES"):
     that it has acknowledged when its leader changes: nats-server 2.9 remembers the id
     of a message whose storing it has given up.
     """
-    held = [each.payload.decode() for each in cluster.all_stored(stream)]
-    wanted = difference(f"JetStream's {stream}", [str(i) for i in range(counted)], held)
-    if wanted:
-        print(f"JETSTREAM HAS NOT KEPT ITS WORD: {wanted}", file=sys.stderr)
-    site.stored(pattern, len(held))
-    got = [each["payload"] for each in site.has_stored(pattern)]
-    found = difference("the bus", held, got)
-    if found:
-        state = cluster.ask(f"CONSUMER.INFO.{stream}.edge1")
-        raise AssertionError(f"{found}; the consumer is {state}")
+    wanted = [str(i) for i in range(counted)]
+    held = []
+
+    def found():
+        held[:] = [each.payload.decode() for each in cluster.all_stored(stream)]
+        got = [each["payload"] for each in site.has_stored(pattern)]
+        return difference("the bus", held, got)
+
+    await_none(
+        found, lambda: f"the consumer is {cluster.ask(f'CONSUMER.INFO.{stream}.edge1')}"
+    )
+    lost = difference(f"JetStream's {stream}", wanted, held)
+    if lost:
+        print(f"JETSTREAM HAS NOT KEPT ITS WORD: {lost}", file=sys.stderr)
 
 
 def check_out(cluster, site, counted, stream="ORDERS", subject="edge1.orders.new"):
@@ -270,18 +309,38 @@ def check_out(cluster, site, counted, stream="ORDERS", subject="edge1.orders.new
     log = [each["payload"] for each in site.has_stored("orders/**")]
     if difference("the log", wanted, log):
         raise AssertionError(difference("the log", wanted, log))
+    held = []
 
-    def has_all():
-        state = (cluster.ask(f"STREAM.INFO.{stream}") or {}).get("state", {})
-        return state.get("messages", 0) >= counted
+    def found():
+        held[:] = cluster.all_stored(stream)
+        return difference(stream, wanted, [each.payload.decode() for each in held])
 
-    try:
-        await_condition(has_all, "all messages")
-    except AssertionError:
-        pass  # Said below.
-    held = cluster.all_stored(stream)
-    found = difference(stream, wanted, [each.payload.decode() for each in held])
-    if found:
-        raise AssertionError(f"{found}; the bridge says {site.status()}")
+    await_none(found, lambda: f"the bridge says {site.status()}")
     if {each.subject for each in held} - {subject}:
         raise AssertionError(f"subjects {set(each.subject for each in held)}")
+
+
+@contextlib.contextmanager
+def crossing(servers=3, **options):
+    """A cluster, a site with these options, and a function that waits for more.
+
+    Messages cross both ways meanwhile; at the end all have come, once and in order.
+    """
+    with nats_support.Cluster(servers) as cluster:
+        cluster.make_stream("PRICES", subjects=["prices.>"], num_replicas=servers)
+        with Site(cluster.urls(), DURABLE % servers, **options) as site:
+            tallies = [Tally(bus_publisher(site)), Tally(nats_publisher(cluster))]
+
+            def more():
+                for tally in tallies:
+                    tally.await_more()
+
+            try:
+                more()
+                yield cluster, site, more
+                more()
+            finally:
+                for tally in tallies:
+                    tally.stop()
+            check_out(cluster, site, tallies[0].published)
+            check_in(cluster, site, tallies[1].published)

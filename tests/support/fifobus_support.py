@@ -45,12 +45,12 @@ class Bus:
         self.kill()
         shutil.rmtree(self._folder)
 
-    def start(self, *options):
+    def start(self, *options, environment=None):
         """Returns when it is ready."""
         self._broker = subprocess.Popen(
             [binary("fifobus"), "serve", "--log-level", "info", *options],
             stderr=subprocess.PIPE,
-            env={**os.environ, "FIFOBUS_DIR": self.directory},
+            env={**os.environ, "FIFOBUS_DIR": self.directory, **(environment or {})},
         )
         said = b""
         while b"ready" not in said:

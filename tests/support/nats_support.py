@@ -71,18 +71,34 @@ def parse_headers(block):
 class Connection:
     """One connection to one server. Not for threads."""
 
-    def __init__(self, port, timeout=HANG_SECONDS, **connect):
+    def __init__(self, port, timeout=HANG_SECONDS, tls=None, answer=None, **connect):
+        """`tls` is an ssl.SSLContext; `answer` makes what CONNECT says of what INFO
+        says."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        info = self._read_info()
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname="localhost")
         self._file = self._socket.makefile("rb")
         self._ids = itertools.count(1)
         self._inbox = f"_INBOX.{os.urandom(8).hex()}"
         self._waiting = []
         self._had_pong = False
-        self._file.readline()  # INFO
+        if answer is not None:
+            connect = {**connect, **answer(info)}
         options = {"verbose": False, "headers": True, "no_responders": True}
         self._send(f"CONNECT {json.dumps({**options, **connect})}\r\n".encode())
         self.subscribe(self._inbox + ".*")
+
+    def _read_info(self):
+        # Byte by byte: TLS begins behind it.
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self._socket.recv(1)
+            if not byte:
+                raise ConnectionError("the server has closed the connection")
+            line += byte
+        return json.loads(line[len(b"INFO ") :])
 
     def close(self):
         self._file.close()
@@ -192,24 +208,33 @@ class Connection:
 class Server:
     """One nats-server with JetStream; alone, or one of a cluster."""
 
-    def __init__(self, folder, name, port, route_port=0, routes=(), more=""):
+    def __init__(
+        self, folder, name, port, route_port=0, routes=(), more="", login=None
+    ):
         self.name = name
         self.port = port
+        self._login = login or {}
         self._process = None
         self._config = os.path.join(folder, f"{name}.conf")
         self._log = os.path.join(folder, f"{name}.log")
-        cluster = ""
+        self._folder = folder
+        self._cluster = ""
         if routes:
             urls = ", ".join(f"nats://127.0.0.1:{route}" for route in routes)
-            cluster = "cluster { name: test, listen: 127.0.0.1:%d, routes: [%s] }\n" % (
-                route_port,
-                urls,
+            # Clients find no way round a cut.
+            self._cluster = (
+                f"cluster {{ name: test, listen: 127.0.0.1:{route_port}, "
+                f"routes: [{urls}], no_advertise: true }}\n"
             )
+        self.configure(more)
+
+    def configure(self, more):
+        """Writes the configuration with these lines in it."""
         with open(self._config, "w", encoding="utf-8") as file:
             file.write(
-                f"server_name: {name}\nlisten: 127.0.0.1:{port}\n"
-                f'jetstream {{ store_dir: "{folder}/{name}", max_mem: 64M, '
-                f"max_file: 1G }}\n{cluster}{more}\n"
+                f"server_name: {self.name}\nlisten: 127.0.0.1:{self.port}\n"
+                f'jetstream {{ store_dir: "{self._folder}/{self.name}", max_mem: 64M, '
+                f"max_file: 1G }}\n{self._cluster}{more}\n"
             )
 
     def start(self):
@@ -242,7 +267,7 @@ class Server:
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError(f"{self.name} has ended:\n{self.log()}")
             try:
-                return Connection(self.port, **options)
+                return Connection(self.port, **{**self._login, **options})
             except OSError:
                 return None
 
@@ -252,7 +277,8 @@ class Server:
 class Cluster:
     """So many servers in a folder of their own, each running."""
 
-    def __init__(self, count=1, more=""):
+    def __init__(self, count=1, more="", login=None):
+        """`more` is of each one's configuration; connections are made with `login`."""
         self.folder = tempfile.mkdtemp(dir="/dev/shm", prefix="fifobus-nats-")
         ports = free_ports(2 * count)
         routes = ports[count:] if count > 1 else []
@@ -264,6 +290,7 @@ class Cluster:
                 routes[i] if routes else 0,
                 routes,
                 more,
+                login,
             )
             for i in range(count)
         ]
@@ -295,6 +322,8 @@ class Cluster:
 
     def leader(self, stream):
         """The server that leads a stream, as soon as one does."""
+        if len(self.servers) == 1:
+            return self.servers[0]
 
         def name():
             answer = self.ask(f"STREAM.INFO.{stream}") or {}
@@ -308,6 +337,8 @@ class Cluster:
 
         def whole():
             answer = self.ask(f"STREAM.INFO.{stream}") or {}
+            if len(self.servers) == 1:
+                return answer
             about = answer.get("cluster", {})
             replicas = about.get("replicas", [])
             return (
