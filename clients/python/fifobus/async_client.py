@@ -122,7 +122,8 @@ class AsyncClient(AsyncPublishingClient):
                 raise self._dialogue.failure from None
 
     async def close(self) -> None:
-        """Waits up to a second for what is not in the pipe yet, and says goodbye.
+        """Waits up to a second for what is not in the pipe yet, or was taken back from
+        a broker that died, and says goodbye.
         Tasks that wait get Closed, async iteration ends."""
         if self._connection.closed:
             return
@@ -131,10 +132,7 @@ class AsyncClient(AsyncPublishingClient):
         deadline = time.monotonic() + LAST_FLUSH
         try:
             if self._loop is not None:
-                await self._leave_groups(deadline)
-            self._dialogue.say_goodbye()
-            if self._loop is not None and not self._connection.flush():
-                await self._until(lambda: not self._dialogue.out, deadline, "room")
+                await self._take_leave(deadline)
             self._connection.read()  # a refusal that is there is logged
         except errors.FifobusError:
             pass
@@ -147,8 +145,13 @@ class AsyncClient(AsyncPublishingClient):
 
     @property
     def publish_losses(self) -> int:
-        """Sessions that ended before the broker had read all that was published."""
-        return self._dialogue.publish_losses
+        """As Client.publish_losses."""
+        return self._dialogue.publishing.losses
+
+    @property
+    def resent_messages(self) -> int:
+        """As Client.resent_messages."""
+        return self._dialogue.publishing.taken_back.resent_messages
 
     @property
     def expired_messages(self) -> int:

@@ -191,13 +191,13 @@ class AsyncPublishingClient(AsyncSession):
     async def flush(
         self, timeout: Optional[float] = None, *, level: Level = Level.UNSPECIFIED
     ) -> None:
-        """Returns when all that was published is in the pipe, and with a `level` when
-        it is that far. Raises TimedOut, Disconnected, and with a level what publish()
+        """Returns when all that was published is in the pipe, of the next session if
+        the broker has died, and with a `level` when it is that far. Raises TimedOut, Disconnected, and with a level what publish()
         raises with one."""
         self._check_loop()
         self._dialogue.append_positions()
         if not level:
-            await self._flush(deadline_of(timeout))
+            await self._flush_all(deadline_of(timeout))
             return
         deadline = deadline_of(REQUEST_TIMEOUT if timeout is None else timeout)
         await self._await_session(deadline)
@@ -211,4 +211,5 @@ class AsyncPublishingClient(AsyncSession):
 
     async def _end_batch(self) -> None:
         if not self.closed:
-            await self.flush()
+            self._check_loop()
+            await self._flush(None)

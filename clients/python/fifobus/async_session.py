@@ -236,6 +236,13 @@ class AsyncSession:
         while not self._connection.flush() and self._dialogue.state is State.OPEN:
             await self._await_room(deadline)
 
+    async def _flush_all(self, deadline: Optional[float]) -> None:
+        """Also what was taken back, once there is a session."""
+        await self._flush(deadline)
+        while self._dialogue.publishing.taken_back:
+            await self._await_session(deadline)
+            await self._flush(deadline)
+
     async def _flush_batch(self, deadline: Optional[float]) -> None:
         if self._open_batches:
             await self._flush(deadline)
@@ -253,13 +260,31 @@ class AsyncSession:
         self, request: Request[Answer], deadline: Optional[float], what: str
     ) -> Answer:
         self._check_loop()
-        self._connection.watch_room(not self._connection.flush())
+
+        def answered() -> bool:
+            if not request.done:  # the question may stand behind an open batch
+                self._connection.watch_room(not self._connection.flush())
+            return request.done
+
         request.awaited += 1
         try:
-            await self._until(lambda: request.done, deadline, what)
+            await self._until(answered, deadline, what)
         finally:
             request.awaited -= 1
         return request.answer()
+
+    async def _take_leave(self, deadline: float) -> None:
+        """Again, if the broker dies meanwhile and leaves something unread."""
+        dialogue = self._dialogue
+        while True:
+            if dialogue.publishing.taken_back:
+                await self._await_session(deadline)
+            await self._leave_groups(deadline)
+            dialogue.say_goodbye()
+            if not self._connection.flush():
+                await self._until(lambda: not dialogue.out, deadline, "room")
+            if not dialogue.publishing.taken_back:
+                return
 
     async def _leave_groups(self, deadline: float) -> None:
         try:

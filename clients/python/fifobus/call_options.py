@@ -6,7 +6,7 @@ import time
 from typing import Optional, Union
 
 from fifobus.protocol import control
-from fifobus.protocol.dialogue import log
+from fifobus.protocol.publishing import log
 from fifobus.protocol.message import (
     AckOptions,
     Confirmation,

@@ -58,7 +58,9 @@ class Client(PublishingClient):
     open(2) or changes a setting of the process, and there are no threads behind it.
 
     Messages from one client arrive at each subscriber in their order, exactly once,
-    however many of its patterns match. Where messages are missing, `on_gap` is called
+    however many of its patterns match. What a broker that dies has not read of them is
+    sent again, first of all in the next session: none is lost, or comes twice. What it
+    had read and not passed on is lost, see `publish_losses`. Where messages are missing, `on_gap` is called
     before the message that follows; it logs a warning unless you give another one.
     `events()` yields gaps in line instead.
 
@@ -141,8 +143,9 @@ class Client(PublishingClient):
 
     @one_at_a_time
     def close(self) -> None:
-        """Writes the rest, for up to a second, and says goodbye, so that no will is
-        published. Closing twice does nothing.
+        """Writes the rest and what was taken back from a broker that died, for up to a
+        second, and says goodbye, so that no will is published. Closing twice does
+        nothing.
 
         What groups without acks have sent to this client and receive() has not returned
         is lost, and the broker counts it. To lose nothing, unsubscribe first, and
@@ -151,9 +154,7 @@ class Client(PublishingClient):
             return
         deadline = time.monotonic() + LAST_FLUSH
         try:
-            self._leave_groups(deadline)
-            self._dialogue.say_goodbye()
-            self._flush_out(deadline)
+            self._take_leave(deadline)
             self._connection.read()  # a refusal that is there is logged
         except errors.FifobusError:
             pass

@@ -275,7 +275,8 @@ class PublishingClient(ClientSession):
     def flush(
         self, timeout: Optional[float] = None, *, level: Level = Level.UNSPECIFIED
     ) -> None:
-        """Writes what a batch or a partial write has left. With a `level` it waits,
+        """Writes what a batch, a partial write, or a broker that died has left; for
+        that it waits for the next session. With a `level` it waits,
         whatever the mode, for up to `timeout` (5) seconds until all that was published
         in this session is that far, as far as logs store it.
 
@@ -286,7 +287,7 @@ class PublishingClient(ClientSession):
         self._connection.advance()
         self._dialogue.append_positions()
         if not level:
-            self._flush_out(deadline_of(timeout), self.mode is Mode.BLOCKING)
+            self._flush_all(deadline_of(timeout), self.mode is Mode.BLOCKING)
             return
         deadline = deadline_of(REQUEST_TIMEOUT if timeout is None else timeout)
         self._await_session(deadline, wait=True)
@@ -309,6 +310,13 @@ class PublishingClient(ClientSession):
     def _end_batch(self) -> None:
         if not self.closed:
             try:
-                self.flush()
+                self._flush_batch()
             except errors.WouldBlock:
                 pass  # the rest goes out with later calls
+
+    @one_at_a_time
+    def _flush_batch(self) -> None:
+        """Does not wait for another session."""
+        self._connection.advance()
+        self._dialogue.append_positions()
+        self._flush_out(None, self.mode is Mode.BLOCKING)

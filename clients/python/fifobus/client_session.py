@@ -93,8 +93,16 @@ class ClientSession:
 
     @property
     def publish_losses(self) -> int:
-        """Sessions that ended before the broker had read all that was published."""
-        return self._dialogue.publish_losses
+        """Sessions that ended with messages that the broker had read, and may not have
+        passed on. How many is not known. What it had not read is not lost, but sent
+        again, as long as there is to be another session."""
+        return self._dialogue.publishing.losses
+
+    @property
+    def resent_messages(self) -> int:
+        """Messages that were published again in the next session: a broker that died
+        had not read them, or they are kept by a publisher's `resend_bytes_max`."""
+        return self._dialogue.publishing.taken_back.resent_messages
 
     @property
     def expired_messages(self) -> int:
@@ -227,6 +235,13 @@ class ClientSession:
             self._await_room(deadline)
         self._connection.watch_room(False)
 
+    def _flush_all(self, deadline: Optional[float], wait: bool) -> None:
+        """Also what was taken back, once there is a session."""
+        self._flush_out(deadline, wait)
+        while self._dialogue.publishing.taken_back:
+            self._await_session(deadline, wait)
+            self._flush_out(deadline, wait)
+
     def _given_up(self, wait: bool) -> errors.FifobusError:
         trouble = self._dialogue.trouble
         text = "the pipe is full: the broker waits for its readers"
@@ -280,6 +295,17 @@ class ClientSession:
                 "messages wait to be received, and nothing behind them is read"
             )
         return self._dialogue.trouble
+
+    def _take_leave(self, deadline: float) -> None:
+        """Again, if the broker dies meanwhile and leaves something unread."""
+        while True:
+            if self._dialogue.publishing.taken_back:
+                self._await_session(deadline, wait=True)
+            self._leave_groups(deadline)
+            self._dialogue.say_goodbye()
+            self._flush_out(deadline)
+            if not self._dialogue.publishing.taken_back:
+                return
 
     def _leave_groups(self, deadline: float) -> None:
         try:

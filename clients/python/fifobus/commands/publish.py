@@ -251,6 +251,7 @@ def _end_of_publishing(client: Client) -> int:
     """Waits until the broker has read everything: a refusal comes behind what was
     written. What it has not read within a second, because subscribers are slow, it
     reads when this process is gone."""
+    client.flush()  # also what a broker that died has not read
     try:
         client.ping(1.0)
     except (errors.TimedOut, errors.Disconnected) as error:

@@ -99,6 +99,7 @@ class Hello:
     queue_messages_max: int = wire.uint(6)
     will: bytes = wire.raw(7)  # a Message
     publisher: str = wire.text(8)
+    resent_messages: int = wire.uint(9)
 
 
 @dataclass

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import logging
 import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -17,9 +16,9 @@ from fifobus import errors
 from fifobus.protocol import control, topics
 from fifobus.protocol.control import GapReason, Overflow, Verdict
 from fifobus.protocol.decoder import Event, FrameDecoder
-from fifobus.protocol.message import Gap, Message, Metadata, Will
-from fifobus.protocol.message_heads import MessageHeads, will_member
-from fifobus.protocol.named_publisher import NamedPublisher
+from fifobus.protocol.message import Gap, Message, Will
+from fifobus.protocol.message_heads import will_member
+from fifobus.protocol.publishing import Publishing
 from fifobus.protocol.readers import Readers
 from fifobus.protocol.received import Received, is_expired
 from fifobus.protocol.request import (
@@ -29,9 +28,6 @@ from fifobus.protocol.request import (
     Subscription,
     refusal_of,
 )
-from fifobus.transport.outbox import Outbox
-
-log = logging.getLogger("fifobus")
 
 
 class State(enum.Enum):
@@ -59,7 +55,11 @@ class Dialogue:
         publisher: str = "",
         resend_bytes_max: int = 0,
     ) -> None:
-        self.publisher = NamedPublisher(publisher, resend_bytes_max)
+        self.publishing = Publishing(publisher, resend_bytes_max)
+        self.publisher = self.publishing.publisher
+        self.heads = self.publishing.heads
+        self.head = self.publishing.head
+        self.out = self.publishing.out
         self.readers = Readers()
         self.received = Received(self.readers, self._tell_positions)
         self.events = self.received.events
@@ -74,16 +74,11 @@ class Dialogue:
         )
         self.state = State.WAITING
         self.failure: errors.FifobusError = errors.NoBroker("not connected yet")
-        self.out = Outbox()
-        self.heads = MessageHeads()
         # The client's: writes an answer to a group, which does not wait for its next
         # call.
         self.send_answer: Callable[[bytes], None] = self.out.append
-        # Three counts: sessions that were opened; sessions that ended with bytes,
-        # written or batched, that no broker has read; sessions in which messages may
-        # have been missed.
+        # Sessions that were opened, and those in which messages may have been missed.
         self.sessions = 0
-        self.publish_losses = 0
         self.receive_losses = 0
         # Whether a limit turned it away, so that it is worth another try.
         self.turned_away = False
@@ -102,7 +97,7 @@ class Dialogue:
     def hello(self) -> bytes:
         """Begins a session: what is to be written first."""
         self.decoder = self._new_decoder()
-        self.out.clear()
+        self._hello.resent_messages = self.publishing.begin()
         self.goodbye_received = False
         self.verdict = None
         self._told_of_disconnection = False
@@ -120,12 +115,16 @@ class Dialogue:
         error: errors.FifobusError,
         again: bool,
         reason: GapReason = GapReason.RECONNECTED,
+        unread: int = 0,
+        reads_on: bool = False,
     ) -> None:
         """The session is over. `again`: another is to be made. `reason`: of the gap
-        that is told if messages may have been missed."""
+        that is told if messages may have been missed. The rest as Publishing.end."""
         was_open = self.state == State.OPEN
         if was_open:
-            self._count_publish_loss(error)
+            self.publishing.end(error, unread, reads_on)
+        if not again:
+            self.publishing.give_up(error)
         if was_open or self.state == State.LEAVING:
             self.receive_losses += 1
             self.readers.on_loss(self.events)
@@ -133,14 +132,9 @@ class Dialogue:
             untold = again or reason is GapReason.DISCONNECTED
             if untold and self._misses_messages() and not self._told_of_disconnection:
                 self.events.append(Gap(reason))
-        self.out.clear()
         self.failure = error
         self._fail_requests(error, all_of_them=not again)
         self.state = State.WAITING if again else State.FAILED
-
-    def _count_publish_loss(self, error: errors.FifobusError) -> None:
-        self.publish_losses += 1
-        log.warning("what was published last may be lost: %s", error)
 
     def _misses_messages(self) -> bool:
         """What logs have the next session brings."""
@@ -160,20 +154,18 @@ class Dialogue:
         asked_for_it = self._hello.overflow == Overflow.DISCONNECT
         return asked_for_it and not self.goodbye_received
 
-    def end_for_being_slow(self) -> None:
+    def end_for_being_slow(self, unread: int) -> None:
         """As the broker's own word, which this client was too slow to be told."""
         text = (
             "the broker ended the session, because this client was too slow and had "
             "asked for that"
         )
         error = errors.SessionRefused(text, control.ErrorCode.OVERFLOW)
-        self.lose(error, again=False, reason=GapReason.DISCONNECTED)
+        self.lose(error, False, GapReason.DISCONNECTED, unread)
 
-    def leave(self, error: errors.FifobusError, lost: bool) -> None:
-        """Nothing more is written; `lost`: something that was written is not read."""
-        if lost:
-            self._count_publish_loss(error)
-        self.out.clear()
+    def leave(self, error: errors.FifobusError, unread: int, reads_on: bool) -> None:
+        """Nothing more is written. The rest as Publishing.end."""
+        self.publishing.end(error, unread, reads_on)
         self.failure = error
         self.state = State.LEAVING
 
@@ -187,7 +179,7 @@ class Dialogue:
         """Closed, since it is another process's. Says nothing to anybody."""
         self.state = State.CLOSED
         self.failure = error
-        self.out.clear()
+        self.publishing.forget()
         self.events.clear()
 
     def _fail_requests(self, error: errors.FifobusError, all_of_them: bool) -> None:
@@ -200,7 +192,12 @@ class Dialogue:
             return
         standing = {id(entry.request) for entry in self._subscriptions.values()}
         lost = errors.Disconnected(f"the session ended without an answer: {error}")
-        self.requests.fail_all(lost, standing, self.publisher.kept_ids)
+        self.requests.fail_all(
+            lost,
+            standing,
+            self.publishing.confirmed_later,
+            self.publishing.taken_back.reply_topics,
+        )
 
     @property
     def trouble(self) -> str:
@@ -278,12 +275,6 @@ class Dialogue:
             for ack in self.readers.positions():
                 self.send_answer(control.frame_of(ack))
 
-    def head(self, topic: str, metadata: Metadata, payload_bytes: int) -> bytes:
-        """As MessageHeads.head_with, and numbered if the client has a publisher's
-        name."""
-        self.publisher.number(metadata)
-        return self.heads.head_with(topic, metadata, payload_bytes)
-
     def ping(self, level: int = 0) -> Request[control.Pong]:
         return self._ask(lambda token: control.Ping(token, level))
 
@@ -301,12 +292,7 @@ class Dialogue:
         nobody else gets."""
         self.append_positions()
         own = [entry.pattern for entry in self._subscriptions.values()]
-        taken_along = sum(
-            isinstance(event, Message)
-            and _matches_any(self._left_patterns, event.topic)
-            and not _matches_any(own, event.topic)
-            for event in (self.events if self._left_patterns else ())
-        )
+        taken_along = self.received.count_only_of(self._left_patterns, own)
         if self.state == State.OPEN:
             goodbye = control.Goodbye("the client leaves", taken_along)
             self.out.append(control.frame_of(goodbye))
@@ -324,15 +310,18 @@ class Dialogue:
         if self.state == State.FAILED:
             entry.request.fail(self.failure)
         elif self.state == State.OPEN and entry.asked_in != self.sessions:
-            if entry.request.done:
-                entry.request = Request()
-            entry.request_id = self.requests.ask(entry.request)
-            frame = entry.options.frame(
-                entry.pattern, entry.request_id, entry.resume_offset
-            )
-            self.out.append(control.frame_of(frame))
-            self.readers.ask(entry)
-            entry.asked_in = self.sessions
+            self._append_subscribe(entry)
+
+    def _append_subscribe(self, entry: Subscription) -> None:
+        if entry.request.done:
+            entry.request = Request()
+        entry.request_id = self.requests.ask(entry.request)
+        frame = entry.options.frame(
+            entry.pattern, entry.request_id, entry.resume_offset
+        )
+        self.out.append(control.frame_of(frame))
+        self.readers.ask(entry)
+        entry.asked_in = self.sessions
 
     def _answer(self, session: int, ack_id: int, verdict: Verdict) -> None:
         # After the end of its session the message belongs to another delivery.
@@ -392,15 +381,7 @@ class Dialogue:
 
     def _on_first_frame(self, frame: Any) -> None:
         if isinstance(frame, control.Welcome):
-            self.heads.limit(frame.frame_bytes_max)
-            self.sessions += 1
-            self.state = State.OPEN
-            self.turned_away = False
-            self.publisher.on_welcome(frame.publisher_marks)
-            for kept in self.publisher.kept_frames():
-                self.out.append(kept)
-            for entry in self._subscriptions.values():
-                self._send_subscribe(entry)
+            self._on_welcome(frame)
         elif isinstance(frame, control.Error):
             error = errors.SessionRefused(
                 f"the broker refused the session: {frame.text}", frame.code
@@ -410,6 +391,21 @@ class Dialogue:
             self.lose(error, again=self.turned_away)
         else:
             self.verdict = errors.ProtocolError("the broker did not say Welcome")
+
+    def _on_welcome(self, frame: control.Welcome) -> None:
+        """Can be repeated: the session is open when all that it begins with is there,
+        which is what an earlier one has left, and by then is not told twice."""
+        self.out.begin()
+        self.heads.limit(frame.frame_bytes_max)
+        self.sessions += 1
+        self.turned_away = False
+        self.publisher.on_welcome(frame.publisher_marks)
+        # The replies to requests that are sent again come by a subscription.
+        for entry in self._subscriptions.values():
+            self._append_subscribe(entry)
+        self.publishing.append_again()
+        self.state = State.OPEN
+        self.publishing.on_begun()
 
     def _on_reply(self, message: Message) -> None:
         if is_expired(message):
@@ -442,7 +438,3 @@ class Dialogue:
 def _is_shared(entry: Subscription) -> bool:
     """Whether a message is lost that its member does not work on."""
     return bool(entry.options.group) and entry.options.acks is None
-
-
-def _matches_any(patterns: List[str], topic: str) -> bool:
-    return any(topics.matches(pattern, topic) for pattern in patterns)

@@ -26,6 +26,9 @@ class NamedPublisher:
         self.marks: Dict[str, PublisherMark] = {}  # by log, as the session began
         # The highest number that a message has had.
         self.last_sequence = 0
+        # Whether messages are published that are not kept, or may be: all, without a
+        # name.
+        self.has_unkept = True
         self._resend_bytes_max = resend_bytes_max if name else 0
         self._kept: Dict[int, bytes] = {}  # frames by confirm_id, in their order
         self.kept_bytes = 0
@@ -39,9 +42,15 @@ class NamedPublisher:
         """Gives the message its number, unless it has one. Later it keeps it."""
         if not self.name:
             return
+        if metadata.confirm_id not in self._kept:
+            self.has_unkept = True
         if not metadata.sequence:
             metadata.sequence = self.last_sequence + 1
         self.last_sequence = max(self.last_sequence, metadata.sequence)
+
+    def forget_unkept(self) -> None:
+        """Nothing but what is kept is published in the next session yet."""
+        self.has_unkept = self._resend_bytes_max == 0
 
     def expect(self, metadata: Metadata) -> None:
         """The message is about to be published. If it is to be kept, its confirmation

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Callable, Deque, Dict, Optional, Union
+from typing import Callable, Deque, Dict, List, Optional, Union
 
 from fifobus import errors
+from fifobus.protocol import topics
 from fifobus.protocol.control import GapReason
 from fifobus.protocol.decoder import Decoded, Event
 from fifobus.protocol.message import CaughtUp, Gap, Message
@@ -80,6 +81,17 @@ class Received:
         self._on_handed()
         return is_handed
 
+    def count_only_of(self, patterns: List[str], others: List[str]) -> int:
+        """How many messages wait that match one of these patterns, and no other."""
+        if not patterns:
+            return 0
+        return sum(
+            isinstance(event, Message)
+            and _matches_any(patterns, event.topic)
+            and not _matches_any(others, event.topic)
+            for event in self.events
+        )
+
     @property
     def is_read_out(self) -> bool:
         """Nothing is there and nothing will come: all that was subscribed to has ended
@@ -91,6 +103,10 @@ def is_expired(event: Incoming) -> bool:
     if not isinstance(event, Message):
         return False
     return 0 < event.expiry_unix_nanos <= time.time_ns()
+
+
+def _matches_any(patterns: List[str], topic: str) -> bool:
+    return any(topics.matches(pattern, topic) for pattern in patterns)
 
 
 def _bytes_of(event: Incoming) -> int:

@@ -132,18 +132,21 @@ class Requests:
         error: errors.FifobusError,
         standing: AbstractSet[int] = frozenset(),
         confirmed_later: AbstractSet[int] = frozenset(),
+        replied_later: AbstractSet[str] = frozenset(),
     ) -> None:
-        """But for requests with these identities, and confirmations with these ids,
-        which the next session answers."""
+        """But for requests with these identities, and for confirmations with these ids
+        and replies on these topics, which the next session brings."""
         kept = {i: self._confirms[i] for i in confirmed_later & self._confirms.keys()}
+        replies = {t: self._replies[t] for t in replied_later & self._replies.keys()}
         asked: List[Request[Any]] = [*self._confirms.values(), *self._replies.values()]
-        stand = standing | {id(request) for request in kept.values()}
+        later: List[Request[Any]] = [*kept.values(), *replies.values()]
+        stand = standing | set(map(id, later))
         for request in [*self._requests.values(), *asked]:
             if id(request) not in stand:
                 request.fail(error)
         self._requests.clear()
         self._confirms = kept
-        self._replies.clear()
+        self._replies = replies
 
 
 def _confirmation_of(frame: control.Confirm) -> Confirmation:

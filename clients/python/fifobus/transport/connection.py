@@ -155,8 +155,11 @@ class Connection:
         self._timer.set(self._delay)
         self._delay = min(2 * self._delay, _LAST_DELAY)
 
-    def _lose(self, text: str) -> None:
-        self._dialogue.lose(errors.Disconnected(text), again=self._reconnect)
+    def _lose(self, text: str, reads_on: bool = False) -> None:
+        """`reads_on`: the broker will read what is in `up`."""
+        unread = 0 if self._pipes is None or reads_on else self._pipes.unread()
+        error = errors.Disconnected(text)
+        self._dialogue.lose(error, self._reconnect, unread=unread, reads_on=reads_on)
         self._after_loss()
 
     def _after_loss(self) -> None:
@@ -170,7 +173,9 @@ class Connection:
         dialogue = self._dialogue
         if dialogue.state in (State.OPEN, State.LEAVING, State.GREETING):
             dialogue.take()
-            self._lose("a call was interrupted when the session began or ended")
+            reads_on = self._pipes is not None and self._pipes.has_reader()
+            text = "a call was interrupted when the session began or ended"
+            self._lose(text, reads_on)
         elif dialogue.state is State.WAITING:
             self._after_loss()
         else:
@@ -231,7 +236,8 @@ class Connection:
         if self._dialogue.is_ended_for_being_slow and not bus_fault(
             self._bus, self._looking_fds
         ):
-            self._dialogue.end_for_being_slow()
+            unread = 0 if self._pipes is None else self._pipes.unread()
+            self._dialogue.end_for_being_slow(unread)
             self._after_loss()
         else:
             self._lose("the broker is gone")
@@ -241,7 +247,8 @@ class Connection:
         dialogue = self._dialogue
         if dialogue.verdict is not None:
             self._is_changing = True
-            dialogue.lose(dialogue.verdict, again=False)
+            unread = 0 if self._pipes is None else self._pipes.unread()
+            dialogue.lose(dialogue.verdict, again=False, unread=unread)
             self._after_loss()
             self._is_changing = False
         elif dialogue.goodbye_received and dialogue.state is State.OPEN:
@@ -252,11 +259,13 @@ class Connection:
     def _leave(self) -> None:
         assert self._pipes is not None
         # What is not in the pipe by now would make the broker wait.
-        flushed = self._flush()
+        self._flush()
         if self._pipes is None or self._dialogue.state is not State.OPEN:
             return
         error = errors.Disconnected("the broker is stopping")
-        self._dialogue.leave(error, not flushed or self._pipes.up_is_abandoned())
+        # What was written is read and passed on, unless it has stopped by now.
+        unread = 0 if self._pipes.has_reader() else self._pipes.unread()
+        self._dialogue.leave(error, unread, reads_on=True)
         self.watch_room(False)
         self._pipes.close_up()
 
@@ -275,7 +284,7 @@ class Connection:
             return self._dialogue.out.flush(self._pipes.up)
         except BrokenPipeError:
             self._on_up_broken()
-            return True  # nothing is left: what there was is lost
+            return True  # nothing is left: what there was is taken back
 
     def offer(self, frame: Sequence[bytes]) -> bool:
         """Whether the pipe has taken a byte of `frame`; then the rest of it is in the
@@ -296,7 +305,8 @@ class Connection:
         assert self._pipes is not None
         self._is_changing = True
         self.watch_room(False)
-        self._dialogue.leave(errors.Disconnected("the broker is gone"), lost=True)
+        error = errors.Disconnected("the broker is gone")
+        self._dialogue.leave(error, self._pipes.unread(), reads_on=False)
         self._pipes.close_up()
         self._is_changing = False
         while self.read() > 0:

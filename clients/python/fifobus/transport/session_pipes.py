@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
-import struct
-import termios
 from typing import List
 
 from fifobus.transport import noted
+from fifobus.transport.sent_frames import unread_bytes
 
 
 class SessionPipes:
@@ -58,14 +56,18 @@ class SessionPipes:
         """Whether the broker has not taken the pair yet."""
         return os.path.exists(self._base + ".up")
 
-    def up_is_abandoned(self) -> bool:
-        """Whether the broker has left `up` with bytes that it did not read."""
+    def unread(self) -> int:
+        """Bytes in `up`; 0: it is closed."""
+        return 0 if self.up < 0 else unread_bytes(self.up)
+
+    def has_reader(self) -> bool:
+        """Whether the broker has `up` open. One that dies closes `down` first, or it
+        second."""
+        if self.up < 0:
+            return False
         poll = select.poll()
         poll.register(self.up, 0)
-        if not any(events & select.POLLERR for _, events in poll.poll(0)):
-            return False
-        unread = fcntl.ioctl(self.up, termios.FIONREAD, bytes(4))
-        return bool(struct.unpack("i", unread)[0] > 0)
+        return not any(events & select.POLLERR for _, events in poll.poll(0))
 
     def close_up(self) -> None:
         """Ends the session once the broker has read what is in `up`."""
