@@ -81,6 +81,27 @@ struct DurableTap::Fencing {
 absl::StatusOr<std::unique_ptr<DurableTap>> DurableTap::Open(
     const std::string& topic, const std::string& path, BusParts& parts,
     Worker& worker, UniqueFd fd, std::function<void()> on_fenced) {
+  auto tap = Make(topic, path, parts, worker, std::move(fd));
+  if (!tap.ok()) return tap.status();
+  const absl::Status status = (*tap)->Begin(std::move(on_fenced));
+  if (!status.ok()) return status;
+  return tap;
+}
+
+absl::StatusOr<std::unique_ptr<DurableTap>> DurableTap::Restore(
+    const pb::state::DurableTap& state, const std::string& topic,
+    const std::string& path, BusParts& parts, Worker& worker, UniqueFd fd,
+    std::function<void()> on_fenced) {
+  auto tap = Make(topic, path, parts, worker, std::move(fd));
+  if (!tap.ok()) return tap.status();
+  const absl::Status status = (*tap)->BeginAgain(state, std::move(on_fenced));
+  if (!status.ok()) return status;
+  return tap;
+}
+
+absl::StatusOr<std::unique_ptr<DurableTap>> DurableTap::Make(
+    const std::string& topic, const std::string& path, BusParts& parts,
+    Worker& worker, UniqueFd fd) {
   const std::string name = ReaderName(path);
   absl::Status status = CheckName(name);
   if (!status.ok()) return status;
@@ -93,11 +114,8 @@ absl::StatusOr<std::unique_ptr<DurableTap>> DurableTap::Open(
   }
   auto reader = OpenReader(*log, name, topic);
   if (!reader.ok()) return reader.status();
-  auto tap = std::unique_ptr<DurableTap>(new DurableTap(
+  return std::unique_ptr<DurableTap>(new DurableTap(
       topic, parts, worker, std::move(fd), std::move(log), *std::move(reader)));
-  status = tap->Begin(std::move(on_fenced));
-  if (!status.ok()) return status;
-  return tap;
 }
 
 DurableTap::DurableTap(const std::string& topic, BusParts& parts,
@@ -116,11 +134,14 @@ DurableTap::DurableTap(const std::string& topic, BusParts& parts,
                              /*growth=*/nullptr)),
       target_(*pipe_, parts.counters) {}
 
-absl::Status DurableTap::Begin(std::function<void()> on_fenced) {
+absl::Status DurableTap::OpenPipe() {
   // Not an owner: the pipe is closed before this ends.
   const std::shared_ptr<SinkObserver> observer(std::shared_ptr<void>(), this);
   const absl::Status status = pipe_->Open(observer, [this] { OnNoReader(); });
-  if (!status.ok()) return absl::UnavailableError(status.message());
+  return status.ok() ? status : absl::UnavailableError(status.message());
+}
+
+void DurableTap::TakeReader(std::function<void()> on_fenced) {
   fencing_->on_fenced = std::move(on_fenced);
   use_ = reader_->Take({/*session=*/0, [fencing = fencing_, &worker = worker_] {
                           fencing->fenced.store(true);
@@ -129,14 +150,53 @@ absl::Status DurableTap::Begin(std::function<void()> on_fenced) {
                               std::exchange(fencing->on_fenced, nullptr)();
                           });
                         }});
-  ReadFrom(reader_->position());
-  // What an older broker has written is written again.
-  (void)pipe_->TakeUnread();
+}
+
+void DurableTap::WatchLog() {
   const auto index = static_cast<size_t>(worker_.index());
   log_->watch(index).Add(*this);
   log_->blocks(index).AddReader();
+}
+
+absl::Status DurableTap::Begin(std::function<void()> on_fenced) {
+  absl::Status status = OpenPipe();
+  if (!status.ok()) return status;
+  TakeReader(std::move(on_fenced));
+  ReadFrom(reader_->position());
+  // What an older broker has written is written again.
+  (void)pipe_->TakeUnread();
+  WatchLog();
   OnOpened();
-  return absl::OkStatus();
+  return status;
+}
+
+absl::Status DurableTap::BeginAgain(const pb::state::DurableTap& state,
+                                    std::function<void()> on_fenced) {
+  absl::Status status = OpenPipe();
+  if (!status.ok()) return status;
+  TakeReader(std::move(on_fenced));
+  ReadFrom(reader_->position());
+  cursor_->Restore(state.cursor());
+  target_.Restore(state.lines());
+  has_reader_ = state.has_reader();
+  WatchLog();
+  if (has_reader_) {
+    // It has not left, and what it has read in part does not come again. The
+    // loop tells of room, if there is any.
+    log_->watch(static_cast<size_t>(worker_.index())).Wake();
+    StartClock(kFirstLook);
+  } else {
+    OnOpened();
+  }
+  return status;
+}
+
+pb::state::DurableTap DurableTap::Export() const {
+  pb::state::DurableTap state;
+  *state.mutable_lines() = target_.Export();
+  *state.mutable_cursor() = cursor_->Export();
+  state.set_has_reader(has_reader_);
+  return state;
 }
 
 DurableTap::~DurableTap() {

@@ -22,6 +22,7 @@
 #include "broker/io/name_state.h"
 #include "broker/io/worker.h"
 #include "broker/seam/sink.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -49,6 +50,12 @@ class DurableTap : private SinkObserver, private LogWaiter {
   static absl::StatusOr<std::unique_ptr<DurableTap>> Open(
       const std::string& topic, const std::string& path, BusParts& parts,
       Worker& worker, UniqueFd fd, std::function<void()> on_fenced);
+  // One that goes on with its pipe as another broker left it.
+  static absl::StatusOr<std::unique_ptr<DurableTap>> Restore(
+      const pb::state::DurableTap& state, const std::string& topic,
+      const std::string& path, BusParts& parts, Worker& worker, UniqueFd fd,
+      std::function<void()> on_fenced);
+  pb::state::DurableTap Export() const;
   ~DurableTap() override;
 
   // Somebody opened the FIFO.
@@ -69,7 +76,16 @@ class DurableTap : private SinkObserver, private LogWaiter {
              UniqueFd fd, std::shared_ptr<ServedLog> log,
              std::shared_ptr<DurableReader> reader);
 
+  // Not begun.
+  static absl::StatusOr<std::unique_ptr<DurableTap>> Make(
+      const std::string& topic, const std::string& path, BusParts& parts,
+      Worker& worker, UniqueFd fd);
+  absl::Status OpenPipe();
+  void TakeReader(std::function<void()> on_fenced);
+  void WatchLog();
   absl::Status Begin(std::function<void()> on_fenced);
+  absl::Status BeginAgain(const pb::state::DurableTap& state,
+                          std::function<void()> on_fenced);
   void ReadFrom(uint64_t offset);
   void Go();
   void OnNoReader();

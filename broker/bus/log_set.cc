@@ -81,6 +81,19 @@ absl::StatusOr<std::shared_ptr<ServedLog>> LogSet::Open(const LogRule& rule) {
   return ServedLog::Open(*std::move(disk), rule, options_, workers_, post_);
 }
 
+std::vector<pb::state::ServedLog> LogSet::Export() const {
+  std::vector<pb::state::ServedLog> states;
+  for (const std::shared_ptr<ServedLog>& log : open_) {
+    states.push_back(log->Export());
+  }
+  return states;
+}
+
+void LogSet::Restore(const pb::state::ServedLog& state) {
+  const std::shared_ptr<ServedLog> log = FindOpen(state.name());
+  if (log) log->Restore(state);
+}
+
 void LogSet::Close() {
   for (const std::shared_ptr<ServedLog>& log : open_) log->Close();
 }

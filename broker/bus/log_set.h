@@ -32,6 +32,11 @@ class LogSet {
   // Closes all logs: see ServedLog.
   void Close();
 
+  // What an upgrade takes over of each log beside its files. A log that the
+  // rules do not name any more is not restored.
+  std::vector<pb::state::ServedLog> Export() const;
+  void Restore(const pb::state::ServedLog& state);
+
   // By the rules that were set last.
   LogTable table() const { return LogTable(entries_); }
 

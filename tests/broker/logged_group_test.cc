@@ -30,6 +30,7 @@ struct FakeLog {
 // Reads a FakeLog from the first offset that is not settled.
 class FakeSource : public GroupSource {
  public:
+  pb::state::LogGroupSource Export() const override { return {}; }
   explicit FakeSource(FakeLog& log) : log_(log) {}
 
   void Begin(std::shared_ptr<Egress> egress) override {

@@ -94,6 +94,18 @@ struct FakeCore {
     }
   }
 
+  // Takes over the time and the groups that are over no log of a core before an
+  // upgrade. Their members and groups.Resume() are to follow.
+  void TakeOver(const FakeCore& old) {
+    host.Advance(old.host.Now() - host.Now());
+    groups.Restore(old.groups.Export());
+    old.groups.ExportGroups([&](const pb::state::GroupEntry& entry) {
+      pb::state::GroupEntry read;
+      ASSERT_TRUE(read.ParseFromString(entry.SerializeAsString()));
+      groups.RestoreGroup(read, nullptr);
+    });
+  }
+
   pb::StatsReply Stats() const {
     pb::StatsReply reply;
     groups.AppendStats(reply);
@@ -115,13 +127,22 @@ struct FakeCore {
 // A session, as far as groups see it.
 class FakeMember {
  public:
-  explicit FakeMember(FakeCore& core) : core_(core) {
+  explicit FakeMember(FakeCore& core) : core_(core), id_(core.ids.Acquire()) {
     egress_->SetRoomListener(rooms_);
   }
   FakeMember(FakeCore& core, const std::string& group,
              const std::optional<AckRule>& rule = {})
       : FakeMember(core) {
     EXPECT_TRUE(Join(group, rule));
+  }
+  // The same session in the broker after an upgrade. Its groups are restored.
+  // What it gets from now on is its own, not the old one's.
+  FakeMember(FakeCore& core, const FakeMember& old)
+      : core_(core), id_(old.egress_->id()) {
+    sink_->room = old.sink_->room;
+    egress_->SetRoomListener(rooms_);
+    memberships_->Restore(old.memberships_->Export(),
+                          [](const Group::Key&) { return nullptr; });
   }
   ~FakeMember() { Die(); }
 
@@ -206,18 +227,19 @@ class FakeMember {
     memberships_->Acknowledge(ack);
   }
 
+  Memberships& memberships() { return *memberships_; }
   FakeSink& sink() { return *sink_; }
   Egress& egress() { return *egress_; }
   const std::shared_ptr<Egress>& shared_egress() const { return egress_; }
 
  private:
   FakeCore& core_;
+  const uint32_t id_;
   bool dead_ = false;
   std::shared_ptr<Group> group_;
   const std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
-  const std::shared_ptr<Egress> egress_ =
-      std::make_shared<Egress>(core_.ids.Acquire(), EgressFormat::kFrames,
-                               core_.options, sink_, core_.counters);
+  const std::shared_ptr<Egress> egress_ = std::make_shared<Egress>(
+      id_, EgressFormat::kFrames, core_.options, sink_, core_.counters);
   const std::shared_ptr<RoomListeners> rooms_ =
       std::make_shared<RoomListeners>();
   const std::unique_ptr<Memberships> memberships_ =

@@ -20,6 +20,37 @@ constexpr size_t kDeliveryBytesMax = kFramePrefixBytes + 2 + 11 + 6 + 9 + 9;
 
 }  // namespace
 
+pb::state::AckRule AckRule::Export() const {
+  pb::state::AckRule state;
+  state.set_unacked_max(unacked_max);
+  state.set_timeout_nanos(absl::ToInt64Nanoseconds(timeout));
+  state.set_deliveries_max(deliveries_max);
+  return state;
+}
+
+AckRule AckRule::Restore(const pb::state::AckRule& state) {
+  return {state.unacked_max(), absl::Nanoseconds(state.timeout_nanos()),
+          state.deliveries_max()};
+}
+
+pb::state::DeliveryCounts ExportCounts(const DeliveryCounts& counts) {
+  pb::state::DeliveryCounts state;
+  for (const auto& [offset, deliveries] : counts) {
+    pb::state::DeliveryCounts::Count& count = *state.add_counts();
+    count.set_offset(offset);
+    count.set_deliveries(deliveries);
+  }
+  return state;
+}
+
+DeliveryCounts RestoreCounts(const pb::state::DeliveryCounts& state) {
+  DeliveryCounts counts;
+  for (const pb::state::DeliveryCounts::Count& count : state.counts()) {
+    counts[count.offset()] = count.deliveries();
+  }
+  return counts;
+}
+
 KeptMessage::KeptMessage(std::string_view frame, StoredPlace place)
     : chunk_(Chunk::Make(kDeliveryBytesMax + frame.size())),
       frame_bytes_(frame.size()),
@@ -51,6 +82,24 @@ void KeptMessage::CountDelivery(uint32_t member) {
   member_ = member;
 }
 
+pb::state::KeptMessage KeptMessage::Export() const {
+  pb::state::KeptMessage state;
+  state.set_frame(frame().data(), frame().size());
+  state.set_offset(place_.offset);
+  state.set_stored_time_unix_nanos(place_.stored_time_unix_nanos);
+  state.set_deliveries(deliveries_);
+  state.set_member(member_);
+  return state;
+}
+
+KeptMessage KeptMessage::Restore(const pb::state::KeptMessage& state) {
+  KeptMessage message(state.frame(),
+                      {state.offset(), state.stored_time_unix_nanos()});
+  message.deliveries_ = state.deliveries();
+  message.member_ = state.member();
+  return message;
+}
+
 size_t AckLedger::CapacityOf(uint32_t member) const {
   const auto held = held_.find(member);
   if (held == held_.end()) return rule_.unacked_max;
@@ -61,10 +110,15 @@ size_t AckLedger::CapacityOf(uint32_t member) const {
 void AckLedger::Add(uint64_t ack_id, uint32_t member, KeptMessage message,
                     absl::Duration now) {
   message.CountDelivery(member);
-  Held& held = held_[member];
+  Hold(ack_id, std::move(message), now + rule_.timeout);
+}
+
+void AckLedger::Hold(uint64_t ack_id, KeptMessage message,
+                     absl::Duration deadline) {
+  Held& held = held_[message.member()];
   ++held.messages;
   held.bytes += message.frame().size();
-  unacked_.push_back({ack_id, std::move(message), now + rule_.timeout});
+  unacked_.push_back({ack_id, std::move(message), deadline});
   by_ack_id_.emplace(ack_id, std::prev(unacked_.end()));
 }
 
@@ -187,6 +241,42 @@ void AckLedger::Return(std::vector<Unackeds::iterator> returned) {
                       std::move(message));
     }
   }
+}
+
+pb::state::AckLedger AckLedger::Export() const {
+  pb::state::AckLedger state;
+  for (const Unacked& unacked : unacked_) {
+    pb::state::AckLedger::Unacked& one = *state.add_unacked();
+    one.set_ack_id(unacked.ack_id);
+    *one.mutable_message() = unacked.message.Export();
+    one.set_deadline_nanos(absl::ToInt64Nanoseconds(unacked.deadline));
+  }
+  for (const KeptMessage& message : waiting_) {
+    *state.add_waiting() = message.Export();
+  }
+  for (const KeptMessage& message : dead_) *state.add_dead() = message.Export();
+  for (const KeptMessage& message : expired_) {
+    *state.add_expired() = message.Export();
+  }
+  state.mutable_done_offsets()->Add(done_.begin(), done_.end());
+  return state;
+}
+
+void AckLedger::Restore(const pb::state::AckLedger& state) {
+  for (const pb::state::AckLedger::Unacked& one : state.unacked()) {
+    Hold(one.ack_id(), KeptMessage::Restore(one.message()),
+         absl::Nanoseconds(one.deadline_nanos()));
+  }
+  for (const pb::state::KeptMessage& message : state.waiting()) {
+    waiting_.push_back(KeptMessage::Restore(message));
+  }
+  for (const pb::state::KeptMessage& message : state.dead()) {
+    dead_.push_back(KeptMessage::Restore(message));
+  }
+  for (const pb::state::KeptMessage& message : state.expired()) {
+    expired_.push_back(KeptMessage::Restore(message));
+  }
+  done_.assign(state.done_offsets().begin(), state.done_offsets().end());
 }
 
 }  // namespace fifobus

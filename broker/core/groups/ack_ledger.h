@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "broker/seam/chunk.h"
+#include "broker/state/group_state.pb.h"
 
 namespace fifobus {
 
@@ -23,6 +24,9 @@ struct AckRule {
   uint32_t deliveries_max = 5;
 
   bool operator==(const AckRule&) const = default;
+
+  pb::state::AckRule Export() const;
+  static AckRule Restore(const pb::state::AckRule& state);
 };
 
 // Where in a log a message lies, and when it was stored.
@@ -53,6 +57,9 @@ class KeptMessage {
   uint32_t member() const { return member_; }
   uint64_t offset() const { return place_.offset; }
 
+  pb::state::KeptMessage Export() const;
+  static KeptMessage Restore(const pb::state::KeptMessage& state);
+
  private:
   ChunkRef chunk_;  // room for a Delivery, then the frame
   size_t frame_bytes_;
@@ -64,6 +71,8 @@ class KeptMessage {
 
 // Deliveries of messages, by their offsets in a log.
 using DeliveryCounts = std::map<uint64_t, uint32_t>;
+pb::state::DeliveryCounts ExportCounts(const DeliveryCounts& counts);
+DeliveryCounts RestoreCounts(const pb::state::DeliveryCounts& state);
 
 // The messages of a group that its members have not answered yet, and those
 // that are to be delivered again. Every message that is added leaves the ledger
@@ -129,6 +138,10 @@ class AckLedger {
   // Forgets all. Returns how many messages that were.
   uint64_t Abandon();
 
+  pb::state::AckLedger Export() const;
+  // REQUIRES: nothing was added.
+  void Restore(const pb::state::AckLedger& state);
+
  private:
   struct Unacked {
     uint64_t ack_id;
@@ -145,6 +158,8 @@ class AckLedger {
   Unackeds::iterator Find(uint32_t member, uint64_t ack_id);
   // No longer the member's.
   KeptMessage Remove(Unackeds::iterator at);
+  // It is the member's that it was delivered to last.
+  void Hold(uint64_t ack_id, KeptMessage message, absl::Duration deadline);
   // Those are to be delivered again, or are dead.
   void Return(std::vector<Unackeds::iterator> returned);
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <deque>
 
+#include "broker/state/group_state.pb.h"
+
 namespace fifobus {
 
 // Where in a member's stream lie the messages that a group without acks has
@@ -37,6 +39,24 @@ class DealtRuns {
       messages += run->messages;
     }
     return messages;
+  }
+
+  pb::state::DealtRuns Export() const {
+    pb::state::DealtRuns state;
+    for (const Run& run : runs_) {
+      pb::state::DealtRuns::Run& one = *state.add_runs();
+      one.set_end(run.end);
+      one.set_messages(run.messages);
+      one.set_message_bytes(run.size);
+    }
+    return state;
+  }
+  static DealtRuns Restore(const pb::state::DealtRuns& state) {
+    DealtRuns dealt;
+    for (const pb::state::DealtRuns::Run& run : state.runs()) {
+      dealt.runs_.push_back({run.end(), run.messages(), run.message_bytes()});
+    }
+    return dealt;
   }
 
  private:

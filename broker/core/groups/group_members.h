@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "broker/core/delivery/egress.h"
+#include "broker/state/group_state.pb.h"
 
 namespace fifobus {
 
@@ -16,16 +17,23 @@ namespace fifobus {
 class GroupMembers {
  public:
   struct Member {
-    std::shared_ptr<Egress> egress;
+    uint32_t id;
+    std::shared_ptr<Egress> egress;  // null: absent, and without room
     // No, once it has turned something away, until its OnRoom.
     bool has_room = true;
   };
 
-  // Joining twice is joining once.
+  // Joining twice is joining once. One that was absent is so no more.
   void Join(const std::shared_ptr<Egress>& egress);
   void Leave(uint32_t egress_id);
 
   void SetRoom(uint32_t egress_id);
+
+  // Each of those that are restored is absent until it joins again, and keeps
+  // its place. Whether they have room is found out by the first offer.
+  pb::state::GroupMembers Export() const;
+  static GroupMembers Restore(const pb::state::GroupMembers& state);
+  std::vector<uint32_t> Absent() const;
 
   bool empty() const { return members_.empty(); }
   size_t size() const { return members_.size(); }

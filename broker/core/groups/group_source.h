@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "broker/core/delivery/egress.h"
 #include "broker/core/delivery/room_listener.h"
+#include "broker/state/group_state.pb.h"
 
 namespace fifobus {
 
@@ -25,6 +26,9 @@ class GroupSource : public RoomListener {
   // The messages at these offsets are done, dead letters, or expired. Called
   // without a lock.
   virtual void Settle(absl::Span<const uint64_t> offsets) = 0;
+
+  // Where it stands. Called while no worker runs.
+  virtual pb::state::LogGroupSource Export() const = 0;
 };
 
 }  // namespace fifobus

@@ -1,8 +1,10 @@
 #include "broker/core/groups/group_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/base/log.h"
+#include "broker/core/groups/group_state.h"
 
 namespace fifobus {
 namespace {
@@ -28,8 +30,7 @@ std::shared_ptr<Group> GroupTable::Join(const Group::Key& key,
   const auto [at, made] = entries_.try_emplace(key);
   Entry& entry = at->second;
   if (made) {
-    entry.group = Group::Make(key, rule, egress_ids_.Acquire(),
-                              {options_, counters_, host_, ack_ids_});
+    entry.group = Group::Make(key, rule, egress_ids_.Acquire(), GroupContext());
     entry.group->egress()->SetPolicy(table_.snapshot()->rules().PolicyOf(
         key.pattern, UsualPolicy(options_)));
   } else if (entry.group->rule() != rule) {
@@ -49,8 +50,7 @@ std::shared_ptr<Group> GroupTable::JoinLogged(
   if (made) {
     auto earlier = ended_.extract(key);
     entry.group = Group::MakeLogged(
-        key, rule, egress_ids_.Acquire(),
-        {options_, counters_, host_, ack_ids_}, make_source(host_),
+        key, rule, egress_ids_.Acquire(), GroupContext(), make_source(host_),
         earlier.empty() ? DeliveryCounts() : std::move(earlier.mapped()));
   } else if (entry.group->rule() != rule) {
     return nullptr;
@@ -87,6 +87,7 @@ void GroupTable::Leave(const std::shared_ptr<Group>& group, uint32_t member,
       return;
     }
     joins = at->second.joins;
+    at->second.linger_until = host_.Now() + options_.group_linger;
     if (!Lingers(*group)) Erase(at);
   }
   if (Lingers(*group)) {
@@ -138,6 +139,83 @@ void GroupTable::AddToStats(std::string_view log,
   }
 }
 
+pb::state::GroupTable GroupTable::Export() const {
+  pb::state::GroupTable state;
+  state.set_last_ack_id(ack_ids_.load());
+  const MutexLock lock(mutex_);
+  for (const auto& [key, counts] : ended_) {
+    pb::state::GroupTable::Ended& ended = *state.add_ended();
+    *ended.mutable_key() = GroupState::ExportKey(key);
+    *ended.mutable_counts() = ExportCounts(counts);
+  }
+  return state;
+}
+
+pb::state::GroupEntry GroupTable::ExportEntry(const Entry& entry) {
+  pb::state::GroupEntry state;
+  *state.mutable_group() = GroupState::Export(*entry.group);
+  state.set_joins(entry.joins);
+  state.set_lingers(entry.lingers);
+  state.set_linger_until_nanos(absl::ToInt64Nanoseconds(entry.linger_until));
+  return state;
+}
+
+void GroupTable::Restore(const pb::state::GroupTable& state) {
+  ack_ids_.store(state.last_ack_id());
+  const MutexLock lock(mutex_);
+  for (const pb::state::GroupTable::Ended& ended : state.ended()) {
+    ended_[GroupState::RestoreKey(ended.key())] = RestoreCounts(ended.counts());
+  }
+}
+
+void GroupTable::RestoreGroup(const pb::state::GroupEntry& state,
+                              std::shared_ptr<GroupSource> source) {
+  std::shared_ptr<Group> group =
+      GroupState::Restore(state.group(), GroupContext(), std::move(source));
+  const MutexLock lock(mutex_);
+  if (!group->source()) table_.Add(group->key().pattern, group->egress());
+  const Group::Key key = group->key();
+  entries_[key] = {std::move(group), state.joins(), state.lingers(),
+                   absl::Nanoseconds(state.linger_until_nanos())};
+}
+
+std::shared_ptr<Group> GroupTable::Rejoin(
+    const Group::Key& key, const std::shared_ptr<Egress>& member) {
+  std::shared_ptr<Group> group = Find(key);
+  if (group) group->Join(member);
+  return group;
+}
+
+std::shared_ptr<Group> GroupTable::RestoreEnded(const Group::Key& key,
+                                                uint32_t member,
+                                                DealtRuns dealt) {
+  return GroupState::RestoreEnded(key, GroupContext(), member,
+                                  std::move(dealt));
+}
+
+void GroupTable::Resume() {
+  std::vector<Entry> entries;
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [key, entry] : entries_) entries.push_back(entry);
+  }
+  for (const Entry& entry : entries) {
+    for (const uint32_t member : GroupState::Absent(*entry.group)) {
+      Leave(entry.group, member, Parting::kDead);
+    }
+    GroupState::Resume(*entry.group);
+    if (!entry.lingers) continue;
+    EndAfter(std::max(entry.linger_until - host_.Now(), absl::ZeroDuration()),
+             entry.group, entry.joins);
+  }
+}
+
+std::shared_ptr<Group> GroupTable::Find(const Group::Key& key) const {
+  const MutexLock lock(mutex_);
+  const auto at = entries_.find(key);
+  return at == entries_.end() ? nullptr : at->second.group;
+}
+
 GroupTable::Entries::iterator GroupTable::Find(const Group& group) {
   const auto at = entries_.find(group.key());
   if (at == entries_.end() || at->second.group.get() != &group) {
@@ -163,11 +241,15 @@ void GroupTable::Linger(const std::shared_ptr<Group>& group, uint64_t joins) {
           {{"group", group->key().name},
            {"pattern", group->key().pattern},
            {"linger", absl::FormatDuration(options_.group_linger)}});
-  host_.RunAfter(options_.group_linger,
-                 [this, joins, weak = std::weak_ptr(group)] {
-                   const std::shared_ptr<Group> lingering = weak.lock();
-                   if (lingering) EndDeserted(lingering, joins);
-                 });
+  EndAfter(options_.group_linger, group, joins);
+}
+
+void GroupTable::EndAfter(absl::Duration delay,
+                          const std::shared_ptr<Group>& group, uint64_t joins) {
+  host_.RunAfter(delay, [this, joins, weak = std::weak_ptr(group)] {
+    const std::shared_ptr<Group> lingering = weak.lock();
+    if (lingering) EndDeserted(lingering, joins);
+  });
 }
 
 void GroupTable::EndDeserted(const std::shared_ptr<Group>& group,

@@ -11,12 +11,16 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "broker/base/mutex.h"
 #include "broker/core/delivery/id_pool.h"
+#include "broker/core/groups/dealt_runs.h"
 #include "broker/core/groups/group.h"
+#include "broker/core/groups/group_source.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/counters.h"
 #include "broker/options.h"
+#include "broker/state/group_state.pb.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus {
@@ -63,6 +67,31 @@ class GroupTable {
   // count: what they hold may wait for an answer that nobody reads any more.
   size_t DrainableBytes() const;
 
+  // What an upgrade takes over: the table, and visit(pb::state::GroupEntry) for
+  // each group.
+  pb::state::GroupTable Export() const;
+  template <typename Visitor>
+  void ExportGroups(const Visitor& visit) const {
+    const MutexLock lock(mutex_);
+    for (const auto& [key, entry] : entries_) visit(ExportEntry(entry));
+  }
+  // REQUIRES: there are no groups. `source`: of a group over a log. The members
+  // come through Rejoin, and Resume is to follow.
+  void Restore(const pb::state::GroupTable& state);
+  void RestoreGroup(const pb::state::GroupEntry& state,
+                    std::shared_ptr<GroupSource> source);
+  // A member of a restored group takes its place in it. Null: the group is gone.
+  std::shared_ptr<Group> Rejoin(const Group::Key& key,
+                                const std::shared_ptr<Egress>& member);
+  // A group that has ended, for what it dealt to this member.
+  std::shared_ptr<Group> RestoreEnded(const Group::Key& key, uint32_t member,
+                                      DealtRuns dealt);
+  // All groups go on. Members that are absent still have gone for good.
+  void Resume();
+
+  // Null: there is none now.
+  std::shared_ptr<Group> Find(const Group::Key& key) const;
+
   // Of groups that are over no log.
   void AppendStats(pb::StatsReply& reply) const;
   // Of the group that is this reader of the log, if there is one now.
@@ -73,15 +102,23 @@ class GroupTable {
     std::shared_ptr<Group> group;
     uint64_t joins = 0;
     bool lingers = false;  // since the last of them
+    absl::Duration linger_until = {};
   };
   using Entries = std::map<Group::Key, Entry>;
 
+  static pb::state::GroupEntry ExportEntry(const Entry& entry);
+  Group::Context GroupContext() {
+    return {options_, counters_, host_, ack_ids_};
+  }
   static void Enter(Entry& entry, const std::shared_ptr<Egress>& member);
   // The entry of exactly this group; the end if it has ended.
   Entries::iterator Find(const Group& group)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Erase(Entries::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Linger(const std::shared_ptr<Group>& group, uint64_t joins);
+  // Ends it then, unless a member has joined meanwhile.
+  void EndAfter(absl::Duration delay, const std::shared_ptr<Group>& group,
+                uint64_t joins);
   // Unless a member has joined meanwhile.
   void EndDeserted(const std::shared_ptr<Group>& group, uint64_t joins);
   // What is left to do for a group without an entry, without the lock.

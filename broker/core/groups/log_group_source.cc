@@ -16,6 +16,28 @@ std::shared_ptr<LogGroupSource> LogGroupSource::Make(
       options, host, std::move(log), std::move(pattern), std::move(reader)));
 }
 
+std::shared_ptr<LogGroupSource> LogGroupSource::Restore(
+    const BrokerOptions& options, GroupHost& host, const LogTable& logs,
+    const pb::state::GroupKey& key, const pb::state::LogGroupSource& state) {
+  std::shared_ptr<ServedLog> log = logs.Find(key.log());
+  if (!log) return nullptr;
+  std::shared_ptr<DurableReader> reader = log->readers().Find(key.durable());
+  if (!reader) return nullptr;
+  auto source =
+      Make(options, host, std::move(log), state.pattern(), std::move(reader));
+  if (state.has_cursor()) source->restored_ = state;
+  return source;
+}
+
+pb::state::LogGroupSource LogGroupSource::Export() const {
+  if (restored_) return *restored_;
+  pb::state::LogGroupSource state;
+  state.set_pattern(pattern_);
+  if (cursor_) *state.mutable_cursor() = cursor_->Export();
+  state.set_next(next_);
+  return state;
+}
+
 LogGroupSource::LogGroupSource(const BrokerOptions& options, GroupHost& host,
                                std::shared_ptr<ServedLog> log,
                                std::string pattern,
@@ -51,13 +73,20 @@ void LogGroupSource::OnRoom() {
 
 void LogGroupSource::BeginHere(std::shared_ptr<Egress> egress) {
   egress_ = std::move(egress);
-  // One record: what is settled meanwhile is in both or in none.
-  const ReaderRecord record = reader_->record();
-  next_ = record.position;
   LogTarget& target = *this;  // only here is it known to be one
-  cursor_.emplace(
-      log_, host_.worker(), options_, target,
-      LogRange{pattern_, record.position, UINT64_MAX, record.done_above});
+  if (restored_) {
+    next_ = restored_->next();
+    cursor_.emplace(log_, host_.worker(), options_, target, LogRange{pattern_});
+    cursor_->Restore(restored_->cursor());
+    restored_.reset();
+  } else {
+    // One record: what is settled meanwhile is in both or in none.
+    const ReaderRecord record = reader_->record();
+    next_ = record.position;
+    cursor_.emplace(
+        log_, host_.worker(), options_, target,
+        LogRange{pattern_, record.position, UINT64_MAX, record.done_above});
+  }
   log_->watch(host_.worker()).Add(*this);
   log_->blocks(host_.worker()).AddReader();
   Go();

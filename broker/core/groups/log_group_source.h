@@ -13,12 +13,14 @@
 #include "broker/core/groups/group_host.h"
 #include "broker/core/groups/group_source.h"
 #include "broker/core/logs/durable_reader.h"
+#include "broker/core/logs/log_table.h"
 #include "broker/core/logs/log_watch.h"
 #include "broker/core/logs/served_log.h"
 #include "broker/core/readers/log_cursor.h"
 #include "broker/core/readers/log_target.h"
 #include "broker/options.h"
 #include "broker/seam/sink.h"
+#include "broker/state/group_state.pb.h"
 
 namespace fifobus {
 
@@ -39,11 +41,17 @@ class LogGroupSource : public GroupSource,
       const BrokerOptions& options, GroupHost& host,
       std::shared_ptr<ServedLog> log, std::string pattern,
       std::shared_ptr<DurableReader> reader);
+  // One that goes on where another broker's stood, of a group with this key.
+  // Null: the broker serves no such log any more, or that has no such reader.
+  static std::shared_ptr<LogGroupSource> Restore(
+      const BrokerOptions& options, GroupHost& host, const LogTable& logs,
+      const pb::state::GroupKey& key, const pb::state::LogGroupSource& state);
 
   void Begin(std::shared_ptr<Egress> egress) override;
   void End() override;
   void Settle(absl::Span<const uint64_t> offsets) override;
   void OnRoom() override;
+  pb::state::LogGroupSource Export() const override;
 
  private:
   LogGroupSource(const BrokerOptions& options, GroupHost& host,
@@ -69,6 +77,7 @@ class LogGroupSource : public GroupSource,
 
   // Of the host's worker.
   std::shared_ptr<Egress> egress_;  // null: not begun, or at the end
+  std::optional<pb::state::LogGroupSource> restored_;  // until it begins
   std::optional<LogCursor> cursor_;
   uint64_t next_ = 0;  // all below was given to the group or passed
 };

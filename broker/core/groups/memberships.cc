@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/groups/dealt_runs.h"
+#include "broker/core/groups/group_state.h"
+
 namespace fifobus {
 
 std::shared_ptr<Group> Memberships::Join(const Group::Key& key,
@@ -94,6 +97,46 @@ std::vector<std::string> Memberships::Patterns() const {
     if (entry.joined) patterns.push_back(entry.group->key().pattern);
   }
   return patterns;
+}
+
+// Not asserted: no worker runs.
+pb::state::Memberships Memberships::Export() const {
+  pb::state::Memberships state;
+  for (const Entry& entry : entries_) {
+    pb::state::Memberships::Entry one;
+    *one.mutable_key() = GroupState::ExportKey(entry.group->key());
+    one.set_joined(entry.joined);
+    one.set_uses_reader(entry.use.use_count() > 0);
+    if (table_.Find(entry.group->key()) != entry.group) {
+      *one.mutable_ended() =
+          GroupState::DealtTo(*entry.group, egress_->id()).Export();
+      if (one.ended().runs().empty()) continue;  // nothing comes of it
+    }
+    *state.add_entries() = std::move(one);
+  }
+  return state;
+}
+
+void Memberships::Restore(const pb::state::Memberships& state,
+                          const UseReader& use_reader) {
+  thread_rule_.Check();
+  rooms_->Add(*this);
+  for (const pb::state::Memberships::Entry& one : state.entries()) {
+    const Group::Key key = GroupState::RestoreKey(one.key());
+    Entry entry;
+    if (one.has_ended()) {
+      entry.group = table_.RestoreEnded(key, egress_->id(),
+                                        DealtRuns::Restore(one.ended()));
+    } else if (one.joined()) {
+      entry.group = table_.Rejoin(key, egress_);
+    } else {
+      entry.group = table_.Find(key);
+    }
+    if (!entry.group) continue;
+    if (one.uses_reader()) entry.use = use_reader(key);
+    entry.joined = one.joined();
+    entries_.push_back(std::move(entry));
+  }
 }
 
 void Memberships::OnRoom() {

@@ -2,6 +2,7 @@
 #define FIFOBUS_BROKER_CORE_GROUPS_MEMBERSHIPS_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "broker/core/delivery/room_listeners.h"
 #include "broker/core/groups/group.h"
 #include "broker/core/groups/group_table.h"
+#include "broker/state/group_state.pb.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus {
@@ -54,6 +56,13 @@ class Memberships : public RoomListener {
     thread_rule_.Check();
     return entries_.size();
   }
+
+  pb::state::Memberships Export() const;
+  // Takes its places in the groups that the table has restored. `use_reader`
+  // makes the use of a group's durable reader.
+  using UseReader = std::function<std::shared_ptr<void>(const Group::Key&)>;
+  void Restore(const pb::state::Memberships& state,
+               const UseReader& use_reader);
 
   void OnRoom() override;
 

@@ -62,6 +62,24 @@ void DurableReader::NoteStored() {
   stored_ = true;
 }
 
+pb::state::DurableReader DurableReader::Export() const {
+  pb::state::DurableReader state;
+  state.set_name(name_);
+  state.set_pattern(pattern_);
+  state.set_group(group_);
+  const MutexLock lock(mutex_);
+  state.set_position(position_);
+  *state.mutable_done_above() = done_above_.Export();
+  state.set_stored(stored_);
+  return state;
+}
+
+ReaderRecord DurableReader::RestoreRecord(
+    const pb::state::DurableReader& state) {
+  return {state.name(), state.pattern(), state.group(), state.position(),
+          OffsetSet::Restore(state.done_above())};
+}
+
 uint64_t DurableReader::Take(User user) {
   std::vector<Use> fenced;
   uint64_t number = 0;

@@ -12,6 +12,7 @@
 #include "broker/base/mutex.h"
 #include "broker/core/logs/offset_set.h"
 #include "broker/core/logs/reader_file.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -70,6 +71,10 @@ class DurableReader {
   // else is. False: it is in use.
   [[nodiscard]] bool SetPosition(uint64_t position);
   void NoteStored();
+
+  // What an upgrade takes over. Its users take it anew.
+  pb::state::DurableReader Export() const;
+  static ReaderRecord RestoreRecord(const pb::state::DurableReader& state);
 
  private:
   struct Use {

@@ -41,6 +41,26 @@ std::optional<uint64_t> OffsetSet::TakeFrom(uint64_t first) {
   return last;
 }
 
+google::protobuf::RepeatedPtrField<pb::state::OffsetRange> OffsetSet::Export()
+    const {
+  google::protobuf::RepeatedPtrField<pb::state::OffsetRange> state;
+  for (const auto& [first, last] : ranges_) {
+    pb::state::OffsetRange& range = *state.Add();
+    range.set_first(first);
+    range.set_last(last);
+  }
+  return state;
+}
+
+OffsetSet OffsetSet::Restore(
+    const google::protobuf::RepeatedPtrField<pb::state::OffsetRange>& state) {
+  OffsetSet set;
+  for (const pb::state::OffsetRange& range : state) {
+    set.Add(range.first(), range.last());
+  }
+  return set;
+}
+
 OffsetSet::Ranges::iterator OffsetSet::Erase(Ranges::iterator range) {
   count_ -= range->second - range->first + 1;
   return ranges_.erase(range);

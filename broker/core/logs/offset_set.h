@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 
+#include "broker/state/reader_state.pb.h"
+
 namespace fifobus {
 
 // Offsets of a log, as ranges: neighbours take no more room than one.
@@ -30,6 +32,10 @@ class OffsetSet {
   void ForEach(const Visitor& visit) const {
     for (const auto& [first, last] : ranges_) visit(first, last);
   }
+
+  google::protobuf::RepeatedPtrField<pb::state::OffsetRange> Export() const;
+  static OffsetSet Restore(
+      const google::protobuf::RepeatedPtrField<pb::state::OffsetRange>& state);
 
   bool operator==(const OffsetSet&) const = default;
 

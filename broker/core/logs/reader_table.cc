@@ -31,15 +31,7 @@ absl::StatusOr<std::unique_ptr<ReaderTable>> ReaderTable::Load(
       new ReaderTable(disk, log_id, log_name, options, std::move(on_stored)));
   const MutexLock lock(table->mutex_);
   for (ReaderRecord& record : loaded.readers) {
-    if (record.position > next_offset) {
-      LogError("durable reader beyond the log's end; it begins there",
-               {{"log", log_name},
-                {"reader", record.name},
-                {"position", record.position},
-                {"next", next_offset}});
-      record.position = next_offset;
-      record.done_above = {};
-    }
+    table->Bound(record, next_offset);
     table->Make(std::move(record))->NoteStored();
   }
   return table;
@@ -64,6 +56,17 @@ ReaderTable::~ReaderTable() {
   }
   work_.NotifyAll();
   thread_.join();
+}
+
+void ReaderTable::Bound(ReaderRecord& record, uint64_t next_offset) const {
+  if (record.position <= next_offset) return;
+  LogError("durable reader beyond the log's end; it begins there",
+           {{"log", log_name_},
+            {"reader", record.name},
+            {"position", record.position},
+            {"next", next_offset}});
+  record.position = next_offset;
+  record.done_above = {};
 }
 
 std::shared_ptr<DurableReader> ReaderTable::Make(ReaderRecord record) {
@@ -137,6 +140,26 @@ ReaderTable::ChangeOutcome ReaderTable::Forget(std::string_view name) {
   LogInfo("durable reader forgotten", {{"log", log_name_}, {"reader", name}});
   NoteChange();
   return ChangeOutcome::kDone;
+}
+
+ReaderTable::States ReaderTable::Export() const {
+  States states;
+  for (const auto& reader : List()) *states.Add() = reader->Export();
+  return states;
+}
+
+void ReaderTable::Restore(const States& states, uint64_t next_offset) {
+  {
+    const MutexLock lock(mutex_);
+    readers_.clear();
+    for (const pb::state::DurableReader& state : states) {
+      ReaderRecord record = DurableReader::RestoreRecord(state);
+      Bound(record, next_offset);
+      const auto reader = Make(std::move(record));
+      if (state.stored()) reader->NoteStored();
+    }
+  }
+  NoteChange();
 }
 
 std::optional<uint64_t> ReaderTable::DoneOffset() const {

@@ -20,6 +20,7 @@
 #include "broker/core/logs/reader_file.h"
 #include "broker/options.h"
 #include "broker/seam/disk.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -71,6 +72,12 @@ class ReaderTable {
   [[nodiscard]] ChangeOutcome Seek(std::string_view name, uint64_t position);
   [[nodiscard]] ChangeOutcome Forget(std::string_view name);
 
+  // What an upgrade takes over: each reader's exact place, also what is not on
+  // disk yet. It replaces what the file had. REQUIRES: no reader is in use.
+  using States = google::protobuf::RepeatedPtrField<pb::state::DurableReader>;
+  States Export() const;
+  void Restore(const States& states, uint64_t next_offset);
+
   // Up to which offset all have finished; nothing: there are none.
   std::optional<uint64_t> DoneOffset() const;
 
@@ -78,6 +85,8 @@ class ReaderTable {
   ReaderTable(Disk& disk, const LogId& log_id, std::string log_name,
               const BrokerOptions& options, std::function<void()> on_stored);
 
+  // A place beyond the log's end becomes that.
+  void Bound(ReaderRecord& record, uint64_t next_offset) const;
   std::shared_ptr<DurableReader> Make(ReaderRecord record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteChange();

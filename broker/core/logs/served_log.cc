@@ -77,6 +77,21 @@ std::string ServedLog::trouble() const {
   return trouble_;
 }
 
+pb::state::ServedLog ServedLog::Export() const {
+  pb::state::ServedLog state;
+  state.set_name(name());
+  state.set_appended(appended_.value());
+  state.set_duplicates(duplicates_.value());
+  *state.mutable_readers() = readers_->Export();
+  return state;
+}
+
+void ServedLog::Restore(const pb::state::ServedLog& state) {
+  appended_.Add(state.appended());
+  duplicates_.Add(state.duplicates());
+  readers_->Restore(state.readers(), log_->next_offset());
+}
+
 void ServedLog::OnWritten(uint64_t offset) {
   written_offset_.store(offset);
   WakeAll();

@@ -23,6 +23,7 @@
 #include "broker/rules/log_rule.h"
 #include "broker/seam/disk.h"
 #include "broker/seam/feed.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -85,6 +86,11 @@ class ServedLog : private LogObserver {
   // How many others read it now.
   size_t replay_readers() const { return replay_readers_.load(); }
   void NoteReplayReader(int change) { replay_readers_ += change; }
+
+  // What an upgrade takes over beside the files. Restore comes before anybody
+  // uses the log.
+  pb::state::ServedLog Export() const;
+  void Restore(const pb::state::ServedLog& state);
 
   // Why nothing is stored now; empty: all is well.
   std::string trouble() const;

@@ -92,6 +92,29 @@ std::optional<LineTarget::Unread> LineTarget::FindUnread(size_t unread_bytes) {
   return Unread{unread_.front().offset, unread_.front().begin < read};
 }
 
+pb::state::LineTarget LineTarget::Export() const {
+  pb::state::LineTarget state;
+  state.set_written(written_);
+  state.set_messages_written(messages_written_);
+  for (const Line& line : unread_) {
+    pb::state::LineTarget::Line& one = *state.add_unread();
+    one.set_begin(line.begin);
+    one.set_end(line.end);
+    one.set_offset(line.offset);
+  }
+  state.set_rest(rest_.data() + rest_written_, rest_bytes());
+  return state;
+}
+
+void LineTarget::Restore(const pb::state::LineTarget& state) {
+  written_ = state.written();
+  messages_written_ = state.messages_written();
+  for (const pb::state::LineTarget::Line& line : state.unread()) {
+    unread_.push_back({line.begin(), line.end(), line.offset()});
+  }
+  rest_ = state.rest();
+}
+
 void LineTarget::Repeat(uint64_t offset) {
   for (Line& line : unread_) line.offset = offset;
 }

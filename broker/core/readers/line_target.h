@@ -13,6 +13,7 @@
 #include "broker/core/readers/log_target.h"
 #include "broker/counters.h"
 #include "broker/seam/sink.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -50,6 +51,10 @@ class LineTarget : public LogTarget {
   void Repeat(uint64_t offset);
 
   uint64_t messages_written() const { return messages_written_; }
+
+  // What lies in the pipe, for an upgrade that keeps the pipe.
+  pb::state::LineTarget Export() const;
+  void Restore(const pb::state::LineTarget& state);
 
  private:
   struct Line {

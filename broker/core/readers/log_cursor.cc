@@ -23,6 +23,22 @@ LogCursor::LogCursor(std::shared_ptr<ServedLog> log, size_t worker,
       position_(range.from),
       until_(range.until) {}
 
+pb::state::LogCursor LogCursor::Export() const {
+  pb::state::LogCursor state;
+  state.set_position(position_);
+  state.set_until(until_);
+  state.set_last_taken(last_taken_);
+  *state.mutable_done() = done_.Export();
+  return state;
+}
+
+void LogCursor::Restore(const pb::state::LogCursor& state) {
+  position_ = state.position();
+  until_ = state.until();
+  last_taken_ = state.last_taken();
+  done_ = OffsetSet::Restore(state.done());
+}
+
 LogTurn LogCursor::Go() {
   size_t bytes = 0;
   while (position_ < until_) {

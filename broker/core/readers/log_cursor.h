@@ -17,6 +17,7 @@
 #include "broker/core/readers/message_filter.h"
 #include "broker/options.h"
 #include "broker/seam/sink.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -65,6 +66,10 @@ class LogCursor {
   uint64_t last_taken() const { return last_taken_; }
 
   void SetUntil(uint64_t until) { until_ = until; }
+
+  // Its place, for an upgrade. The pattern it was made with is the same.
+  pb::state::LogCursor Export() const;
+  void Restore(const pb::state::LogCursor& state);
 
  private:
   // Both return false if there was not room for all.

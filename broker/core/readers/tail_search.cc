@@ -31,6 +31,35 @@ TailSearch::TailSearch(std::shared_ptr<ServedLog> log, size_t worker,
   }
 }
 
+TailSearch::TailSearch(std::shared_ptr<ServedLog> log, size_t worker,
+                       const BrokerOptions& options, std::string pattern,
+                       const pb::state::TailSearch& state)
+    : log_(std::move(log)),
+      worker_(worker),
+      options_(options),
+      filter_(std::move(pattern)),
+      first_(state.first()),
+      wanted_(state.wanted()),
+      piece_(state.piece()),
+      begin_(state.begin()),
+      end_(state.end()),
+      at_(state.at()),
+      matches_(state.matches()),
+      skip_(state.skip()) {}
+
+pb::state::TailSearch TailSearch::Export() const {
+  pb::state::TailSearch state;
+  state.set_first(first_);
+  state.set_wanted(wanted_);
+  state.set_piece(piece_);
+  state.set_begin(begin_);
+  state.set_end(end_);
+  state.set_at(at_);
+  state.set_matches(matches_);
+  state.set_skip(skip_);
+  return state;
+}
+
 TailSearch::Outcome TailSearch::Go() {
   turn_bytes_ = 0;
   for (;;) {

@@ -9,6 +9,7 @@
 #include "broker/core/logs/served_log.h"
 #include "broker/core/readers/message_filter.h"
 #include "broker/options.h"
+#include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
 
@@ -23,6 +24,11 @@ class TailSearch {
   // Without a pattern nothing is read. `options` must outlive it.
   TailSearch(std::shared_ptr<ServedLog> log, size_t worker,
              const BrokerOptions& options, std::string pattern, uint64_t count);
+  // One that goes on where another broker's stood.
+  TailSearch(std::shared_ptr<ServedLog> log, size_t worker,
+             const BrokerOptions& options, std::string pattern,
+             const pb::state::TailSearch& state);
+  pb::state::TailSearch Export() const;
 
   enum class Outcome {
     kFound,   // offset()

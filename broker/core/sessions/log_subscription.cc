@@ -42,10 +42,7 @@ LogSubscription::LogSubscription(const LogReading& reading,
       target_(reading.egress) {}
 
 FeedOutcome LogSubscription::Begin() {
-  log_->watch(reading_.worker).Add(*this);
-  log_->blocks(reading_.worker).AddReader();
-  reading_.rooms.Add(*this);
-  watching_ = true;
+  Watch();
   if (!durable_.empty()) {
     std::shared_ptr<DurableReader> reader = log_->readers().Find(durable_);
     if (reader) return TakeReader(std::move(reader));
@@ -53,6 +50,57 @@ FeedOutcome LogSubscription::Begin() {
   pb::Start first;
   first.set_first(true);
   return BeginAt(start_.value_or(first));
+}
+
+pb::state::LogSubscription LogSubscription::Export() const {
+  pb::state::LogSubscription state;
+  state.set_log(log_->name());
+  state.set_request_id(request_id_);
+  state.set_pattern(pattern_);
+  state.set_whole(filter_.empty());
+  state.set_durable(durable_);
+  state.set_group(group_);
+  *state.mutable_rule() = rule_.Export();
+  state.set_until_now(until_now_);
+  static_assert(static_cast<int>(Phase::kSearching) ==
+                pb::state::LogSubscription::PHASE_SEARCHING);
+  static_assert(static_cast<int>(Phase::kStopped) ==
+                pb::state::LogSubscription::PHASE_STOPPED);
+  state.set_phase(static_cast<pb::state::LogSubscription::Phase>(phase_));
+  if (search_) *state.mutable_search() = search_->Export();
+  if (cursor_) *state.mutable_cursor() = cursor_->Export();
+  state.set_uses_reader(reader_ != nullptr);
+  state.set_fenced(fenced_ && fenced_->load());
+  state.set_settled(settled_);
+  return state;
+}
+
+void LogSubscription::Restore(const pb::state::LogSubscription& state) {
+  phase_ = static_cast<Phase>(state.phase());
+  settled_ = state.settled();
+  if (state.has_search()) {
+    search_.emplace(log_, reading_.worker, reading_.options, filter_,
+                    state.search());
+  }
+  if (state.has_cursor()) {
+    cursor_.emplace(log_, reading_.worker, reading_.options, target_,
+                    LogRange{filter_});
+    cursor_->Restore(state.cursor());
+  }
+  if (state.uses_reader()) {
+    std::shared_ptr<DurableReader> reader = log_->readers().Find(durable_);
+    if (state.fenced()) {
+      reader_ = std::move(reader);
+      fenced_ = std::make_shared<std::atomic<bool>>(true);
+    } else if (reader) {
+      UseReader(std::move(reader));
+    }
+    if (!reader_) phase_ = Phase::kStopped;  // somebody has forgotten it
+  }
+  if (phase_ == Phase::kStopped) return;
+  if (phase_ == Phase::kReading && durable_.empty()) log_->NoteReplayReader(1);
+  Watch();
+  log_->watch(reading_.worker).Wake();
 }
 
 FeedOutcome LogSubscription::Refuse(pb::Error::Code code, std::string text) {
@@ -142,11 +190,16 @@ FeedOutcome LogSubscription::TakeReader(std::shared_ptr<DurableReader> reader) {
             : fmt::format("the durable reader {} is that of the group {}",
                           durable_, reader->group()));
   }
+  UseReader(std::move(reader));
+  phase_ = Phase::kStoring;
+  return AwaitStored();
+}
+
+void LogSubscription::UseReader(std::shared_ptr<DurableReader> reader) {
   reader_ = std::move(reader);
   if (!group_.empty()) {
     use_ = reader_->Join({reading_.session});
-    phase_ = Phase::kStoring;
-    return AwaitStored();
+    return;
   }
   fenced_ = std::make_shared<std::atomic<bool>>(false);
   use_ = reader_->Take(
@@ -155,8 +208,13 @@ FeedOutcome LogSubscription::TakeReader(std::shared_ptr<DurableReader> reader) {
          fenced->store(true);
          if (fence) fence(text);
        }});
-  phase_ = Phase::kStoring;
-  return AwaitStored();
+}
+
+void LogSubscription::Watch() {
+  log_->watch(reading_.worker).Add(*this);
+  log_->blocks(reading_.worker).AddReader();
+  reading_.rooms.Add(*this);
+  watching_ = true;
 }
 
 FeedOutcome LogSubscription::AwaitStored() {

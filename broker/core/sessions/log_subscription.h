@@ -22,6 +22,7 @@
 #include "broker/core/sessions/answers.h"
 #include "broker/options.h"
 #include "broker/seam/feed.h"
+#include "broker/state/reader_state.pb.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus {
@@ -68,6 +69,11 @@ class LogSubscription : public LogWaiter, public RoomListener {
   // Answers, now or later. Refused: it has ended.
   FeedOutcome Begin();
 
+  // What an upgrade takes over of one that has begun. Restore takes the place of
+  // Begin, answers nothing, and has a turn soon.
+  pb::state::LogSubscription Export() const;
+  void Restore(const pb::state::LogSubscription& state);
+
   // The client is done up to this offset. Also after Stop.
   void Settle(uint64_t up_to_offset);
 
@@ -98,6 +104,8 @@ class LogSubscription : public LogWaiter, public RoomListener {
   // Takes the durable reader, and answers when it is on disk.
   FeedOutcome OpenReader(uint64_t offset);
   FeedOutcome TakeReader(std::shared_ptr<DurableReader> reader);
+  void UseReader(std::shared_ptr<DurableReader> reader);
+  void Watch();
   FeedOutcome AwaitStored();
   FeedOutcome Answer(uint64_t offset, OffsetSet done);
   FeedOutcome SendSubscribed(uint64_t offset);

@@ -46,6 +46,55 @@ FeedOutcome LogSubscriptions::OnSubscribe(const pb::Subscribe& subscribe,
   return outcome;
 }
 
+pb::state::LogSubscriptions LogSubscriptions::Export() const {
+  pb::state::LogSubscriptions state;
+  for (const auto& entry : entries_) {
+    *state.add_subscriptions() = entry->Export();
+  }
+  return state;
+}
+
+FeedOutcome LogSubscriptions::Restore(const pb::state::LogSubscriptions& state,
+                                      const LogTable& logs) {
+  thread_rule_.Check();
+  FeedOutcome outcome = FeedOutcome::kContinue;
+  for (const pb::state::LogSubscription& one : state.subscriptions()) {
+    std::shared_ptr<ServedLog> log = logs.Find(one.log());
+    if (!log) {
+      const FeedOutcome refused = reading_.answers.Refuse(
+          one.request_id(), pb::Error::CODE_NO_LOG,
+          fmt::format("the broker was upgraded and serves no log {} any more",
+                      one.log()));
+      if (refused == FeedOutcome::kClose) outcome = refused;
+      continue;
+    }
+    pb::Subscribe subscribe;
+    subscribe.set_request_id(one.request_id());
+    subscribe.set_pattern(one.pattern());
+    subscribe.set_durable(one.durable());
+    subscribe.set_group(one.group());
+    subscribe.set_until_now(one.until_now());
+    entries_.push_back(std::make_unique<LogSubscription>(
+        reading_, std::move(log), one.whole(), subscribe,
+        AckRule::Restore(one.rule()),
+        [this](LogSubscription& subscription, FeedOutcome of_turn) {
+          OnTurn(subscription, of_turn);
+        }));
+    entries_.back()->Restore(one);
+  }
+  RemoveEnded();
+  return outcome;
+}
+
+std::shared_ptr<void> LogSubscriptions::UseReader(const LogTable& logs,
+                                                  const Group::Key& key) const {
+  const std::shared_ptr<ServedLog> log = logs.Find(key.log);
+  const auto reader = log ? log->readers().Find(key.durable) : nullptr;
+  if (!reader) return nullptr;
+  const uint64_t use = reader->Join({reading_.session});
+  return {nullptr, [reader, use](void*) { reader->Leave(use); }};
+}
+
 std::string LogSubscriptions::DurableFault(
     const pb::Subscribe& subscribe) const {
   const std::string& durable = subscribe.durable();

@@ -12,10 +12,12 @@
 #include "absl/base/thread_annotations.h"
 #include "broker/base/mutex.h"
 #include "broker/base/thread_rule.h"
+#include "broker/core/groups/group.h"
 #include "broker/core/groups/group_request.h"
 #include "broker/core/logs/log_table.h"
 #include "broker/core/sessions/log_subscription.h"
 #include "broker/seam/feed.h"
+#include "broker/state/reader_state.pb.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus {
@@ -41,6 +43,15 @@ class LogSubscriptions {
   // Those of the pattern and group end.
   void Unsubscribe(std::string_view pattern, std::string_view group);
   void OnAck(const pb::Ack& ack);
+
+  // What an upgrade takes over. The client is told of a subscription whose log is
+  // not served any more.
+  pb::state::LogSubscriptions Export() const;
+  FeedOutcome Restore(const pb::state::LogSubscriptions& state,
+                      const LogTable& logs);
+  // The session's use of the reader that a group's members share.
+  std::shared_ptr<void> UseReader(const LogTable& logs,
+                                  const Group::Key& key) const;
 
   // They get nothing more, and the client may still say what it is done with.
   void Stop();

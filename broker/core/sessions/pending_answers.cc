@@ -8,6 +8,10 @@
 namespace fifobus {
 namespace {
 
+std::string NameOf(const ServedLog* log) {
+  return log == nullptr ? std::string() : log->name();
+}
+
 pb::Confirm::Level LevelOf(const ServedLog& log, uint64_t offset) {
   if (log.committed_offset() >= offset) return pb::Confirm::LEVEL_STORED;
   if (log.written_offset() >= offset) return pb::Confirm::LEVEL_WRITTEN;
@@ -158,6 +162,68 @@ void PendingAnswers::LimitWaiting() {
     paused_ = false;
     valve_->Resume();
   }
+}
+
+pb::state::PendingAnswers PendingAnswers::Export() const {
+  static_assert(static_cast<int>(Kind::kPong) ==
+                pb::state::PendingAnswers::KIND_PONG);
+  pb::state::PendingAnswers state;
+  for (const Waiting& waiting : waiting_) {
+    const PendingConfirm& answer = waiting.answer;
+    pb::state::PendingAnswers::Waiting& one = *state.add_waiting();
+    one.set_kind(static_cast<pb::state::PendingAnswers::Kind>(waiting.kind));
+    one.set_confirm_id(answer.confirm_id);
+    one.set_level(answer.level);
+    one.set_sessions(answer.sessions);
+    one.set_taps(answer.taps);
+    one.set_retained(answer.retained);
+    one.set_duplicate(answer.duplicate);
+    one.set_offset(answer.offset);
+    one.set_log(NameOf(answer.log));
+    one.set_stored_offset(answer.stored_offset);
+    one.set_failure(answer.failure);
+  }
+  for (const Progress& progress : progress_) {
+    pb::state::PendingAnswers::Progress& one = *state.add_progress();
+    one.set_log(progress.log->name());
+    one.set_offset(progress.offset);
+  }
+  state.set_due(due_);
+  state.set_not_stored(not_stored_);
+  state.set_pong_level(pong_.level);
+  state.set_pong_failure(pong_.failure);
+  state.set_has_waited(has_waited_);
+  return state;
+}
+
+void PendingAnswers::Restore(const pb::state::PendingAnswers& state,
+                             const LogTable& logs) {
+  for (const pb::state::PendingAnswers::Waiting& one : state.waiting()) {
+    PendingConfirm answer;
+    answer.confirm_id = one.confirm_id();
+    answer.level = one.level();
+    answer.sessions = one.sessions();
+    answer.taps = one.taps();
+    answer.retained = one.retained();
+    answer.duplicate = one.duplicate();
+    answer.offset = one.offset();
+    answer.log = logs.Find(one.log()).get();
+    answer.stored_offset = one.stored_offset();
+    answer.failure = one.failure();
+    if (answer.log == nullptr && !one.log().empty()) {
+      answer.failure = pb::Confirm::FAILURE_LOG_FAILED;
+    }
+    waiting_.push_back({static_cast<Kind>(one.kind()), answer});
+  }
+  for (const pb::state::PendingAnswers::Progress& one : state.progress()) {
+    const auto log = logs.Find(one.log());
+    if (log) progress_.push_back({log.get(), one.offset()});
+  }
+  due_ = state.due();
+  not_stored_ = state.not_stored();
+  pong_.level = state.pong_level();
+  pong_.failure = state.pong_failure();
+  has_waited_ = state.has_waited();
 }
 
 void PendingAnswers::Forget() {

@@ -9,10 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "broker/core/logs/log_table.h"
 #include "broker/core/logs/log_watch.h"
 #include "broker/core/logs/served_log.h"
 #include "broker/core/sessions/answers.h"
 #include "broker/seam/feed.h"
+#include "broker/state/reader_state.pb.h"
 #include "proto/frame.pb.h"
 
 namespace fifobus {
@@ -72,9 +74,15 @@ class PendingAnswers : private LogWaiter {
   // The session ends: nothing more is sent. Idempotent.
   void Forget();
 
+  // What waits, for an upgrade. Send is to follow, when all is restored. What
+  // waits for a log that is not served any more is not stored.
+  pb::state::PendingAnswers Export() const;
+  void Restore(const pb::state::PendingAnswers& state, const LogTable& logs);
+
  private:
+  // By the numbers of pb::state::PendingAnswers::Kind.
   enum class Kind : uint8_t {
-    kConfirm,
+    kConfirm = 1,
     kPongPart,  // what the next Pong says of one log
     kPong,
   };
