@@ -124,15 +124,19 @@ absl::StatusOr<std::shared_ptr<SessionLink>> SessionLink::Restore(
     link->End();
     return status;
   }
-  if (link->up_closed_) link->GoOnEnding();
+  link->GoOn();
   return link;
 }
 
-void SessionLink::GoOnEnding() {
+void SessionLink::GoOn() {
   worker_.loop().Post([weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (!self) return;
-    if (self->finished_) {
+    if (!self || self->ended()) return;
+    if (SessionTransfer::Resume(self->session_) == FeedOutcome::kClose) {
+      self->End();
+    } else if (!self->up_closed_) {
+      return;
+    } else if (self->finished_) {
       self->EndWhenRead();
     } else {
       self->FinishAnswers();

@@ -91,7 +91,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   void OnFenced(std::string text);
   void FinishAnswers();
   // Of a link whose `up` was closed before an upgrade.
-  void GoOnEnding();
+  void GoOn();
   // Ends when the client has taken what is queued for it.
   void EndWhenRead();
 

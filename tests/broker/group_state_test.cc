@@ -240,7 +240,7 @@ TEST_F(UpgradedGroup, AGroupWithoutMembersLingersAsLongAsBefore) {
   EXPECT_EQ(core_->Stats().groups_size(), 1);
   core_->host.Advance(absl::Seconds(1));
   EXPECT_EQ(core_->Stats().groups_size(), 0);
-  EXPECT_EQ(core_->counters.messages_abandoned.value(), 2u);
+  EXPECT_EQ(core_->counters.messages_abandoned.value(), 3u);
 }
 
 TEST_F(UpgradedGroup, AMemberThatComesToALingeringGroupGetsWhatItHas) {
@@ -253,6 +253,53 @@ TEST_F(UpgradedGroup, AMemberThatComesToALingeringGroupGetsWhatItHas) {
   EXPECT_THAT(c.TakePayloads(), UnorderedElementsAre("1", "2"));
   core_->host.Advance(absl::Seconds(70));
   EXPECT_EQ(core_->Stats().groups_size(), 1);
+}
+
+TEST_F(UpgradedGroup, WhatWasBegunIsFinishedAndDealtOnce) {
+  Start(std::nullopt);
+  a_->SetRoom(5);  // the beginning of a frame
+  b_->SetRoom(0);
+  core_->Publish({"1", "2", "3", "4"});
+  const std::string begun = a_->sink().written;
+  ASSERT_EQ(begun.size(), 5u);
+  a_->sink().written.clear();
+  Upgrade();
+  EXPECT_THAT(b_->Take(), IsEmpty());
+  EXPECT_EQ(core_->Stats().groups(0).queue().queued_messages(), 3u);
+  a_->sink().written = begun;
+  a_->MakeRoom(SIZE_MAX);
+  EXPECT_THAT(a_->TakePayloads(), ElementsAre("1", "2", "3", "4"));
+  b_->MakeRoom(SIZE_MAX);
+  EXPECT_THAT(b_->Take(), IsEmpty());
+}
+
+TEST_F(UpgradedGroup, WhatAMemberHadNotReadIsCountedWhenItGoes) {
+  Start(std::nullopt);
+  core_->Publish({"1", "2", "3", "4"});
+  a_->sink().unread_bytes = a_->sink().written.size();
+  const size_t dealt = a_->Take().size();
+  b_->Take();
+  Upgrade();
+  FakeCore& core = *core_;
+  a_.reset();
+  EXPECT_EQ(core.counters.messages_taken_along.value(), dealt);
+  b_.reset();
+  EXPECT_EQ(core.counters.messages_taken_along.value(), dealt);
+}
+
+// The group ended with its last member, whose session goes only now.
+TEST_F(UpgradedGroup, WhatAMemberOfAnEndedGroupHadNotReadIsCounted) {
+  Start(std::nullopt);
+  b_.reset();
+  core_->Publish({"1", "2", "3"});
+  a_->sink().unread_bytes = a_->sink().written.size();
+  a_->Take();
+  a_->Leave("g");
+  ASSERT_EQ(core_->Stats().groups_size(), 0);
+  Upgrade();
+  EXPECT_EQ(core_->Stats().groups_size(), 0);
+  a_.reset();
+  EXPECT_EQ(core_->counters.messages_taken_along.value(), 3u);
 }
 
 TEST_F(UpgradedGroup, ManyUpgradesAreAsOne) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/core/delivery/egress_transfer.h"
 #include "broker/core/delivery/id_pool.h"
 #include "broker/core/groups/dead_letter.h"
 #include "broker/core/groups/group_host.h"
@@ -18,6 +19,8 @@
 #include "broker/core/routing/router.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/counters.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/support/core_fakes.h"
@@ -99,11 +102,26 @@ struct FakeCore {
   void TakeOver(const FakeCore& old) {
     host.Advance(old.host.Now() - host.Now());
     groups.Restore(old.groups.Export());
-    old.groups.ExportGroups([&](const pb::state::GroupEntry& entry) {
-      pb::state::GroupEntry read;
-      ASSERT_TRUE(read.ParseFromString(entry.SerializeAsString()));
-      groups.RestoreGroup(read, nullptr);
-    });
+    StateChunks chunks;
+    std::vector<pb::state::GroupEntry> entries;
+    old.groups.ExportGroups(
+        chunks, old.ingresses, [&](const pb::state::GroupEntry& entry) {
+          ASSERT_TRUE(entries.emplace_back().ParseFromString(
+              entry.SerializeAsString()));
+        });
+    HandOver(chunks);
+    for (const pb::state::GroupEntry& entry : entries) {
+      groups.RestoreGroup(entry, nullptr, chunks_, ingresses);
+    }
+  }
+  // A subscriber of the old core, with another sink.
+  void TakeOver(const FakeCore& old, const Egress& from,
+                const std::shared_ptr<Egress>& to) {
+    StateChunks chunks;
+    const pb::state::Egress state =
+        EgressTransfer::Export(from, chunks, old.ingresses);
+    HandOver(chunks);
+    EgressTransfer::Restore(state, chunks_, ingresses, to);
   }
 
   pb::StatsReply Stats() const {
@@ -112,8 +130,17 @@ struct FakeCore {
     return reply;
   }
 
+  // What `chunks` hold is what state refers to from now on.
+  void HandOver(const StateChunks& chunks) {
+    chunks_ = StateChunks();
+    for (const StateChunks::Exported& one : chunks.exported()) {
+      chunks_.Add(one.number, one.begin, Chunk::CopyOf(one.bytes));
+    }
+  }
+
   BrokerOptions options;
   Counters counters;
+  StateIngresses ingresses;
   SubscriptionTable table;
   IdPool ids;
   TopicStats topic_stats{options.topic_stats_max};
@@ -122,6 +149,9 @@ struct FakeCore {
   GroupTable groups{options, table, ids, counters, host};
   const std::shared_ptr<FakeValve> valve = std::make_shared<FakeValve>();
   const std::shared_ptr<Valve> feeder = valve;
+
+ private:
+  StateChunks chunks_;
 };
 
 // A session, as far as groups see it.
@@ -140,6 +170,8 @@ class FakeMember {
   FakeMember(FakeCore& core, const FakeMember& old)
       : core_(core), id_(old.egress_->id()) {
     sink_->room = old.sink_->room;
+    sink_->unread_bytes = old.sink_->unread_bytes;
+    core.TakeOver(old.core_, *old.egress_, egress_);
     egress_->SetRoomListener(rooms_);
     memberships_->Restore(old.memberships_->Export(),
                           [](const Group::Key&) { return nullptr; });

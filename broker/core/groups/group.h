@@ -151,7 +151,7 @@ class Group : public Sink, public std::enable_shared_from_this<Group> {
  private:
   using Member = GroupMembers::Member;
 
-  friend class GroupState;
+  friend class GroupTransfer;
 
   Group(Key key, const std::optional<AckRule>& rule, const Context& context,
         std::shared_ptr<GroupSource> source, DeliveryCounts earlier);

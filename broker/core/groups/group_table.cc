@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "broker/base/log.h"
-#include "broker/core/groups/group_state.h"
+#include "broker/core/groups/group_transfer.h"
 
 namespace fifobus {
 namespace {
@@ -145,15 +145,18 @@ pb::state::GroupTable GroupTable::Export() const {
   const MutexLock lock(mutex_);
   for (const auto& [key, counts] : ended_) {
     pb::state::GroupTable::Ended& ended = *state.add_ended();
-    *ended.mutable_key() = GroupState::ExportKey(key);
+    *ended.mutable_key() = GroupTransfer::ExportKey(key);
     *ended.mutable_counts() = ExportCounts(counts);
   }
   return state;
 }
 
-pb::state::GroupEntry GroupTable::ExportEntry(const Entry& entry) {
+pb::state::GroupEntry GroupTable::ExportEntry(const Entry& entry,
+                                              StateChunks& chunks,
+                                              const StateIngresses& ingresses) {
   pb::state::GroupEntry state;
-  *state.mutable_group() = GroupState::Export(*entry.group);
+  *state.mutable_group() =
+      GroupTransfer::Export(*entry.group, chunks, ingresses);
   state.set_joins(entry.joins);
   state.set_lingers(entry.lingers);
   state.set_linger_until_nanos(absl::ToInt64Nanoseconds(entry.linger_until));
@@ -164,14 +167,17 @@ void GroupTable::Restore(const pb::state::GroupTable& state) {
   ack_ids_.store(state.last_ack_id());
   const MutexLock lock(mutex_);
   for (const pb::state::GroupTable::Ended& ended : state.ended()) {
-    ended_[GroupState::RestoreKey(ended.key())] = RestoreCounts(ended.counts());
+    ended_[GroupTransfer::RestoreKey(ended.key())] =
+        RestoreCounts(ended.counts());
   }
 }
 
 void GroupTable::RestoreGroup(const pb::state::GroupEntry& state,
-                              std::shared_ptr<GroupSource> source) {
-  std::shared_ptr<Group> group =
-      GroupState::Restore(state.group(), GroupContext(), std::move(source));
+                              std::shared_ptr<GroupSource> source,
+                              const StateChunks& chunks,
+                              StateIngresses& ingresses) {
+  std::shared_ptr<Group> group = GroupTransfer::Restore(
+      state.group(), GroupContext(), std::move(source), chunks, ingresses);
   const MutexLock lock(mutex_);
   if (!group->source()) table_.Add(group->key().pattern, group->egress());
   const Group::Key key = group->key();
@@ -189,8 +195,8 @@ std::shared_ptr<Group> GroupTable::Rejoin(
 std::shared_ptr<Group> GroupTable::RestoreEnded(const Group::Key& key,
                                                 uint32_t member,
                                                 DealtRuns dealt) {
-  return GroupState::RestoreEnded(key, GroupContext(), member,
-                                  std::move(dealt));
+  return GroupTransfer::RestoreEnded(key, GroupContext(), member,
+                                     std::move(dealt));
 }
 
 void GroupTable::Resume() {
@@ -200,10 +206,10 @@ void GroupTable::Resume() {
     for (const auto& [key, entry] : entries_) entries.push_back(entry);
   }
   for (const Entry& entry : entries) {
-    for (const uint32_t member : GroupState::Absent(*entry.group)) {
+    for (const uint32_t member : GroupTransfer::Absent(*entry.group)) {
       Leave(entry.group, member, Parting::kDead);
     }
-    GroupState::Resume(*entry.group);
+    GroupTransfer::Resume(*entry.group);
     if (!entry.lingers) continue;
     EndAfter(std::max(entry.linger_until - host_.Now(), absl::ZeroDuration()),
              entry.group, entry.joins);

@@ -20,6 +20,8 @@
 #include "broker/core/routing/subscription_table.h"
 #include "broker/counters.h"
 #include "broker/options.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
 #include "broker/state/group_state.pb.h"
 #include "proto/frame.pb.h"
 
@@ -71,15 +73,20 @@ class GroupTable {
   // each group.
   pb::state::GroupTable Export() const;
   template <typename Visitor>
-  void ExportGroups(const Visitor& visit) const {
+  void ExportGroups(StateChunks& chunks, const StateIngresses& ingresses,
+                    const Visitor& visit) const {
     const MutexLock lock(mutex_);
-    for (const auto& [key, entry] : entries_) visit(ExportEntry(entry));
+    for (const auto& [key, entry] : entries_) {
+      visit(ExportEntry(entry, chunks, ingresses));
+    }
   }
   // REQUIRES: there are no groups. `source`: of a group over a log. The members
-  // come through Rejoin, and Resume is to follow.
+  // come through Rejoin, and Resume is to follow. For the rest see
+  // EgressTransfer.
   void Restore(const pb::state::GroupTable& state);
   void RestoreGroup(const pb::state::GroupEntry& state,
-                    std::shared_ptr<GroupSource> source);
+                    std::shared_ptr<GroupSource> source,
+                    const StateChunks& chunks, StateIngresses& ingresses);
   // A member of a restored group takes its place in it. Null: the group is gone.
   std::shared_ptr<Group> Rejoin(const Group::Key& key,
                                 const std::shared_ptr<Egress>& member);
@@ -106,7 +113,9 @@ class GroupTable {
   };
   using Entries = std::map<Group::Key, Entry>;
 
-  static pb::state::GroupEntry ExportEntry(const Entry& entry);
+  static pb::state::GroupEntry ExportEntry(const Entry& entry,
+                                           StateChunks& chunks,
+                                           const StateIngresses& ingresses);
   Group::Context GroupContext() {
     return {options_, counters_, host_, ack_ids_};
   }

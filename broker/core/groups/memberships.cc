@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "broker/core/groups/dealt_runs.h"
-#include "broker/core/groups/group_state.h"
+#include "broker/core/groups/group_transfer.h"
 
 namespace fifobus {
 
@@ -104,12 +104,12 @@ pb::state::Memberships Memberships::Export() const {
   pb::state::Memberships state;
   for (const Entry& entry : entries_) {
     pb::state::Memberships::Entry one;
-    *one.mutable_key() = GroupState::ExportKey(entry.group->key());
+    *one.mutable_key() = GroupTransfer::ExportKey(entry.group->key());
     one.set_joined(entry.joined);
     one.set_uses_reader(entry.use.use_count() > 0);
     if (table_.Find(entry.group->key()) != entry.group) {
       *one.mutable_ended() =
-          GroupState::DealtTo(*entry.group, egress_->id()).Export();
+          GroupTransfer::DealtTo(*entry.group, egress_->id()).Export();
       if (one.ended().runs().empty()) continue;  // nothing comes of it
     }
     *state.add_entries() = std::move(one);
@@ -122,7 +122,7 @@ void Memberships::Restore(const pb::state::Memberships& state,
   thread_rule_.Check();
   rooms_->Add(*this);
   for (const pb::state::Memberships::Entry& one : state.entries()) {
-    const Group::Key key = GroupState::RestoreKey(one.key());
+    const Group::Key key = GroupTransfer::RestoreKey(one.key());
     Entry entry;
     if (one.has_ended()) {
       entry.group = table_.RestoreEnded(key, egress_->id(),

@@ -36,6 +36,7 @@ pb::state::Session SessionTransfer::Export(const Session& session,
     state.set_publisher_lost(session.name_.HasLost());
   }
   *state.mutable_requests() = Export(session.requests_);
+  *state.mutable_pending() = session.pending_.Export();
   return state;
 }
 
@@ -61,7 +62,9 @@ void SessionTransfer::Restore(const pb::state::Session& state,
     session.will_.Restore(std::move(will.chunk));
   }
   session.answers_.RestoreEndReason(state.end_reason());
-  Restore(state.requests(), session.requests_);
+  (void)session.Note(Restore(state.requests(), session.requests_));
+  session.pending_.Restore(state.pending(),
+                           session.context_.table.snapshot()->logs());
   if (state.publisher().empty()) return;
   const auto fence = [fence = session.fence_, name = state.publisher()] {
     if (fence) fence(FencedText(name));
@@ -69,6 +72,10 @@ void SessionTransfer::Restore(const pb::state::Session& state,
   session.name_.Restore(state.publisher(), state.publisher_lost(), fence);
   // The session that has taken the name may have told only the old broker.
   if (state.publisher_lost()) fence();
+}
+
+FeedOutcome SessionTransfer::Resume(Session& session) {
+  return session.Note(session.pending_.Send());
 }
 
 pb::state::SessionRequests SessionTransfer::Export(
@@ -86,11 +93,13 @@ pb::state::SessionRequests SessionTransfer::Export(
         EgressTransfer::ExportPolicy(*requests.open_policy_);
   }
   state.set_taken_along(requests.taken_along_);
+  *state.mutable_memberships() = requests.memberships_->Export();
+  *state.mutable_log_subscriptions() = requests.log_subscriptions_.Export();
   return state;
 }
 
-void SessionTransfer::Restore(const pb::state::SessionRequests& state,
-                              SessionRequests& requests) {
+FeedOutcome SessionTransfer::Restore(const pb::state::SessionRequests& state,
+                                     SessionRequests& requests) {
   for (const std::string& pattern : state.patterns()) {
     requests.context_.table.Add(pattern, requests.egress_);
   }
@@ -102,6 +111,13 @@ void SessionTransfer::Restore(const pb::state::SessionRequests& state,
     requests.open_policy_ = EgressTransfer::RestorePolicy(state.open_policy());
   }
   requests.taken_along_ = state.taken_along();
+  const auto snapshot = requests.context_.table.snapshot();
+  requests.memberships_->Restore(
+      state.memberships(), [&](const Group::Key& key) {
+        return requests.log_subscriptions_.UseReader(snapshot->logs(), key);
+      });
+  return requests.log_subscriptions_.Restore(state.log_subscriptions(),
+                                             snapshot->logs());
 }
 
 }  // namespace fifobus

@@ -21,11 +21,14 @@ class SessionTransfer {
   // what runs on answers. Its egress is restored, and so are the groups.
   static void Restore(const pb::state::Session& state,
                       const StateChunks& chunks, Session& session);
+  // Sends what the session is owed by now, when its pipe is open. kClose: it is
+  // over.
+  [[nodiscard]] static FeedOutcome Resume(Session& session);
 
  private:
   static pb::state::SessionRequests Export(const SessionRequests& requests);
-  static void Restore(const pb::state::SessionRequests& state,
-                      SessionRequests& requests);
+  static FeedOutcome Restore(const pb::state::SessionRequests& state,
+                             SessionRequests& requests);
 };
 
 }  // namespace fifobus

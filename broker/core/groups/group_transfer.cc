@@ -1,12 +1,14 @@
-#include "broker/core/groups/group_state.h"
+#include "broker/core/groups/group_transfer.h"
 
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "broker/core/delivery/egress_transfer.h"
+
 namespace fifobus {
 
-pb::state::GroupKey GroupState::ExportKey(const Group::Key& key) {
+pb::state::GroupKey GroupTransfer::ExportKey(const Group::Key& key) {
   pb::state::GroupKey state;
   state.set_pattern(key.pattern);
   state.set_name(key.name);
@@ -15,15 +17,17 @@ pb::state::GroupKey GroupState::ExportKey(const Group::Key& key) {
   return state;
 }
 
-Group::Key GroupState::RestoreKey(const pb::state::GroupKey& state) {
+Group::Key GroupTransfer::RestoreKey(const pb::state::GroupKey& state) {
   return {state.pattern(), state.name(), state.log(), state.durable()};
 }
 
-pb::state::Group GroupState::Export(const Group& group) {
+pb::state::Group GroupTransfer::Export(const Group& group, StateChunks& chunks,
+                                       const StateIngresses& ingresses) {
   pb::state::Group state;
   *state.mutable_key() = ExportKey(group.key_);
   if (group.rule_) *state.mutable_rule() = group.rule_->Export();
-  state.set_egress_id(group.egress_->id());
+  *state.mutable_egress() =
+      EgressTransfer::Export(*group.egress_, chunks, ingresses);
   if (group.source_) *state.mutable_source() = group.source_->Export();
   const MutexLock lock(group.mutex_);
   *state.mutable_members() = group.members_.Export();
@@ -43,15 +47,17 @@ pb::state::Group GroupState::Export(const Group& group) {
   return state;
 }
 
-std::shared_ptr<Group> GroupState::Restore(
+std::shared_ptr<Group> GroupTransfer::Restore(
     const pb::state::Group& state, const Group::Context& context,
-    std::shared_ptr<GroupSource> source) {
+    std::shared_ptr<GroupSource> source, const StateChunks& chunks,
+    StateIngresses& ingresses) {
   std::optional<AckRule> rule;
   if (state.has_rule()) rule = AckRule::Restore(state.rule());
   auto group = std::shared_ptr<Group>(
       new Group(RestoreKey(state.key()), rule, context, std::move(source),
                 RestoreCounts(state.earlier())));
-  group->MakeEgress(state.egress_id());
+  group->MakeEgress(state.egress().id());
+  EgressTransfer::Restore(state.egress(), chunks, ingresses, group->egress_);
   if (group->source_) group->egress_->SetRoomListener(group->source_);
   const MutexLock lock(group->mutex_);
   group->members_ = GroupMembers::Restore(state.members());
@@ -65,12 +71,12 @@ std::shared_ptr<Group> GroupState::Restore(
   return group;
 }
 
-std::vector<uint32_t> GroupState::Absent(const Group& group) {
+std::vector<uint32_t> GroupTransfer::Absent(const Group& group) {
   const MutexLock lock(group.mutex_);
   return group.members_.Absent();
 }
 
-void GroupState::Resume(Group& group) {
+void GroupTransfer::Resume(Group& group) {
   {
     const MutexLock lock(group.mutex_);
     if (group.ledger_) {
@@ -82,16 +88,15 @@ void GroupState::Resume(Group& group) {
   if (group.source_) group.source_->Begin(group.egress_);
 }
 
-DealtRuns GroupState::DealtTo(const Group& group, uint32_t member) {
+DealtRuns GroupTransfer::DealtTo(const Group& group, uint32_t member) {
   const MutexLock lock(group.mutex_);
   const auto dealt = group.dealt_.find(member);
   return dealt == group.dealt_.end() ? DealtRuns() : dealt->second;
 }
 
-std::shared_ptr<Group> GroupState::RestoreEnded(const Group::Key& key,
-                                                const Group::Context& context,
-                                                uint32_t member,
-                                                DealtRuns dealt) {
+std::shared_ptr<Group> GroupTransfer::RestoreEnded(
+    const Group::Key& key, const Group::Context& context, uint32_t member,
+    DealtRuns dealt) {
   auto group = Group::Make(key, std::nullopt, /*egress_id=*/0, context);
   group->egress_->Close();
   const MutexLock lock(group->mutex_);

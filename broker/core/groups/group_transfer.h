@@ -1,5 +1,5 @@
-#ifndef FIFOBUS_BROKER_CORE_GROUPS_GROUP_STATE_H_
-#define FIFOBUS_BROKER_CORE_GROUPS_GROUP_STATE_H_
+#ifndef FIFOBUS_BROKER_CORE_GROUPS_GROUP_TRANSFER_H_
+#define FIFOBUS_BROKER_CORE_GROUPS_GROUP_TRANSFER_H_
 
 #include <cstdint>
 #include <memory>
@@ -8,6 +8,8 @@
 #include "broker/core/groups/dealt_runs.h"
 #include "broker/core/groups/group.h"
 #include "broker/core/groups/group_source.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
 #include "broker/state/group_state.pb.h"
 
 namespace fifobus {
@@ -17,16 +19,20 @@ namespace fifobus {
 // clocks and its source begin with Resume.
 //
 // Thread-safe, as the group.
-class GroupState {
+class GroupTransfer {
  public:
   static pb::state::GroupKey ExportKey(const Group::Key& key);
   static Group::Key RestoreKey(const pb::state::GroupKey& state);
 
-  static pb::state::Group Export(const Group& group);
-  // `source`: of a group over a log, as Group::source().
+  static pb::state::Group Export(const Group& group, StateChunks& chunks,
+                                 const StateIngresses& ingresses);
+  // `source`: of a group over a log, as Group::source(). For the rest see
+  // EgressTransfer.
   static std::shared_ptr<Group> Restore(const pb::state::Group& state,
                                         const Group::Context& context,
-                                        std::shared_ptr<GroupSource> source);
+                                        std::shared_ptr<GroupSource> source,
+                                        const StateChunks& chunks,
+                                        StateIngresses& ingresses);
 
   // Members that have not joined since.
   static std::vector<uint32_t> Absent(const Group& group);
@@ -43,4 +49,4 @@ class GroupState {
 
 }  // namespace fifobus
 
-#endif  // FIFOBUS_BROKER_CORE_GROUPS_GROUP_STATE_H_
+#endif  // FIFOBUS_BROKER_CORE_GROUPS_GROUP_TRANSFER_H_
