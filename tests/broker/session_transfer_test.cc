@@ -6,6 +6,7 @@
 
 #include "broker/core/delivery/egress_transfer.h"
 #include "gtest/gtest.h"
+#include "tests/support/filled_state.h"
 #include "tests/support/session_fixture.h"
 #include "tests/support/state_carrier.h"
 
@@ -231,6 +232,31 @@ TEST_F(SessionTransferTest, OneThatIsOverSaysWhy) {
   Upgrade();
   EXPECT_NE(reason, "");
   EXPECT_EQ(core_->session_.end_reason(), reason);
+}
+
+// What is of groups and logs has tests of its own: state_round_trip_test.cc.
+TEST_F(SessionTransferTest, EachFieldOfItsStateIsKept) {
+  for (int round = 0; round < StateFiller::kRounds; ++round) {
+    StateCarrier carrier;
+    StateFiller filler(round);
+    filler.SetNumber("ChunkRange.chunk", [] { return 1; });
+    filler.SetNumber("ChunkRange.begin", [] { return 0; });
+    filler.SetNumber("ChunkRange.size", [] { return 4; });
+    carrier.new_chunks.Add(1, 0, Chunk::CopyOf("will"));
+    pb::state::Session state;
+    filler.Fill(state);
+    state.mutable_requests()->clear_memberships();
+    state.mutable_requests()->clear_log_subscriptions();
+    state.clear_pending();
+    Core core;
+    SessionTransfer::Restore(state, carrier.new_chunks, core.session_);
+    pb::state::Session again =
+        SessionTransfer::Export(core.session_, carrier.old_chunks);
+    again.mutable_requests()->clear_memberships();
+    again.mutable_requests()->clear_log_subscriptions();
+    again.clear_pending();
+    ExpectSameState(state, again);
+  }
 }
 
 }  // namespace

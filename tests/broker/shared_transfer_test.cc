@@ -1,16 +1,21 @@
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "broker/bus/counters_transfer.h"
+#include "broker/core/delivery/id_pool.h"
 #include "broker/core/retained/retained_store.h"
 #include "broker/core/routing/topic_stats.h"
+#include "broker/io/rest_buffer.h"
+#include "broker/state/delivery_state.pb.h"
 #include "broker/state/retained_state.pb.h"
 #include "broker/state/shared_state.pb.h"
 #include "gtest/gtest.h"
 #include "proto/expiry.h"
 #include "tests/support/core_fakes.h"
+#include "tests/support/filled_state.h"
 #include "tests/support/state_carrier.h"
 
 namespace fifobus {
@@ -187,6 +192,77 @@ TEST_F(RetainedTransferTest, WhatExpiresStillExpires) {
   EXPECT_GT(transaction.ForgetExpired(), soon);
   EXPECT_EQ(next_.topics(), 1u);
 }
+
+class FilledStateTest : public testing::TestWithParam<int> {
+ protected:
+  StateFiller filler_{GetParam()};
+  StateChunks chunks_;
+};
+
+TEST_P(FilledStateTest, OfIdsIsKept) {
+  pb::state::IdPool state;
+  filler_.Fill(state);
+  IdPool ids;
+  ids.Restore(state);
+  ExpectSameState(state, ids.Export());
+}
+
+TEST_P(FilledStateTest, OfTopicsIsKept) {
+  pb::state::TopicStats state;
+  filler_.Fill(state);
+  TopicStats stats(10);
+  stats.Restore(state);
+  pb::state::TopicStats again = stats.Export();
+  std::sort(again.mutable_topics()->begin(), again.mutable_topics()->end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
+  ExpectSameState(state, again);
+}
+
+TEST_P(FilledStateTest, OfRetainedValuesIsKept) {
+  std::vector<std::string> chunks;
+  filler_.SetNumber("ChunkRange.chunk", [&] {
+    chunks.push_back("value " + std::to_string(chunks.size()));
+    chunks_.Add(chunks.size(), 0, Chunk::CopyOf(chunks.back()));
+    return chunks.size();
+  });
+  filler_.SetNumber("ChunkRange.begin", [] { return 0; });
+  filler_.SetNumber("ChunkRange.size", [&] { return chunks.back().size(); });
+  pb::state::RetainedTopic state;
+  filler_.Fill(state);
+  BrokerOptions options;
+  Counters counters;
+  RetainedStore store(options, counters);
+  RetainedStore::Transaction transaction(store);
+  transaction.Restore(state, chunks_);
+  state.clear_unwritten();  // RetainedFiles'
+  StateChunks exported;
+  transaction.Export(exported, [&](const pb::state::RetainedTopic& again) {
+    ExpectSameState(state, again);
+  });
+  EXPECT_EQ(exported.exported().size(), chunks.size());
+}
+
+TEST_P(FilledStateTest, OfABegunFrameIsKept) {
+  filler_.SetNumber("ChunkRange.chunk", [] { return 1; });
+  filler_.SetNumber("ChunkRange.begin", [] { return 0; });
+  filler_.SetNumber("ChunkRange.size", [] { return 5; });
+  chunks_.Add(1, 0, Chunk::CopyOf("begun"));
+  pb::state::RestBuffer state;
+  filler_.Fill(state);
+  if (GetParam() % 2 == 0) {
+    state.clear_carried();
+  } else {
+    state.clear_assembled();
+    state.clear_wanted_bytes();
+  }
+  RestBuffer rest(/*chunk_bytes=*/1000);
+  rest.Restore(state, chunks_);
+  StateChunks exported;
+  ExpectSameState(state, rest.Export(exported));
+}
+
+INSTANTIATE_TEST_SUITE_P(Rounds, FilledStateTest,
+                         testing::Range(0, StateFiller::kRounds));
 
 }  // namespace
 }  // namespace fifobus
