@@ -106,16 +106,21 @@ struct HeaderRead {
 // never reaches it.
 HeaderRead ReadHeader(std::string_view bytes) {
   HeaderRead header;
+  bool bad_text = false;
   while (!bytes.empty()) {
     const Field field = TakeField(bytes);
     if (!field.ok) return header;
     if (field.number != kName && field.number != kValue) continue;
     if (field.wire_type != kLen) return header;
-    (field.number == kName ? header.view.name : header.view.value) =
-        field.bytes;
+    if (field.number == kValue) {
+      header.view.value = field.bytes;
+      continue;
+    }
+    // Each, though only the last one counts.
+    bad_text |= !IsPrintableAscii(field.bytes);
+    header.view.name = field.bytes;
   }
-  header.fault = IsPrintableAscii(header.view.name) ? FrameFault::kNone
-                                                    : FrameFault::kBadText;
+  header.fault = bad_text ? FrameFault::kBadText : FrameFault::kNone;
   return header;
 }
 

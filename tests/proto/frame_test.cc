@@ -209,6 +209,10 @@ TEST(ReadMessage, RefusesTextThatParsersOfOtherLanguagesWouldRefuse) {
             FrameFault::kBadText);
   EXPECT_EQ(FaultOfMessage(Field(1, "a") + Field(7, Field(1, "\x80"))),
             FrameFault::kBadText);
+  // Only the last name counts, and parsers look at both.
+  EXPECT_EQ(FaultOfMessage(Field(1, "a") +
+                           Field(7, Field(1, "\x80") + Field(1, "name"))),
+            FrameFault::kBadText);
   EXPECT_EQ(FaultOfMessage(Field(1, "a") + Field(4, "no topic")),
             FrameFault::kBadTopic);
 }

@@ -193,4 +193,6 @@ def _read_header(data: bytes) -> Tuple[str, bytes]:
         if value is None or isinstance(value, int):
             raise wire.Malformed(f"a header has wire type {wire_type}")
         parts[number] = bytes(value)
+        if number == 1:  # each, though only the last one counts
+            _checked_text(parts[number])
     return _checked_text(parts.get(1, b"")), parts.get(2, b"")
