@@ -238,6 +238,10 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
     buffer.Take(extent.frame_bytes);
     if (view.kind == FrameKind::kMessage) {
       Received got = MessageOf(frame, view.member, delivery);
+      if (got.message.fault != FrameFault::kNone) [[unlikely]] {
+        dialogue_.OnBadFrame(got.message.fault);
+        return Received();
+      }
       if (delivery && delivery->offset != 0 && Note(got) == Fate::kRepeated)
           [[unlikely]] {
         delivery.reset();
@@ -245,9 +249,7 @@ Received Inbound::TakeFrame(ReceiveBuffer& buffer) {
       }
       if (got.message.expiry_unix_nanos == 0 && !dialogue_.requests().begun())
           [[likely]] {
-        if (got.message.fault == FrameFault::kNone) {
-          buffer.repeated().Remember(frame, got.message);
-        }
+        buffer.repeated().Remember(frame, got.message);
         return got;
       }
       delivery.reset();
