@@ -58,6 +58,8 @@ TEST_F(ConfigTest, EveryFaultIsNamedWithItsLine) {
     const char* error;
   } cases[] = {
       {"workers = [", ":1: "},
+      {"[.a]", ":1: "},
+      {"\n[[", ":2: "},
       {"\nqueue-byte = 1", ":2: there is no setting \"queue-byte\""},
       {"queue_bytes = 1", ":1: there is no setting"},
       {"check = true", ":1: there is no setting"},
