@@ -240,6 +240,10 @@ void DurableTap::OnOpened() {
   Go();
 }
 
+void DurableTap::LookForReader() {
+  if (!has_reader_) OnOpened();
+}
+
 void DurableTap::OnWritable() {
   target_.OnRoom();
   Go();

@@ -60,6 +60,9 @@ class DurableTap : private SinkObserver, private LogWaiter {
 
   // Somebody opened the FIFO.
   void OnOpened();
+  // Or may have: what a reader that is known has read in part does not come
+  // again.
+  void LookForReader();
 
   const std::string& topic() const { return topic_; }
   const FileIdentity& identity() const { return identity_; }

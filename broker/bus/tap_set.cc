@@ -185,7 +185,13 @@ void TapSet::OnOpened(const std::string& path) {
   const auto out = outs_.find(path);
   if (out != outs_.end()) out->second->OnOpened();
   const auto durable = durables_.find(path);
-  if (durable != durables_.end()) durable->second->OnOpened();
+  if (durable != durables_.end()) durable->second->LookForReader();
+}
+
+void TapSet::OnOpenEvent(const std::string& path) {
+  const auto durable = durables_.find(path);
+  if (durable != durables_.end()) return durable->second->OnOpened();
+  OnOpened(path);
 }
 
 void TapSet::NudgeIns() {

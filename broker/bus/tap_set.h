@@ -56,6 +56,8 @@ class TapSet {
   std::vector<std::string> EndDenied();
 
   // The FIFO at `path` was opened by somebody.
+  void OnOpenEvent(const std::string& path);
+  // Or it may have been, unseen.
   void OnOpened(const std::string& path);
   // Lines may have a subscriber now.
   void NudgeIns();

@@ -137,7 +137,7 @@ void TapTree::OnEvent(const DirectoryEvent& event) {
       if (!event.name.empty()) Look(path);
       break;
     case DirectoryEvent::Kind::kOpened:
-      taps_.OnOpened(path);
+      taps_.OnOpenEvent(path);
       break;
     case DirectoryEvent::Kind::kMoved:
       // Of others their parent tells; that of topics/ is not watched.

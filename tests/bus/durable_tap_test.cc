@@ -218,6 +218,18 @@ TEST_F(DurableTapTest, EachLineIsReadWholeByOneOfManyReaders) {
   AwaitPosition(kLines + 1);
 }
 
+TEST_F(DurableTapTest, AReloadRepeatsNothing) {
+  Make();
+  Publish("one");
+  Publish("two");
+  const UniqueFd me = OpenToRead();
+  EXPECT_EQ(ReadBytes(me.get(), 5), "one\nt");
+  ASSERT_TRUE(bus_.broker().SetTopicRules({}).ok());
+  Publish("three");
+  EXPECT_EQ(ReadBytes(me.get(), 9), "wo\nthree\n");
+  AwaitPosition(4);
+}
+
 TEST_F(DurableTapTest, ASessionMayTakeTheNameAndGivesItBack) {
   Make();
   Publish("one");
