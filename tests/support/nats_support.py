@@ -68,6 +68,17 @@ def parse_headers(block):
     return headers
 
 
+def stored_message(message):
+    """Of what JetStream says of one."""
+    block = base64.b64decode(message.get("hdrs", ""))
+    return Message(
+        message["subject"],
+        "",
+        parse_headers(block) if block else [],
+        base64.b64decode(message.get("data", "")),
+    )
+
+
 class Connection:
     """One connection to one server. Not for threads."""
 
@@ -179,41 +190,54 @@ class Connection:
             return {"error": {"description": str(answer.headers)}}
         return json.loads(answer.payload)
 
-    def stored(self, stream, sequence):
-        """A message of a stream; None: there is none any more."""
-        answer = self.api(f"STREAM.MSG.GET.{stream}", seq=sequence)
-        if "message" not in answer:
-            return None
-        message = answer["message"]
-        block = base64.b64decode(message.get("hdrs", ""))
-        return Message(
-            message["subject"],
-            "",
-            parse_headers(block) if block else [],
-            base64.b64decode(message.get("data", "")),
-        )
+    def _requests(self, subject, bodies):
+        """Answers to requests that are all on their way at once, in their order."""
+        replies = [f"{self._inbox}.{next(self._ids)}" for _ in bodies]
+        for reply, body in zip(replies, bodies):
+            self.publish(subject, json.dumps(body).encode(), reply=reply)
+        answers = {}
+        while len(answers) < len(replies):
+            message = self._read_one()
+            if message is not None and message.subject in replies:
+                answers.setdefault(message.subject, message)
+        return [json.loads(answers[reply].payload or b"{}") for reply in replies]
 
     def all_stored(self, stream):
         """The messages of a stream; none, if there is no such stream yet."""
         state = self.api(f"STREAM.INFO.{stream}").get("state")
         if state is None:
             return []
-        found = [
-            self.stored(stream, sequence)
-            for sequence in range(max(state["first_seq"], 1), state["last_seq"] + 1)
-        ]
-        return [message for message in found if message is not None]
+        sequences = range(max(state["first_seq"], 1), state["last_seq"] + 1)
+        found = []
+        for begin in range(0, len(sequences), 100):
+            answers = self._requests(
+                f"$JS.API.STREAM.MSG.GET.{stream}",
+                [{"seq": each} for each in sequences[begin : begin + 100]],
+            )
+            found += [
+                stored_message(each["message"]) for each in answers if "message" in each
+            ]
+        return found
 
 
 class Server:
     """One nats-server with JetStream; alone, or one of a cluster."""
 
     def __init__(
-        self, folder, name, port, route_port=0, routes=(), more="", login=None
+        self,
+        folder,
+        name,
+        port,
+        route_port=0,
+        routes=(),
+        more="",
+        login=None,
+        address="127.0.0.1",
     ):
         self.name = name
         self.port = port
         self._login = login or {}
+        self._address = address
         self._process = None
         self._config = os.path.join(folder, f"{name}.conf")
         self._log = os.path.join(folder, f"{name}.log")
@@ -232,7 +256,7 @@ class Server:
         """Writes the configuration with these lines in it."""
         with open(self._config, "w", encoding="utf-8") as file:
             file.write(
-                f"server_name: {self.name}\nlisten: 127.0.0.1:{self.port}\n"
+                f"server_name: {self.name}\nlisten: {self._address}:{self.port}\n"
                 f'jetstream {{ store_dir: "{self._folder}/{self.name}", max_mem: 64M, '
                 f"max_file: 1G }}\n{self._cluster}{more}\n"
             )
@@ -260,6 +284,10 @@ class Server:
         with open(self._log, encoding="utf-8") as file:
             return file.read()
 
+    def try_to_connect(self, **options):
+        """A connection. Raises OSError if the server takes none now."""
+        return Connection(self.port, **{**self._login, **options})
+
     def connect(self, **options):
         """A connection, when the server takes one."""
 
@@ -267,7 +295,7 @@ class Server:
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError(f"{self.name} has ended:\n{self.log()}")
             try:
-                return Connection(self.port, **{**self._login, **options})
+                return self.try_to_connect(**options)
             except OSError:
                 return None
 
@@ -277,8 +305,9 @@ class Server:
 class Cluster:
     """So many servers in a folder of their own, each running."""
 
-    def __init__(self, count=1, more="", login=None):
-        """`more` is of each one's configuration; connections are made with `login`."""
+    def __init__(self, count=1, more="", login=None, address="127.0.0.1"):
+        """`more` is of each one's configuration; connections are made with `login`.
+        The servers listen at `address`."""
         self.folder = tempfile.mkdtemp(dir="/dev/shm", prefix="fifobus-nats-")
         ports = free_ports(2 * count)
         routes = ports[count:] if count > 1 else []
@@ -291,6 +320,7 @@ class Cluster:
                 routes,
                 more,
                 login,
+                address,
             )
             for i in range(count)
         ]
@@ -308,11 +338,10 @@ class Cluster:
     def ask(self, subject, **body):
         """What the first server says that answers; None: none does now."""
         for server in self.servers:
-            if not server.is_running():
-                continue
             try:
-                # Without a leader nobody answers.
-                with server.connect(timeout=2) as connection:
+                # One that starts refuses, one that is stopped is silent, and without
+                # a leader nobody answers.
+                with server.try_to_connect(timeout=2) as connection:
                     answer = connection.api(subject, **body)
             except OSError:
                 continue
