@@ -142,9 +142,7 @@ class StreamQuestions : public NatsSender {
 }  // namespace
 
 std::string DryRunText(const BridgeConfig& config, const ClientOptions& bus) {
-  ClientOptions at_once = bus;
-  at_once.connect_timeout = absl::ZeroDuration();
-  const auto names = NamesOf(at_once);
+  const auto names = NamesOf(bus);
   std::string text =
       names.ok() ? OutText(config, *names)
                  : fmt::format("the bus is not asked for its topics: {}\n",
