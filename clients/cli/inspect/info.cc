@@ -14,6 +14,7 @@
 #include "clients/cli/inspect/bridge_view.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/log_text.h"
+#include "clients/cli/inspect/restart_text.h"
 #include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
@@ -276,6 +277,7 @@ Exit Info(const InfoOptions& options) {
   for (const BridgeView& bridge : bridges) {
     fmt::print("{}", BridgeLines(bridge, absl::Now()));
   }
+  fmt::print("{}", RestartSentences(view->now));
   return kDone;
 }
 

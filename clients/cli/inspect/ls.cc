@@ -8,6 +8,7 @@
 #include "clients/cli/inspect/bridge_view.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/log_text.h"
+#include "clients/cli/inspect/restart_text.h"
 #include "clients/cli/inspect/stats_json.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
@@ -91,6 +92,7 @@ Exit Ls(const LsOptions& options) {
   } else {
     PrintTables(*stats);
     fmt::print("{}", BridgeTables(ViewBridges(**client, *stats), absl::Now()));
+    fmt::print("{}", RestartTable(*stats));
   }
   return kDone;
 }
@@ -101,7 +103,8 @@ void AddLs(Command& program) {
   Command& ls = program.Add("ls",
                             "list topics, sessions, groups, taps, logs and "
                             "bridges with their queues, "
-                            "drops and readers");
+                            "drops and readers, and how often the broker was "
+                            "restarted");
   auto options = std::make_shared<LsOptions>();
   options->bus.AddTo(ls);
   ls.AddFlag("--json", options->json, "one JSON object, with all counters");

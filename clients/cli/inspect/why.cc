@@ -11,6 +11,7 @@
 #include "clients/cli/inspect/bridge_view.h"
 #include "clients/cli/inspect/bus_view.h"
 #include "clients/cli/inspect/log_text.h"
+#include "clients/cli/inspect/restart_text.h"
 #include "fmt/format.h"
 #include "proto/frame.pb.h"
 #include "proto/topic.h"
@@ -262,6 +263,7 @@ Exit Why(const WhyOptions& options) {
                                    options.topic, absl::Now()));
   ExplainReceivers(*view, options.topic);
   ExplainEndedGroups(view->now);
+  fmt::print("{}", RestartSentences(view->now));
   return kDone;
 }
 
