@@ -1,6 +1,7 @@
 """Python clients that read the log of a broker."""
 
 import asyncio
+import contextlib
 import random
 import os
 import unittest
@@ -40,6 +41,49 @@ class LogTest(unittest.TestCase):
             lambda: self.reader(name).position == position,
             f"the position {position} of {name}",
         )
+
+
+class RestartedTest(LogTest):
+    """What a reader is told of a broker that was killed."""
+
+    def told(self, *subscriptions):
+        """The first event behind a restart, by events() and by the callbacks."""
+        restarts = []
+        client = self.client(on_restarted=restarts.append)
+        other = self.client()
+        for pattern, options in subscriptions:
+            client.subscribe(pattern, **options)
+            other.subscribe(pattern, **options)
+        self.bus.restart()
+        event = next(other.events())
+        while not restarts and not self.gaps:
+            with contextlib.suppress(TimeoutError):
+                client.receive(0.1)
+        self.assertEqual(len(restarts) + len(self.gaps), 1)
+        self.assertEqual(event, (restarts + self.gaps)[0])
+        return event
+
+    def test_all_that_logs_bring_is_there(self):
+        event = self.told(("log/**", {"start": Start.next()}))
+        self.assertIsInstance(event, fifobus.Restarted)
+        self.assertIn("restarted, nothing lost", str(event))
+
+    def test_of_a_topic_without_a_log_it_is_not_known(self):
+        event = self.told(("log/**", {"start": Start.next()}), ("other", {}))
+        self.assertEqual(event.reason, GapReason.RECONNECTED)
+
+    def test_a_client_of_asyncio_is_told_as_well(self):
+        async def receive():
+            restarts = []
+            async with fifobus.AsyncClient(on_restarted=restarts.append) as client:
+                await client.subscribe("log/**", durable="d")
+                self.bus.restart()
+                self.store(1)
+                message = await client.receive(HANG_SECONDS)
+                self.assertEqual(message.offset, 1)
+            self.assertEqual(restarts, [fifobus.Restarted()])
+
+        asyncio.run(receive())
 
 
 class ReadTest(LogTest):

@@ -53,6 +53,7 @@ from fifobus.protocol.message import (
     Gap,
     Message,
     ReadPosition,
+    Restarted,
     Will,
 )
 from fifobus.protocol.start import Start
@@ -93,6 +94,7 @@ __all__ = [
     "ProtocolError",
     "PublisherMark",
     "ReadPosition",
+    "Restarted",
     "Refused",
     "SessionRefused",
     "Start",

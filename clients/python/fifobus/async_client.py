@@ -14,6 +14,7 @@ from fifobus.call_options import (
     deadline_of,
     has_passed,
     log_gap,
+    log_restarted,
     metadata_of,
     nobody_takes,
     subscribe_options,
@@ -32,6 +33,7 @@ from fifobus.protocol.message import (
     Message,
     Payload,
     ReadPosition,
+    Restarted,
     Will,
 )
 from fifobus.protocol.start import Start
@@ -71,6 +73,7 @@ class AsyncClient(AsyncPublishingClient):
         will: Optional[Will] = None,
         on_gap: Callable[[Gap], None] = log_gap,
         on_caught_up: Callable[[CaughtUp], None] = lambda caught_up: None,
+        on_restarted: Callable[[Restarted], None] = log_restarted,
         receive_bytes_max: int = 64 << 20,
         publisher: str = "",
         resend_bytes_max: int = 0,
@@ -91,6 +94,7 @@ class AsyncClient(AsyncPublishingClient):
         self._connect_timeout = connect_timeout
         self._on_gap = on_gap
         self._on_caught_up = on_caught_up
+        self._on_restarted = on_restarted
 
     async def __aenter__(self) -> "AsyncClient":
         try:
@@ -294,6 +298,8 @@ class AsyncClient(AsyncPublishingClient):
             self._on_gap(event)
         elif type(event) is CaughtUp:
             self._on_caught_up(event)
+        elif type(event) is Restarted:
+            self._on_restarted(event)
 
     def done(self, message: Message) -> None:
         """As Client.done."""

@@ -13,6 +13,7 @@ from fifobus.protocol.message import (
     Gap,
     Headers,
     Metadata,
+    Restarted,
     header_pairs_of,
 )
 from fifobus.protocol.request import Request, SubscribeOptions
@@ -39,6 +40,11 @@ CONFIRMS_BETWEEN_LOOKS = 256
 def log_gap(gap: Gap) -> None:
     """What is done about a gap unless the program does something else."""
     log.warning("%s", gap)
+
+
+def log_restarted(restarted: Restarted) -> None:
+    """What is done about it unless the program does something else."""
+    log.info("%s", restarted)
 
 
 def metadata_of(

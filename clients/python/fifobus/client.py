@@ -12,6 +12,7 @@ from fifobus.call_options import (
     deadline_of,
     has_passed,
     log_gap,
+    log_restarted,
     metadata_of,
     nobody_takes,
     seconds_to,
@@ -33,6 +34,7 @@ from fifobus.protocol.message import (
     Message,
     Payload,
     ReadPosition,
+    Restarted,
     Will,
 )
 from fifobus.protocol.start import Start
@@ -91,6 +93,7 @@ class Client(PublishingClient):
         will: Optional[Will] = None,
         on_gap: Callable[[Gap], None] = log_gap,
         on_caught_up: Callable[[CaughtUp], None] = lambda caught_up: None,
+        on_restarted: Callable[[Restarted], None] = log_restarted,
         receive_bytes_max: int = 64 << 20,
         publisher: str = "",
         resend_bytes_max: int = 0,
@@ -104,7 +107,8 @@ class Client(PublishingClient):
         publishes `will` when this process dies. `receive_bytes_max` bounds what is read
         ahead by calls that wait for something else than a message. `on_caught_up` is
         called where a reader of a log has received all that was there when it
-        subscribed.
+        subscribed, and `on_restarted`, which logs a line, in place of `on_gap` where
+        the session ended and nothing is missing, because logs are all that is read.
 
         Logs remember under the name `publisher`, one level of a topic, what this client
         has stored. Its messages are numbered, and no log stores one twice. A later
@@ -127,6 +131,7 @@ class Client(PublishingClient):
         super().__init__(dialogue, connection, mode, receive_bytes_max)
         self._on_gap = on_gap
         self._on_caught_up = on_caught_up
+        self._on_restarted = on_restarted
         try:
             self._connection.advance()
             if connect_timeout > 0:
@@ -342,6 +347,8 @@ class Client(PublishingClient):
                 self._on_gap(event)
             elif type(event) is CaughtUp:
                 self._on_caught_up(event)
+            elif type(event) is Restarted:
+                self._on_restarted(event)
 
     def done(self, message: Message) -> None:
         """The work on this message is done: of a durable reader, on all before it, too.
@@ -374,7 +381,8 @@ class Client(PublishingClient):
 
     def events(self) -> Iterator[Event]:
         """As iterating, with each Gap in its place instead of at `on_gap`, and with
-        CaughtUp where a reader has received all that its log had when it subscribed."""
+        CaughtUp where a reader has received all that its log had when it subscribed,
+        and Restarted where a session ended and nothing is missing."""
         while not self._is_over():
             if self._events:
                 event = self._received.shown(self._events.popleft())

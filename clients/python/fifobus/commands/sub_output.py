@@ -12,9 +12,9 @@ from fifobus import errors
 from fifobus.client import Client
 from fifobus.client_session import Mode
 from fifobus.commands.exits import output_watch, poll_until, write_out
-from fifobus.protocol.message import CaughtUp, Gap, Message, json_line
+from fifobus.protocol.message import CaughtUp, Gap, Message, Restarted, json_line
 
-Incoming = Deque[Union[Message, Gap, CaughtUp, errors.FifobusError]]
+Incoming = Deque[Union[Message, Gap, CaughtUp, Restarted, errors.FifobusError]]
 
 # What is gathered before it is written although more is waiting.
 GATHERED_BYTES = 64 << 10
@@ -56,7 +56,9 @@ class SubOutput(abc.ABC):
         self._takes_ahead = not options.group or options.ack
         self._undone: List[Message] = []
 
-    def next(self, deadline: Optional[float]) -> Union[Message, Gap, CaughtUp, None]:
+    def next(
+        self, deadline: Optional[float]
+    ) -> Union[Message, Gap, CaughtUp, Restarted, None]:
         """None: look again."""
         if not self._incoming:
             self._receive()

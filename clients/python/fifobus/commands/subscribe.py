@@ -19,7 +19,7 @@ from fifobus.commands.exits import (
 from fifobus.commands.options import acks_of
 from fifobus.commands.session import connect
 from fifobus.commands.sub_output import Incoming, Printer, SubOutput
-from fifobus.protocol.message import CaughtUp, Gap, Message
+from fifobus.protocol.message import CaughtUp, Gap, Message, Restarted
 
 # How long, in seconds, the broker may take to answer a Subscribe.
 _ANSWER_PATIENCE = 5.0
@@ -37,6 +37,7 @@ def sub(options: argparse.Namespace) -> int:
         queue_messages_max=options.queue_messages,
         on_gap=incoming.append,
         on_caught_up=incoming.append,
+        on_restarted=incoming.append,
     )
     with client:
         for pattern in options.pattern:
@@ -94,6 +95,8 @@ def _receive_all(
             warn(got)
             if options.fail_on_gap:
                 return output.end(FAILED)
+        elif isinstance(got, Restarted):
+            warn(got)
         elif isinstance(got, CaughtUp):
             caught_up += 1
             if options.until and caught_up == len(set(options.pattern)):

@@ -12,10 +12,17 @@ from fifobus.protocol.control import (
     FRAME_PREFIX_BYTES,
     MESSAGE,
 )
-from fifobus.protocol.message import CaughtUp, Gap, Message, Metadata, gap_of
+from fifobus.protocol.message import (
+    CaughtUp,
+    Gap,
+    Message,
+    Metadata,
+    Restarted,
+    gap_of,
+)
 from fifobus.protocol.wire import Buffer
 
-Event = Union[Message, Gap, CaughtUp]
+Event = Union[Message, Gap, CaughtUp, Restarted]
 Answer = Callable[[int, control.Verdict], None]
 # What a CaughtUp frame means to the program; None: nothing any more.
 OnCaughtUp = Callable[[control.CaughtUpFrame], Optional[CaughtUp]]

@@ -16,7 +16,7 @@ from fifobus import errors
 from fifobus.protocol import control, topics
 from fifobus.protocol.control import GapReason, Overflow, Verdict
 from fifobus.protocol.decoder import Event, FrameDecoder
-from fifobus.protocol.message import Gap, Message, Will
+from fifobus.protocol.message import Gap, Message, Restarted, Will
 from fifobus.protocol.message_heads import will_member
 from fifobus.protocol.publishing import Publishing
 from fifobus.protocol.readers import Readers
@@ -132,6 +132,8 @@ class Dialogue:
             untold = again or reason is GapReason.DISCONNECTED
             if untold and self._misses_messages() and not self._told_of_disconnection:
                 self.events.append(Gap(reason))
+            elif again and self._subscribes() and not self._misses_messages():
+                self.events.append(Restarted())
         self.failure = error
         self._fail_requests(error, all_of_them=not again)
         self.state = State.WAITING if again else State.FAILED

@@ -221,6 +221,17 @@ def gap_of(frame: GapFrame) -> Gap:
 
 
 @dataclass(frozen=True)
+class Restarted:
+    """The broker is gone and nothing is lost: all that is subscribed to is read out of
+    logs, and goes on where it was when a broker is there again."""
+
+    def __str__(self) -> str:
+        return (
+            "restarted, nothing lost: the log is read on from where it was (restarted)"
+        )
+
+
+@dataclass(frozen=True)
 class CaughtUp:
     """All that a log had when this reader subscribed has been received."""
 

@@ -10,12 +10,12 @@ from fifobus import errors
 from fifobus.protocol import topics
 from fifobus.protocol.control import GapReason
 from fifobus.protocol.decoder import Decoded, Event
-from fifobus.protocol.message import CaughtUp, Gap, Message
+from fifobus.protocol.message import CaughtUp, Gap, Message, Restarted
 from fifobus.protocol.readers import Readers
 from fifobus.transport.noted import move_all
 
 # A subscription that the broker refuses anew has its place among them, too.
-Incoming = Union[Message, Gap, CaughtUp, errors.Refused]
+Incoming = Union[Message, Gap, CaughtUp, Restarted, errors.Refused]
 
 # What a message takes beside its topic and payload: about that of its frame.
 _FRAME_OVERHEAD_BYTES = 16
