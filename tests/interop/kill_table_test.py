@@ -98,7 +98,7 @@ class DurableReader(Reader):
     """Of the log. Counts what comes again, and when it had come first."""
 
     def __init__(self):
-        self.last = 0
+        self.last = self.newest = 0
         self.repeated = 0
         self.oldest_repeat = 0.0  # seconds before the end of the broker
         self.broker_ended = 0.0
@@ -113,12 +113,14 @@ class DurableReader(Reader):
         now = time.monotonic()
         if event.offset > self.last + 1:
             self.faults.append(f"durable: {event.offset} behind {self.last}")
-        elif event.offset <= self.last:
+        if event.offset <= self.newest:
             self.repeated += 1
+        if event.offset <= self.last:  # since the kill; all behind it is younger
             age = self.broker_ended - self._times.get(event.offset, 0.0)
             self.oldest_repeat = max(self.oldest_repeat, age)
         self.last = event.offset
-        self._times.setdefault(event.offset, now)
+        self.newest = max(self.newest, self.last)
+        self._times[event.offset] = now  # when it came last
         self._times.pop(event.offset - 50000, None)
 
 
