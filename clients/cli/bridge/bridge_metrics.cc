@@ -1,5 +1,6 @@
 #include "clients/cli/bridge/bridge_metrics.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -68,7 +69,9 @@ void BridgeMetrics::Set(BridgeSnapshot snapshot) {
 }
 
 void BridgeMetrics::AskLags(BridgeSnapshot& snapshot) const {
-  const auto client = Client::Connect(bus_);
+  ClientOptions soon = bus_;
+  soon.connect_timeout = std::min(bus_.connect_timeout, kAnswerPatience);
+  const auto client = Client::Connect(std::move(soon));
   if (!client.ok()) return;
   const auto stats = (*client)->Stats(kAnswerPatience);
   if (!stats.ok()) return;

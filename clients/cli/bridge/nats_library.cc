@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "fmt/format.h"
 
 namespace fifobus::bridge {
@@ -37,6 +39,33 @@ absl::StatusOr<const NatsLibrary*> NatsLibrary::Load() {
       new absl::StatusOr<NatsLibrary>(LoadLibrary());
   if (!library->ok()) return library->status();
   return &**library;
+}
+
+NatsMessage NatsLibrary::Take(natsMsg* message) const {
+  NatsMessage taken;
+  taken.subject = natsMsg_GetSubject(message);
+  if (const char* reply = natsMsg_GetReply(message)) taken.reply = reply;
+  taken.payload.assign(natsMsg_GetData(message),
+                       static_cast<size_t>(natsMsg_GetDataLength(message)));
+  const char** names = nullptr;
+  int count = 0;
+  if (natsMsgHeader_Keys(message, &names, &count) == NATS_OK) {
+    for (int i = 0; i < count; ++i) {
+      const char** values = nullptr;
+      int of_name = 0;
+      if (natsMsgHeader_Values(message, names[i], &values, &of_name) !=
+          NATS_OK) {
+        continue;
+      }
+      for (int j = 0; j < of_name; ++j) {
+        taken.headers.push_back({names[i], values[j]});
+      }
+      free(values);
+    }
+    free(names);
+  }
+  natsMsg_Destroy(message);
+  return taken;
 }
 
 }  // namespace fifobus::bridge

@@ -2,6 +2,7 @@
 #define FIFOBUS_CLIENTS_CLI_BRIDGE_NATS_LIBRARY_H_
 
 #include "absl/status/statusor.h"
+#include "clients/cli/bridge/nats_message.h"
 #include "nats/nats.h"
 
 // The functions of libnats that the bridge calls. The library is loaded when a
@@ -50,12 +51,16 @@ namespace fifobus::bridge {
   FUNCTION(natsMsgHeader_Add)                       \
   FUNCTION(natsMsgHeader_Keys)                      \
   FUNCTION(natsMsgHeader_Values)                    \
-  FUNCTION(natsSubscription_Destroy)
+  FUNCTION(natsSubscription_Destroy)                \
+  FUNCTION(natsSubscription_SetOnCompleteCB)
 
 // Thread-safe: nothing changes after Load.
 struct NatsLibrary {
   // Loads it, once a process. NotFound says which package to install.
   static absl::StatusOr<const NatsLibrary*> Load();
+
+  // A message as the maps have it. Destroys libnats's.
+  NatsMessage Take(natsMsg* message) const;
 
 #define FIFOBUS_NATS_MEMBER(name) decltype(&::name) name = nullptr;
   FIFOBUS_NATS_FUNCTIONS(FIFOBUS_NATS_MEMBER)

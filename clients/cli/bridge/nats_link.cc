@@ -213,11 +213,17 @@ void NatsLink::Push(LinkEvent event) {
 
 void NatsLink::OnClosed(natsConnection* /*connection*/, void* link) {
   NatsLink& self = *static_cast<NatsLink*>(link);
-  {
-    MutexLock lock(self.mutex_);
-    self.closed_ = true;
-    self.connected_ = false;
-  }
+  // To the end under the lock: the link may be gone as soon as this is seen.
+  MutexLock lock(self.mutex_);
+  self.closed_ = true;
+  self.connected_ = false;
+  self.changed_.NotifyAll();
+}
+
+void NatsLink::OnComplete(void* link) {
+  NatsLink& self = *static_cast<NatsLink*>(link);
+  MutexLock lock(self.mutex_);
+  --self.delivering_;
   self.changed_.NotifyAll();
 }
 
@@ -250,34 +256,13 @@ void NatsLink::OnMessage(natsConnection* /*connection*/,
 void NatsLink::PushMessage(size_t subject, natsMsg* from) {
   LinkEvent event;
   event.subject = subject;
-  NatsMessage& to = event.message;
-  to.subject = library_.natsMsg_GetSubject(from);
-  if (const char* reply = library_.natsMsg_GetReply(from)) to.reply = reply;
-  to.payload.assign(library_.natsMsg_GetData(from),
-                    static_cast<size_t>(library_.natsMsg_GetDataLength(from)));
-  const char** names = nullptr;
-  int count = 0;
-  if (library_.natsMsgHeader_Keys(from, &names, &count) == NATS_OK) {
-    for (int i = 0; i < count; ++i) {
-      const char** values = nullptr;
-      int of_name = 0;
-      if (library_.natsMsgHeader_Values(from, names[i], &values, &of_name) !=
-          NATS_OK) {
-        continue;
-      }
-      for (int j = 0; j < of_name; ++j)
-        to.headers.push_back({names[i], values[j]});
-      free(values);
-    }
-    free(names);
-  }
-  library_.natsMsg_Destroy(from);
+  event.message = library_.Take(from);
   {
     MutexLock lock(mutex_);
     if (event_bytes_ > kEventBytesMax) {
       ++lost_;
     } else {
-      event_bytes_ += to.bytes();
+      event_bytes_ += event.message.bytes();
       events_.push_back(std::move(event));
     }
   }
@@ -297,6 +282,15 @@ absl::Status NatsLink::Subscribe(
           Concat("subscribing to ", subject.name, ": ", TextOf(status)));
     }
     subscriptions.push_back(subscription);
+    {
+      MutexLock lock(mutex_);
+      ++delivering_;
+    }
+    // It fails if the connection is closed already: then it brings nothing.
+    if (library_.natsSubscription_SetOnCompleteCB(
+            subscription, &NatsLink::OnComplete, this) != NATS_OK) {
+      OnComplete(this);
+    }
   }
   return absl::OkStatus();
 }
@@ -339,10 +333,10 @@ void NatsLink::SendAll(natsConnection* connection,
 void NatsLink::Disconnect(natsConnection* connection) {
   library_.natsConnection_Close(connection);
   {
-    // The callback is the last one of this connection.
+    // Nothing of libnats calls for this connection any more.
     MutexLock lock(mutex_);
     changed_.Await(mutex_, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return closed_;
+      return closed_ && delivering_ == 0;
     });
     connected_ = false;
     outgoing_.clear();

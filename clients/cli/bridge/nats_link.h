@@ -87,6 +87,7 @@ class NatsLink {
   static void OnClosed(__natsConnection* connection, void* link);
   static void OnError(__natsConnection* connection,
                       __natsSubscription* subscription, int status, void* link);
+  static void OnComplete(void* link);
   static void OnMessage(__natsConnection* connection,
                         __natsSubscription* subscription, __natsMsg* message,
                         void* subject);
@@ -106,6 +107,8 @@ class NatsLink {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   // The server has refused a subscription.
   bool refused_ ABSL_GUARDED_BY(mutex_) = false;
+  // Of its subscriptions, those whose thread may still bring something.
+  size_t delivering_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<NatsMessage> outgoing_ ABSL_GUARDED_BY(mutex_);
   size_t outgoing_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<LinkEvent> events_ ABSL_GUARDED_BY(mutex_);
