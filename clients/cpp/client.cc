@@ -75,18 +75,28 @@ Client::Client(Mode mode, std::unique_ptr<Dialogue> dialogue)
 Client::~Client() {
   const auto call = dialogue_->Enter();
   Connection& connection = dialogue_->connection();
-  if (connection.state() != Connection::State::kOpen) return;
   const Deadline deadline = kLastFlush;
+  const Patience patience = {Mode::kBlocking, deadline};
+  // A session that ends here leaves to the next one what it had not got.
+  do {
+    if (dialogue_->HasRemains()) (void)outbound_->Flush(patience);
+    if (connection.state() != Connection::State::kOpen) return;
+    SayGoodbye(patience);
+  } while (dialogue_->HasRemains() && !deadline.HasCome());
+}
+
+void Client::SayGoodbye(const Patience& patience) {
+  Connection& connection = dialogue_->connection();
   dialogue_->SendPositions();
-  const uint64_t taken_along = LeaveGroups(*dialogue_, deadline);
+  const uint64_t taken_along = LeaveGroups(*dialogue_, patience.deadline);
   // Another session may take the reader over before the broker has read on.
-  if (dialogue_->positions().HasAcked()) (void)Ping(deadline.Rest());
+  if (dialogue_->positions().HasAcked()) (void)Ping(patience.deadline.Rest());
   if (connection.state() != Connection::State::kOpen) return;
   pb::Frame frame;
   frame.mutable_goodbye()->set_reason("the client leaves");
   frame.mutable_goodbye()->set_taken_along(taken_along);
   AppendFrame(frame, connection.out());
-  (void)outbound_->Flush({Mode::kBlocking, deadline});
+  (void)outbound_->FlushSession(patience);
 }
 
 int Client::fd() const { return dialogue_->connection().fd(); }
@@ -95,6 +105,14 @@ const absl::Status& Client::status() const { return dialogue_->status(); }
 
 uint64_t Client::expired_messages() const {
   return dialogue_->expired_messages();
+}
+
+uint64_t Client::resent_messages() const {
+  return dialogue_->taken_back().resent_messages();
+}
+
+uint64_t Client::lost_messages() const {
+  return dialogue_->taken_back().lost_messages();
 }
 
 Client::Bounds Client::bounds() const {
@@ -116,7 +134,8 @@ void Client::BeginBatch() { dialogue_->BeginBatch(); }
 void Client::EndBatch() {
   const auto call = dialogue_->Enter();
   dialogue_->EndBatch();
-  if (!dialogue_->batching()) (void)Flush();
+  if (dialogue_->batching()) return;
+  (void)outbound_->FlushSession({mode_, Deadline::Never()});
 }
 
 Batch::~Batch() { client_.EndBatch(); }

@@ -33,6 +33,7 @@ class Dialogue;
 class Inbound;
 class Outbound;
 class RequestCalls;
+struct Patience;
 
 namespace pb {
 class LogReply;    // of frame.pb.h, which is slow to compile
@@ -54,6 +55,13 @@ class StatsReply;  // the same
 //
 // Messages from one client arrive at each subscriber in their order, exactly
 // once, however many of its patterns match. What is lost is announced by gaps.
+//
+// A broker that dies leaves in the client's pipe what it had not read. The
+// client takes that back, and a new session begins with it, in order, before
+// anything newer: nothing of it is lost or comes twice. The same goes for what
+// a Batch had gathered. What the broker had read and perhaps not passed on
+// stays unknown, and the next publishing call says kSentAfterGap. If the broker
+// had read nothing, it says kSent.
 //
 // Publish, Receive and what they return follow the mode. Calls that take a
 // timeout wait for an answer of the broker, whatever the mode; what arrives
@@ -86,8 +94,9 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Start(ClientOptions options);
 
   // Says Goodbye, so that the will is not published, after what is not yet in
-  // the pipe; for both, and for the broker to know how far a durable reader is
-  // done, it waits up to a second. What groups without acks have sent and
+  // the pipe, or was taken back from a broker that has died; for that, and for
+  // the broker to know how far a durable reader is done, it waits up to a
+  // second. What groups without acks have sent and
   // Receive has not returned is lost, and counted by the broker
   // (messages_taken_along). A member that wants to lose nothing calls
   // Unsubscribe, and then Receive until there is nothing more. A program that
@@ -129,8 +138,9 @@ class Client {
   const std::vector<StoredMark>& publisher_marks() const;
   uint64_t last_sequence() const;
 
-  // Writes what a Batch or a partial write has left. kSent: nothing is left,
-  // and no session is known to be lost since this was told last.
+  // Writes what a Batch, a partial write, or a broker that died has left, for
+  // which it waits for the next session. kSent: nothing is left, and no session
+  // may have lost messages since this was told last.
   PublishOutcome Flush(Deadline deadline = Deadline::Never());
 
   // Waits until everything published before has reached `level`, and returns
@@ -260,6 +270,13 @@ class Client {
   // them, but for replies, which are passed over.
   uint64_t expired_messages() const;
 
+  // How many messages were published again because a broker had died before it
+  // read them; and how many are known to be lost because it had read the
+  // beginning of a large one, and this client had only passed its payload on.
+  // kSentAfterGap tells of the latter.
+  uint64_t resent_messages() const;
+  uint64_t lost_messages() const;
+
   // Why the last call failed or why there is no session, for people.
   const absl::Status& status() const;
 
@@ -269,6 +286,7 @@ class Client {
   Client(Mode mode, std::unique_ptr<Dialogue> dialogue);
 
   PublishOutcome Refuse(absl::Status status);
+  void SayGoodbye(const Patience& patience);
   absl::StatusOr<pb::StatsReply> AskForStats(std::string_view topic,
                                              absl::Duration timeout);
   void BeginBatch();
@@ -291,8 +309,8 @@ class Client {
 //     for (...) outcome = client.Publish(...);
 //   }
 //
-// The end flushes as client.Flush() does and ignores its outcome; who wants to
-// know calls Flush. Thread-compatible, with its client, which must outlive it.
+// The end flushes, but does not wait for another session; a program that wants to
+// know the outcome calls Flush. Thread-compatible, with its client, which must outlive it.
 class Batch {
  public:
   explicit Batch(Client& client) : client_(client) { client_.BeginBatch(); }

@@ -31,7 +31,8 @@ struct ClientOptions {
   Mode mode = Mode::kBlocking;
   // How long Connect waits for a broker, which may be started later.
   absl::Duration connect_timeout = absl::Seconds(5);
-  // Whether to find the next broker when this one dies, and to subscribe anew.
+  // Whether to find the next broker when this one dies, to subscribe anew, and
+  // to publish again what it had not read.
   bool reconnect = true;
   // Bound of what is read ahead while a call that is not Receive waits.
   size_t receive_bytes_max = size_t{64} << 20;

@@ -15,8 +15,9 @@ enum class PublishOutcome {
   // The bytes are in the pipe; or, in an open Batch, will be at its Flush; or,
   // not blocking, their rest follows by itself at later calls.
   kSent,
-  // As kSent, but on a new session: an unknown number of the messages before
-  // this one was lost with the old one. Told once.
+  // As kSent, but an earlier session was lost, and with it perhaps messages
+  // before this one that its broker had read. How many is not known, but for
+  // Client::lost_messages. Those that it had not read are not lost. Told once.
   kSentAfterGap,
   // Not blocking: the pipe is full, or there is no broker now. Nothing was
   // taken.

@@ -113,6 +113,7 @@ TEST_F(ClientPublisherTest, ANewSessionMayRaiseTheNumbers) {
   UsePublisher(0);
   Session first = Accept();
   EXPECT_EQ(client_->Publish("a", "1"), PublishOutcome::kSent);
+  (void)ReadMessage(first);
   End(first);
   Session second = Accept({{"all", 9, 90}});
   EXPECT_EQ(client_->Publish("a", "10"), PublishOutcome::kSent);
@@ -238,6 +239,7 @@ TEST_F(ClientPublisherTest, WhatIsNotConfirmedIsSentAgainAsItWas) {
   for (uint64_t id = 1; id <= 4; ++id) {
     EXPECT_EQ(Publish(id, std::to_string(id)), PublishOutcome::kSent);
   }
+  EXPECT_EQ(ReadMessage(first).sequence(), 1U);
   Write(first, StoredFrame(1, 1));
   ExpectConfirmation(1, Level::kStored);
   End(first);
@@ -262,6 +264,7 @@ TEST_F(ClientPublisherTest, WhatIsNotKeptIsLostWithItsSession) {
   EXPECT_EQ(Publish(2, "not", LevelInFrame(Level::kAccepted)),
             PublishOutcome::kSent);
   EXPECT_EQ(Publish(3, "kept"), PublishOutcome::kSent);
+  for (int i = 0; i < 3; ++i) (void)ReadMessage(first);
   End(first);
   Session second = Accept();
   EXPECT_EQ(ReadMessage(second).sequence(), 1U);
@@ -278,6 +281,7 @@ TEST_F(ClientPublisherTest, WithoutKeepingAllIsUnknown) {
   UsePublisher(0);
   Session first = Accept();
   EXPECT_EQ(Publish(1, "x"), PublishOutcome::kSent);
+  (void)ReadMessage(first);
   End(first);
   Session second = Accept();
   ExpectConfirmation(1, Level::kNone);
@@ -319,6 +323,7 @@ TEST_F(ClientPublisherTest, AnAnswerThatWasReadIsToldThoughItsSessionIsLost) {
   EXPECT_EQ(Publish(1, "1"), PublishOutcome::kSent);
   EXPECT_EQ(Publish(2, "2"), PublishOutcome::kSent);
   EXPECT_EQ(Publish(3, "3"), PublishOutcome::kSent);
+  EXPECT_EQ(ReadMessage(first).sequence(), 1U);
   Write(first, StoredFrame(1, 1));
   End(first);
   Session second = Accept();

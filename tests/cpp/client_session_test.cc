@@ -315,6 +315,7 @@ TEST_F(ClientSessionTest, FlushTellsOfALostSession) {
   ConformanceSession session = Accept();
   (void)client_->Receive();
   ASSERT_EQ(client_->Publish("a", "x"), PublishOutcome::kSent);
+  ASSERT_TRUE(session.Read(&pb::Frame::has_message, "a Message").ok());
   End(session);
   EXPECT_EQ(client_->Flush(), PublishOutcome::kSentAfterGap);
 }

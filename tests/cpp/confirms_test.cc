@@ -31,7 +31,7 @@ std::vector<int64_t> Lost(Confirms& confirms) {
 
 std::string SentAgain(Confirms& confirms, uint64_t session) {
   std::string out;
-  confirms.SendAgain(session, out);
+  confirms.SendAgain(session, "", out);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "proto/frame.h"
 
 namespace fifobus {
 
@@ -80,12 +81,45 @@ void Confirms::Release(Kept& kept) {
   kept.frame = std::string();
 }
 
-void Confirms::SendAgain(uint64_t session, std::string& out) {
+void Confirms::Move(const std::set<uint64_t>& confirm_ids, uint64_t session) {
+  if (confirm_ids.empty()) return;
+  for (Awaited& awaited : awaited_) {
+    // An id may have been used in an earlier session as well.
+    if (awaited.session + 1 == session &&
+        confirm_ids.contains(awaited.confirm_id)) {
+      awaited.session = session;
+    }
+  }
+}
+
+void Confirms::SendAgain(uint64_t session, std::string_view taken_back,
+                         std::string& out) {
   for (Awaited& awaited : awaited_) {
     if (awaited.kept == nullptr || awaited.kept->answer) continue;
     awaited.session = session;
-    out += awaited.kept->frame;
+    const std::string_view kept = awaited.kept->frame;
+    while (!taken_back.empty()) {
+      const std::string_view frame = taken_back.substr(
+          0, FindFrame(taken_back, taken_back.size()).frame_bytes);
+      const uint64_t other = ReadMessageFrame(frame).sequence;
+      const uint64_t sequence = ReadMessageFrame(kept).sequence;
+      if (other > sequence) break;
+      if (other < sequence) out += frame;
+      taken_back.remove_prefix(frame.size());
+    }
+    out += kept;
   }
+  out += taken_back;
+}
+
+uint64_t Confirms::CountToSendAgain(
+    const std::set<uint64_t>& taken_back) const {
+  uint64_t count = 0;
+  for (const Awaited& awaited : awaited_) {
+    count += awaited.kept != nullptr && !awaited.kept->answer &&
+             !taken_back.contains(awaited.confirm_id);
+  }
+  return count;
 }
 
 void Confirms::OnReadAhead(const Confirmation& answer, uint64_t session) {

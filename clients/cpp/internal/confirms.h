@@ -6,7 +6,9 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "clients/cpp/received.h"
@@ -65,8 +67,15 @@ class Confirms {
   }
   void Keep(uint64_t confirm_id, uint64_t session, std::string frame);
 
-  // Appends the frames that go into a new session first.
-  void SendAgain(uint64_t session, std::string& out);
+  // Those messages are sent again, in this session, and so are answered there.
+  void Move(const std::set<uint64_t>& confirm_ids, uint64_t session);
+  // Appends the messages that go into a new session first: those that were
+  // taken back, and what is kept. Both are in the order of their numbers, and
+  // what is both goes once.
+  void SendAgain(uint64_t session, std::string_view taken_back,
+                 std::string& out);
+  // How many of what is kept are not taken back and go as well.
+  uint64_t CountToSendAgain(const std::set<uint64_t>& taken_back) const;
 
   // The answer was read, and Receive is still to come upon it.
   void OnReadAhead(const Confirmation& answer, uint64_t session);

@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "clients/cpp/bus_locator.h"
@@ -39,17 +41,20 @@ constexpr size_t kProbablyAllBytes = PIPE_BUF;
 // broker's read spins for it meanwhile: bench/DECISIONS.md.
 constexpr size_t kWrittenAtOnce = size_t{64} << 10;
 
-std::string HelloFrame(const pb::Hello& hello) {
+}  // namespace
+
+std::string Connection::HelloFrame() const {
   pb::Frame frame;
-  *frame.mutable_hello() = hello;
-  frame.mutable_hello()->set_protocol_version(kProtocolVersion);
-  frame.mutable_hello()->set_pid(static_cast<uint32_t>(getpid()));
+  pb::Hello& hello = *frame.mutable_hello();
+  hello = options_.hello;
+  hello.set_protocol_version(kProtocolVersion);
+  hello.set_pid(static_cast<uint32_t>(getpid()));
+  hello.set_resent_messages(
+      static_cast<uint32_t>(std::min<uint64_t>(resent_messages_, UINT32_MAX)));
   std::string bytes;
   AppendFrame(frame, bytes);
   return bytes;
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Make(Options options) {
   auto connection =
@@ -62,6 +67,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Make(Options options) {
 Connection::Connection(Options options)
     : options_(std::move(options)),
       in_(std::make_unique<ReceiveBuffer>(options_.receive_bytes_max)),
+      out_(options_.reconnect ? SendBuffer::Keep::kUnread
+                              : SendBuffer::Keep::kNothing),
       status_(absl::UnavailableError("not connected yet")),
       delay_(kFirstDelay) {}
 
@@ -79,7 +86,7 @@ void Connection::Try() {
     Schedule();
     return;
   }
-  auto pipes = SessionPipes::Offer(*bus, HelloFrame(options_.hello));
+  auto pipes = SessionPipes::Offer(*bus, HelloFrame());
   absl::Status status = pipes.status();
   if (status.ok()) {
     pipes_ = *std::move(pipes);
@@ -197,8 +204,11 @@ void Connection::OnGoodbye() {
   // What is not in the pipe by now would make the broker wait.
   std::string_view nothing;
   if (Flush(nothing) == FlushOutcome::kLost) return;
-  if (unwritten() > 0 || pipes_.UpIsAbandoned()) ++publish_losses_;
-  DropUnwritten();
+  if (pipes_.UpIsAbandoned()) {
+    Settle(SendBuffer::Reading::kOver, Pipe::kIsLeft);
+  } else {
+    Settle(SendBuffer::Reading::kGoesOn, Pipe::kIsRead);
+  }
   WatchRoom(false);
   pipes_.CloseUp();
   state_ = State::kLeaving;
@@ -207,27 +217,32 @@ void Connection::OnGoodbye() {
 
 void Connection::OnFatalError(absl::Status status) {
   // No gap: nothing follows what came before the end.
-  End(Missed::kTold);
+  End(Missed::kTold, Next::kNone);
   state_ = State::kFailed;
   status_ = std::move(status);
 }
 
 void Connection::OnTooSlow(absl::Status status, GapCame gap_came) {
   was_too_slow_ = true;
-  End(gap_came == GapCame::kYes ? Missed::kTold : Missed::kUnknown);
+  End(gap_came == GapCame::kYes ? Missed::kTold : Missed::kUnknown,
+      Next::kNone);
   state_ = State::kFailed;
   status_ = std::move(status);
 }
 
 void Connection::Lose(absl::Status status) {
-  End(Missed::kUnknown);
+  End(Missed::kUnknown, Next::kSession);
   status_ = std::move(status);
   state_ = options_.reconnect ? State::kWaiting : State::kFailed;
   if (state_ == State::kWaiting) Schedule();
 }
 
-void Connection::End(Missed missed) {
-  if (state_ == State::kOpen) ++publish_losses_;
+void Connection::End(Missed missed, Next next) {
+  if (state_ == State::kOpen && next == Next::kSession) {
+    Settle(SendBuffer::Reading::kOver, Pipe::kIsLeft);
+  } else if (state_ == State::kOpen) {
+    ++publish_losses_;
+  }
   if (AnswersMayCome()) {
     ++ends_;
     if (missed == Missed::kUnknown) ++receive_losses_;
@@ -241,7 +256,7 @@ void Connection::Forget() {
   ready_fd_.Forget();
   in_->Clear();
   DropBacklog();
-  DropUnwritten();
+  out_.Clear();
   state_ = State::kFailed;
   status_ = absl::FailedPreconditionError(fmt::format(
       "this client belongs to process {}, of which this one is a fork: make "
@@ -250,8 +265,7 @@ void Connection::Forget() {
 }
 
 void Connection::OnUpBroken() {
-  ++publish_losses_;
-  DropUnwritten();
+  Settle(SendBuffer::Reading::kOver, Pipe::kIsLeft);
   WatchRoom(false);
   pipes_.CloseUp();
   state_ = State::kLeaving;
@@ -264,7 +278,7 @@ void Connection::ClosePipes() {
   down_waits_ = false;
   probably_drained_ = false;
   KeepBacklog();
-  DropUnwritten();
+  out_.Clear();
 }
 
 // What was read is still to be taken, though its session is over. If the
@@ -358,13 +372,14 @@ void Connection::OnDownEnded() {
 Connection::FlushOutcome Connection::Flush(std::string_view& more) {
   if (state_ != State::kOpen) return FlushOutcome::kLost;
   while (unwritten() + more.size() > 0) {
+    const std::string_view ours = out_.unwritten();
     const std::array<iovec, 2> parts = {{
-        {out_.data() + out_written_, unwritten()},
+        {const_cast<char*>(ours.data()), ours.size()},
         {const_cast<char*>(more.data()), std::min(more.size(), kWrittenAtOnce)},
     }};
     // The kernel takes a short cut for one part.
     const ssize_t bytes =
-        unwritten() == 0
+        ours.empty()
             ? WriteWithoutSignal(pipes_.up(), &parts[1], 1)
             : WriteWithoutSignal(pipes_.up(), &parts[0], more.empty() ? 1 : 2);
     if (bytes < 0 && errno == EINTR) continue;
@@ -374,17 +389,34 @@ Connection::FlushOutcome Connection::Flush(std::string_view& more) {
       return FlushOutcome::kLost;
     }
     written_ += static_cast<uint64_t>(bytes);
-    const size_t of_out = std::min(static_cast<size_t>(bytes), unwritten());
-    out_written_ += of_out;
-    more.remove_prefix(static_cast<size_t>(bytes) - of_out);
+    const size_t of_ours = std::min(static_cast<size_t>(bytes), ours.size());
+    const size_t of_more = static_cast<size_t>(bytes) - of_ours;
+    out_.OnWritten(of_ours);
+    if (of_more == 0) continue;
+    out_.OnHoleWritten(of_more);
+    more.remove_prefix(of_more);
   }
-  DropUnwritten();
+  out_.OnAllWritten();
+  if (out_.IsLong()) out_.Trim(pipes_.Unread());
   return FlushOutcome::kAll;
 }
 
-void Connection::DropUnwritten() {
-  out_.clear();
-  out_written_ = 0;
+void Connection::Settle(SendBuffer::Reading reading, Pipe pipe) {
+  if (!options_.reconnect) {
+    if (unwritten() > 0 || pipe == Pipe::kIsLeft) ++publish_losses_;
+    out_.Clear();
+    return;
+  }
+  std::optional<std::string_view> unread;
+  absl::StatusOr<std::string> taken = absl::UnavailableError("not tried");
+  if (pipe == Pipe::kIsLeft) {
+    // One byte more than there can be shows that others are there as well.
+    taken = pipes_.TakeBack(options_.open_files, out_.written_bytes() + 1);
+    if (taken.ok()) unread = *taken;
+  }
+  Remains remains = out_.Take(reading, unread);
+  if (remains.unknown || remains.lost > 0) ++publish_losses_;
+  if (remains_) remains_(std::move(remains));
 }
 
 void Connection::Wait(Deadline deadline, Room room) {

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,6 +17,7 @@
 #include "clients/cpp/internal/making_process.h"
 #include "clients/cpp/internal/ready_fd.h"
 #include "clients/cpp/internal/receive_buffer.h"
+#include "clients/cpp/internal/send_buffer.h"
 #include "clients/cpp/internal/session_pipes.h"
 #include "clients/cpp/received.h"
 #include "proto/frame.h"
@@ -49,6 +52,8 @@ class Connection {
     pb::Hello hello;  // without version and pid, which are filled in
     bool reconnect = true;
     size_t receive_bytes_max = 0;
+    // By which a process's open files can be opened once more.
+    std::string open_files = "/proc/self/fd";
   };
 
   static absl::StatusOr<std::unique_ptr<Connection>> Make(Options options);
@@ -59,8 +64,8 @@ class Connection {
   const absl::Status& status() const { return status_; }
   // Counts the sessions that were opened.
   uint64_t sessions() const { return sessions_; }
-  // Counts sessions that ended without all written bytes being read, or, for
-  // receiving, at all.
+  // Counts sessions that ended and may have lost what was published in them, or
+  // that ended at all, for receiving.
   uint64_t publish_losses() const { return publish_losses_; }
   uint64_t receive_losses() const { return receive_losses_; }
   // Counts the sessions that are over, lossy or not.
@@ -83,9 +88,12 @@ class Connection {
     return publisher_marks_;
   }
 
+  bool IsConnecting() const {
+    return state_ == State::kWaiting || state_ == State::kGreeting;
+  }
   // Does what can be done now about connecting, without waiting.
   void Advance() {
-    if (state_ == State::kWaiting || state_ == State::kGreeting) Connect();
+    if (IsConnecting()) Connect();
   }
 
   enum class ReadOutcome {
@@ -110,15 +118,28 @@ class Connection {
   ReceiveBuffer* backlog() { return backlog_.get(); }
   void DropBacklog() { backlog_.reset(); }
 
-  // Frames to be written. REQUIRES for adding: state() is kOpen.
-  std::string& out() { return out_; }
-  size_t unwritten() const { return out_.size() - out_written_; }
+  // Frames are appended to it. REQUIRES for that: state() is kOpen.
+  std::string& out() { return out_.bytes(); }
+  size_t unwritten() const { return out_.unwritten().size(); }
   // Whether the front of what is unwritten may be the rest of a frame, which
   // must follow, or the broker gets nothing more.
-  bool has_begun() const { return out_written_ > 0; }
+  bool has_begun() const { return out_.has_begun(); }
   // Counts the bytes that were written, in all sessions.
   uint64_t written() const { return written_; }
-  void DropUnwritten();
+  void DropUnwritten() { out_.DropUnwritten(); }
+  // See SendBuffer.
+  void BeginCallers() { out_.BeginCallers(); }
+  void EndCallers() { out_.EndCallers(); }
+  // What becomes of what a session leaves behind, if another one follows.
+  // Called within the call that notices the end, after each session.
+  void OnRemains(std::function<void(Remains)> take) {
+    remains_ = std::move(take);
+  }
+  // What the next Hello says is published again.
+  void set_resent_messages(uint64_t messages) {
+    if (state_ == State::kWaiting) resent_messages_ = messages;
+  }
+  uint64_t resent_messages() const { return resent_messages_; }
   enum class FlushOutcome { kAll, kWouldBlock, kLost };
   // Writes what is unwritten of out() and then `more`, from whose front it
   // removes what was written, as far as the pipe takes it.
@@ -167,9 +188,15 @@ class Connection {
   void Lose(absl::Status status);
   // What all ends of a session have in common.
   enum class Missed { kUnknown, kTold };
-  void End(Missed missed);
+  enum class Next { kSession, kNone };
+  void End(Missed missed, Next next);
   // Nobody reads `up` any more. What the broker said last is still in `down`.
   void OnUpBroken();
+  // What was published in the session that is over, and what was not read of
+  // it. REQUIRES: `up` is not closed.
+  enum class Pipe { kIsRead, kIsLeft };
+  void Settle(SendBuffer::Reading reading, Pipe pipe);
+  std::string HelloFrame() const;
   void ClosePipes();
   void KeepBacklog();
   void Schedule();
@@ -186,8 +213,9 @@ class Connection {
   SessionPipes pipes_;
   std::unique_ptr<ReceiveBuffer> in_;
   std::unique_ptr<ReceiveBuffer> backlog_;
-  std::string out_;
-  size_t out_written_ = 0;  // of out_, from its front
+  SendBuffer out_;
+  std::function<void(Remains)> remains_;
+  uint64_t resent_messages_ = 0;
   uint64_t written_ = 0;
 
   State state_ = State::kWaiting;

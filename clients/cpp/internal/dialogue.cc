@@ -51,16 +51,35 @@ void Dialogue::OnSessionBegun() {
   for (Subscriptions::Subscription& subscription : subscriptions_.all()) {
     AppendFrame(Subscriptions::Ask(subscription, NextId()), connection_->out());
   }
-  if (confirms_.keeps()) {
-    confirms_.SendAgain(sessions_begun_, connection_->out());
-  }
+  // Before anything newer, and behind the subscriptions, by which replies to
+  // requests among it come.
+  confirms_.SendAgain(sessions_begun_, taken_back_.frames(),
+                      connection_->out());
+  taken_back_.OnSent(connection_->resent_messages());
   if (connection_->unwritten() == 0) return;
   Write();  // also in a batch, which would leave the client deaf
+}
+
+void Dialogue::Connect() {
+  connection_->set_resent_messages(
+      taken_back_.messages() +
+      confirms_.CountToSendAgain(taken_back_.confirm_ids()));
+  connection_->Advance();
+}
+
+void Dialogue::OnRemains(Remains remains) {
+  taken_back_.Take(std::move(remains));
+  const uint64_t next = connection_->sessions() + 1;
+  confirms_.Move(taken_back_.confirm_ids(), next);
+  for (const uint64_t id : taken_back_.confirm_ids()) {
+    if (id >= kOwnConfirmIds) requests_.Move(id - kOwnConfirmIds, next);
+  }
 }
 
 void Dialogue::Forget() {
   if (std::exchange(forgotten_, true)) return;
   callers_.Forget();
+  taken_back_.Clear();
   requests_ = Requests();
   confirms_ = Confirms();
   connection_->Forget();
@@ -168,7 +187,10 @@ absl::StatusOr<pb::Frame> Dialogue::AwaitAnswer(uint64_t id,
   awaited_id_ = id;
   answer_.reset();
   const absl::Status status = WaitFor(
-      [&] { return answer_.has_value() || connection_->ends() != ends; },
+      [&] {
+        return answer_.has_value() ||
+               (connection_->ends() != ends && !IsToBeAnswered(id));
+      },
       timeout, what);
   awaited_id_ = 0;
   if (answer_) {

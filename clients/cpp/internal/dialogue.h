@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -19,7 +20,9 @@
 #include "clients/cpp/internal/one_caller.h"
 #include "clients/cpp/internal/positions.h"
 #include "clients/cpp/internal/requests.h"
+#include "clients/cpp/internal/send_buffer.h"
 #include "clients/cpp/internal/subscriptions.h"
+#include "clients/cpp/internal/taken_back.h"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 
@@ -41,7 +44,10 @@ class Dialogue {
            size_t kept_bytes_max)
       : connection_(std::move(connection)),
         numbering_(numbering),
-        confirms_(kept_bytes_max) {}
+        confirms_(kept_bytes_max) {
+    connection_->OnRemains(
+        [this](Remains remains) { OnRemains(std::move(remains)); });
+  }
 
   Connection& connection() { return *connection_; }
   const Connection& connection() const { return *connection_; }
@@ -65,7 +71,7 @@ class Dialogue {
   // Connecting, subscribing anew: what calls do after Enter.
   void Progress() {
     refusal_ = absl::OkStatus();
-    connection_->Advance();
+    if (connection_->IsConnecting()) Connect();
     if (connection_->sessions() != sessions_begun_) OnSessionBegun();
   }
 
@@ -74,6 +80,16 @@ class Dialogue {
     return refusal_.ok() ? connection_->status() : refusal_;
   }
   void SetRefusal(absl::Status refusal) { refusal_ = std::move(refusal); }
+
+  // What the next session begins with, because the last one's broker had not
+  // read it.
+  bool HasRemains() const { return taken_back_.messages() > 0; }
+  const TakenBack& taken_back() const { return taken_back_; }
+  // Whether a message of this own id goes from the session that ended last into
+  // the one after it, and so is still to be answered.
+  bool IsToBeAnswered(uint64_t id) const {
+    return taken_back_.confirm_ids().contains(kOwnConfirmIds + id);
+  }
 
   // Messages that had expired when they were to be handed out.
   uint64_t expired_messages() const { return expired_messages_; }
@@ -141,7 +157,9 @@ class Dialogue {
     return outcome;
   }
   void OnDownEnded();
+  void Connect();
   void OnSessionBegun();
+  void OnRemains(Remains remains);
   void Write();
   // Makes fd() readable if there is something for Receive.
   void ShowReadAhead();
@@ -168,6 +186,7 @@ class Dialogue {
   Numbering numbering_;
   Confirms confirms_;
   Requests requests_;
+  TakenBack taken_back_;
   absl::Status refusal_;
   uint64_t expired_messages_ = 0;
   bool forgotten_ = false;

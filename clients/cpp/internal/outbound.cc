@@ -254,6 +254,7 @@ PublishOutcome Outbound::SendNow(const MessageFields& message,
   const PublishOutcome outcome = FlushAll(patience);
   if (outcome != PublishOutcome::kSent) return outcome;
   std::string_view rest;
+  connection.BeginCallers();
   if (message.payload.size() < kUncopiedBytes) {
     AppendMessageFrame(message, connection.out());
   } else {
@@ -277,6 +278,7 @@ PublishOutcome Outbound::SendNow(const MessageFields& message,
         return patience.GivenUp();
       }
       // Begun, so it must be finished: the rest is ours now.
+      connection.EndCallers();
       connection.out().append(rest);
       return PublishOutcome::kSent;
     }
@@ -308,21 +310,31 @@ PublishOutcome Outbound::FlushAll(const Patience& patience) {
 }
 
 PublishOutcome Outbound::Flush(const Patience& patience) {
+  PublishOutcome outcome = FlushSession(patience);
+  // What the last session left is not written before there is another one.
+  while (outcome == PublishOutcome::kSent &&
+         (dialogue_.HasRemains() || dialogue_.connection().unwritten() > 0)) {
+    outcome = AwaitSession(patience);
+    if (outcome == PublishOutcome::kSent) outcome = FlushSession(patience);
+  }
+  return outcome == PublishOutcome::kSent ? SentOutcome() : outcome;
+}
+
+PublishOutcome Outbound::FlushSession(const Patience& patience) {
   dialogue_.Progress();
   if (dialogue_.connection().unwritten() == 0) {
     // Whether there is still a broker that reads what was written.
     dialogue_.ReadAhead();
     return dialogue_.connection().state() == Connection::State::kFailed
                ? PublishOutcome::kDisconnected
-               : SentOutcome();
+               : PublishOutcome::kSent;
   }
   const PublishOutcome outcome = FlushAll(patience);
-  // What a batch had gathered is lost with its session, which is told as a gap
-  // as long as there will be another session.
-  const bool lost =
+  // What is not written now goes into the next session, if there is one.
+  const bool goes_on =
       outcome == PublishOutcome::kDisconnected &&
       dialogue_.connection().state() != Connection::State::kFailed;
-  return outcome == PublishOutcome::kSent || lost ? SentOutcome() : outcome;
+  return goes_on ? PublishOutcome::kSent : outcome;
 }
 
 PublishOutcome Outbound::SentOutcome() {

@@ -41,6 +41,9 @@ class Outbound {
     return SendGiven(message, patience);
   }
   PublishOutcome Flush(const Patience& patience);
+  // As Flush, but what the end of the session leaves waits for the next one,
+  // and losses stay to be told.
+  PublishOutcome FlushSession(const Patience& patience);
   // Why a message was not sent, by what Send returned; OK: it was.
   absl::Status FailureOf(PublishOutcome outcome) const;
 

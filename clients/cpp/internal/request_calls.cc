@@ -25,7 +25,8 @@ absl::StatusOr<OwnedMessage> RequestCalls::Ask(const MessageFields& request,
   requests.Await(id);
   const absl::Status waited = dialogue_.WaitFor(
       [&] {
-        return !requests.IsOpen(id) || dialogue_.connection().ends() != ends;
+        return !requests.IsOpen(id) || (dialogue_.connection().ends() != ends &&
+                                        !dialogue_.IsToBeAnswered(id));
       },
       deadline.Rest(), "a reply");
   const auto failure = requests.TakeFailureOf(id);

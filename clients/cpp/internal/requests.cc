@@ -42,6 +42,11 @@ void Requests::Forget(uint64_t id) {
   open_.erase(found);
 }
 
+void Requests::Move(uint64_t id, uint64_t session) {
+  const auto found = open_.find(id);
+  if (found != open_.end()) found->second.session = session;
+}
+
 void Requests::Fail(uint64_t id, ReplyOutcome outcome) {
   Forget(id);
   failures_.push_back({id, outcome});

@@ -50,6 +50,8 @@ class Requests {
   // Was sent in this session. REQUIRES: `id` is new.
   void Add(uint64_t id, Deadline deadline, uint64_t session);
   void Forget(uint64_t id);
+  // Is sent again in this session.
+  void Move(uint64_t id, uint64_t session);
   bool IsOpen(uint64_t id) const { return open_.contains(id); }
 
   // The broker says how many subscribers take the request.

@@ -7,7 +7,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -60,6 +62,13 @@ absl::StatusOr<UniqueFd> OpenEnd(const char* path, int access) {
   UniqueFd fd(open(path, access | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   if (fd.valid()) return fd;
   return absl::ErrnoToStatus(errno, fmt::format("open {}", path));
+}
+
+bool AreSame(int a, int b) {
+  struct stat of_a = {};
+  struct stat of_b = {};
+  return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 &&
+         of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
 absl::Status WriteHello(int fd, std::string_view hello) {
@@ -121,9 +130,37 @@ void SessionPipes::OnWelcome() {
 
 bool SessionPipes::UpIsAbandoned() const {
   pollfd up = {up_.get(), 0, 0};
+  return poll(&up, 1, 0) == 1 && (up.revents & POLLERR) != 0 && Unread() > 0;
+}
+
+size_t SessionPipes::Unread() const {
   int unread = 0;
-  return poll(&up, 1, 0) == 1 && (up.revents & POLLERR) != 0 &&
-         ioctl(up_.get(), FIONREAD, &unread) == 0 && unread > 0;
+  return ioctl(up_.get(), FIONREAD, &unread) == 0 ? static_cast<size_t>(unread)
+                                                  : 0;
+}
+
+absl::StatusOr<std::string> SessionPipes::TakeBack(
+    const std::string& open_files, size_t bytes_max) const {
+  const std::string path = fmt::format("{}/{}", open_files, up_.get());
+  const UniqueFd reader(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!reader.valid()) {
+    return absl::ErrnoToStatus(errno, fmt::format("open {}", path));
+  }
+  if (!AreSame(reader.get(), up_.get())) {
+    return absl::FailedPreconditionError(
+        fmt::format("{} is not this process's own file", path));
+  }
+  std::string unread(std::min(Unread(), bytes_max), '\0');
+  size_t bytes = 0;
+  while (bytes < unread.size()) {
+    const ssize_t more =
+        read(reader.get(), unread.data() + bytes, unread.size() - bytes);
+    if (more < 0 && errno == EINTR) continue;
+    if (more <= 0) break;
+    bytes += static_cast<size_t>(more);
+  }
+  unread.resize(bytes);
+  return unread;
 }
 
 void SessionPipes::CloseUp() { up_.Reset(); }

@@ -1,6 +1,7 @@
 #ifndef FIFOBUS_CLIENTS_CPP_INTERNAL_SESSION_PIPES_H_
 #define FIFOBUS_CLIENTS_CPP_INTERNAL_SESSION_PIPES_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,6 +39,14 @@ class SessionPipes {
   void OnWelcome();
   // Whether `up` holds bytes that nobody will ever read.
   bool UpIsAbandoned() const;
+  // How many bytes of `up` nobody has read.
+  size_t Unread() const;
+  // Reads those, when the broker is gone, at most `bytes_max` of them. Opens
+  // `up` by its entry in `open_files`, "/proc/self/fd": it has no other name,
+  // and to hold it open for reading would hide the broker's end. The bytes are
+  // whatever is there: of a process that has opened `up` too, perhaps.
+  absl::StatusOr<std::string> TakeBack(const std::string& open_files,
+                                       size_t bytes_max) const;
   // No more will be written; the broker reads what there is, then a hang-up.
   void CloseUp();
 

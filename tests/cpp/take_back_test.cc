@@ -1,0 +1,592 @@
+// What a client does with what its broker had not read when it died: with a
+// broker that reads as many bytes as a test says.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "broker/base/unique_fd.h"
+#include "clients/cli/conformance/bus.h"
+#include "clients/cpp/client.h"
+#include "clients/cpp/internal/connection.h"
+#include "clients/cpp/internal/send_buffer.h"
+#include "gtest/gtest.h"
+#include "proto/bus_paths.h"
+#include "proto/frame.h"
+#include "proto/frame.pb.h"
+#include "proto/frame_writer.h"
+#include "tests/support/pipe_support.h"
+
+namespace fifobus {
+namespace {
+
+std::string FrameOf(std::string_view payload) {
+  MessageFields fields;
+  fields.topic = "a";
+  fields.payload = payload;
+  std::string bytes;
+  AppendMessageFrame(fields, bytes);
+  return bytes;
+}
+
+// The broker's ends of a session, byte by byte. Thread-compatible.
+class Reader {
+ public:
+  Reader(UniqueFd up, UniqueFd down)
+      : up_(std::move(up)), down_(std::move(down)) {}
+
+  std::string Bytes(size_t count) { return ReadBytes(up_.get(), count); }
+  pb::Frame Frame() {
+    const std::string prefix = Bytes(kFramePrefixBytes);
+    const size_t bytes = FindFrame(prefix, kFrameBytesMaxDefault).frame_bytes;
+    frame_ = prefix + Bytes(bytes - prefix.size());
+    pb::Frame frame;
+    EXPECT_TRUE(frame.ParseFromString(frame_.substr(kFramePrefixBytes)));
+    return frame;
+  }
+  const std::string& frame() const { return frame_; }
+  std::string Payload() { return Frame().message().payload(); }
+  void Write(const pb::Frame& frame) {
+    std::string bytes;
+    AppendFrame(frame, bytes);
+    ASSERT_EQ(write(down_.get(), bytes.data(), bytes.size()),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  // Nothing more is written for a moment.
+  bool IsQuiet() {
+    absl::SleepFor(absl::Milliseconds(30));
+    char byte = 0;
+    return read(up_.get(), &byte, 1) <= 0;
+  }
+  void Die() {
+    up_.Reset();
+    down_.Reset();
+  }
+  int up() const { return up_.get(); }
+
+ private:
+  UniqueFd up_;
+  UniqueFd down_;
+  std::string frame_;
+};
+
+class TakeBackTest : public testing::Test {
+ protected:
+  TakeBackTest() { EXPECT_TRUE(bus_.Live().ok()); }
+
+  void Use(Mode mode, ClientOptions options = {}) {
+    options.mode = mode;
+    auto client = Client::Start(options);
+    ASSERT_TRUE(client.ok()) << client.status();
+    client_ = *std::move(client);
+  }
+
+  // The next session up to its Hello. `call` is what the client does meanwhile.
+  template <typename Call>
+  Reader Take(const Call& call) {
+    absl::StatusOr<cli::ConformanceBus::Offer> offer;
+    EXPECT_TRUE(WaitUntil([&] {
+      call();
+      offer = bus_.AwaitOffer(absl::Milliseconds(1));
+      return offer.ok();
+    }));
+    const auto open_end = [&](const std::string& path, int access) {
+      const std::string name = bus_.dir() + "/" + path;
+      UniqueFd fd(open(name.c_str(), access | O_NONBLOCK | O_CLOEXEC));
+      EXPECT_TRUE(fd.valid()) << name;
+      unlink(name.c_str());
+      return fd;
+    };
+    UniqueFd down = open_end(DownPath(offer->id), O_WRONLY);
+    Reader reader(open_end(UpPath(offer->id), O_RDONLY), std::move(down));
+    hello_ = reader.Frame().hello();
+    return reader;
+  }
+  Reader Take() {
+    return Take([&] { told_loss_ |= TellsLoss(client_->Flush()); });
+  }
+  Reader Accept() {
+    Reader reader = Take();
+    reader.Write(Welcome());
+    // Reads it, and writes what a session begins with.
+    EXPECT_TRUE(WaitUntil([&] {
+      told_loss_ |= TellsLoss(client_->Flush());
+      return client_->status().ok();
+    }));
+    return reader;
+  }
+  static pb::Frame Welcome() {
+    pb::Frame frame;
+    frame.mutable_welcome()->set_protocol_version(1);
+    frame.mutable_welcome()->set_frame_bytes_max(16 << 20);
+    return frame;
+  }
+  static bool TellsLoss(PublishOutcome outcome) {
+    return outcome == PublishOutcome::kSentAfterGap;
+  }
+  void Publish(std::string_view payload) {
+    const PublishOutcome outcome = client_->Publish("a", payload);
+    EXPECT_TRUE(outcome == PublishOutcome::kSent || TellsLoss(outcome));
+    told_loss_ |= TellsLoss(outcome);
+  }
+
+  cli::ConformanceBus bus_;
+  std::unique_ptr<Client> client_;
+  pb::Hello hello_;  // of the last session
+  bool told_loss_ = false;
+};
+
+TEST_F(TakeBackTest, WhatWasNotReadComesOnceInOrderBeforeAnythingNewer) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 0u);
+  for (int i = 0; i < 10; ++i) Publish(std::to_string(i));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(first.Payload(), std::to_string(i));
+  (void)first.Bytes(2);  // of the fourth
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 7u);
+  EXPECT_TRUE(told_loss_) << "three were read";
+  Publish("newer");
+  for (int i = 3; i < 10; ++i) EXPECT_EQ(second.Payload(), std::to_string(i));
+  EXPECT_EQ(second.Payload(), "newer");
+  EXPECT_TRUE(second.IsQuiet());
+  EXPECT_EQ(client_->resent_messages(), 7u);
+  EXPECT_EQ(client_->lost_messages(), 0u);
+}
+
+TEST_F(TakeBackTest, WhereNothingWasReadThereIsNoGap) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  for (int i = 0; i < 3; ++i) Publish(std::to_string(i));
+  first.Die();
+  Reader second = Accept();
+  Publish("newer");
+  EXPECT_FALSE(told_loss_);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(second.Payload(), std::to_string(i));
+  EXPECT_EQ(second.Payload(), "newer");
+}
+
+TEST_F(TakeBackTest, ALargeFrameThatIsBeingWrittenIsWrittenWholeAgain) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  Publish("before");
+  client_->set_mode(Mode::kBlocking);
+  const std::string payload(3'000'000, 'x');
+  std::thread publishing([&] { Publish(payload); });
+  EXPECT_EQ(first.Payload(), "before");
+  (void)first.Bytes(1'000'000);
+  first.Die();
+  Reader second = Take([] {});
+  second.Write(Welcome());
+  EXPECT_EQ(second.Payload(), payload);
+  publishing.join();
+  EXPECT_TRUE(second.IsQuiet());
+  EXPECT_TRUE(told_loss_) << "one was read";
+  EXPECT_EQ(client_->lost_messages(), 0u);
+}
+
+TEST_F(TakeBackTest, ALargeFrameThatWasWrittenAndReadInPartIsCountedAsLost) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  client_->set_mode(Mode::kBlocking);
+  const std::string payload(100'000, 'x');
+  std::thread publishing([&] { Publish(payload); });
+  (void)first.Bytes(70'000);
+  publishing.join();
+  client_->set_mode(Mode::kNonBlocking);
+  Publish("behind");
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 1u);
+  EXPECT_EQ(second.Payload(), "behind");
+  EXPECT_TRUE(told_loss_);
+  EXPECT_EQ(client_->lost_messages(), 1u);
+}
+
+TEST_F(TakeBackTest, ALargeFrameThatNobodyHasReadIsReadBack) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  const std::string payload(40'000, 'x');
+  Publish("before");
+  Publish(payload);
+  Publish("behind");
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(second.Payload(), "before");
+  EXPECT_EQ(second.Payload(), payload);
+  EXPECT_EQ(second.Payload(), "behind");
+  EXPECT_FALSE(told_loss_);
+}
+
+TEST_F(TakeBackTest, ABatchGoesOnInTheNextSession) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  {
+    Batch batch(*client_);
+    for (int i = 0; i < 5; ++i) Publish(std::to_string(i));
+    EXPECT_TRUE(first.IsQuiet());
+    first.Die();
+  }
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 5u);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(second.Payload(), std::to_string(i));
+  EXPECT_FALSE(told_loss_);
+}
+
+TEST_F(TakeBackTest, AFullPipeAndABegunFrameGoOnInTheNextSession) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  std::vector<std::string> sent;
+  while (true) {
+    sent.push_back(std::to_string(sent.size()) + std::string(5000, 'x'));
+    const PublishOutcome outcome = client_->Publish("a", sent.back());
+    if (outcome == PublishOutcome::kWouldBlock) break;
+    ASSERT_EQ(outcome, PublishOutcome::kSent);
+  }
+  sent.pop_back();  // was not taken
+  (void)first.Bytes(3);
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), sent.size());
+  for (const std::string& payload : sent) {
+    (void)client_->Flush();
+    EXPECT_EQ(second.Payload(), payload);
+  }
+  EXPECT_TRUE(second.IsQuiet());
+}
+
+TEST_F(TakeBackTest, SeveralBrokersMayDieBeforeTheClientPublishesAgain) {
+  Use(Mode::kNonBlocking);
+  Reader reader = Accept();
+  for (int i = 0; i < 4; ++i) Publish(std::to_string(i));
+  reader.Die();
+  reader = Accept();
+  reader.Die();  // has read nothing but Hello
+  reader = Take();
+  EXPECT_EQ(hello_.resent_messages(), 4u);
+  reader.Die();  // has not even answered
+  reader = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 4u);
+  EXPECT_FALSE(told_loss_);
+  EXPECT_EQ(reader.Payload(), "0");
+  reader.Die();
+  reader = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 3u);
+  EXPECT_TRUE(told_loss_);
+  for (int i = 1; i < 4; ++i) EXPECT_EQ(reader.Payload(), std::to_string(i));
+  EXPECT_TRUE(reader.IsQuiet());
+}
+
+TEST_F(TakeBackTest, SubscriptionsComeFirstAndOtherControlFramesNotAgain) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  (void)client_->Subscribe("b", absl::ZeroDuration());
+  (void)client_->Ping(absl::ZeroDuration());
+  Publish("1");
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(second.Frame().subscribe().pattern(), "b");
+  EXPECT_EQ(second.Payload(), "1");
+  EXPECT_TRUE(second.IsQuiet());
+}
+
+TEST_F(TakeBackTest, ConfirmationsComeInTheNextSession) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  for (uint64_t id = 1; id <= 3; ++id) {
+    MessageFields fields;
+    fields.topic = "a";
+    fields.confirm_id = id;
+    fields.retain = true;
+    EXPECT_EQ(client_->Publish(fields), PublishOutcome::kSent);
+  }
+  EXPECT_EQ(first.Frame().message().confirm_id(), 1u);
+  first.Die();
+  Reader second = Accept();
+  for (uint64_t id = 2; id <= 3; ++id) {
+    const pb::Frame frame = second.Frame();
+    EXPECT_EQ(frame.message().confirm_id(), id);
+    EXPECT_TRUE(frame.message().retain());
+    pb::Frame confirm;
+    confirm.mutable_confirm()->set_confirm_id(id);
+    confirm.mutable_confirm()->set_level(pb::Confirm::LEVEL_ACCEPTED);
+    second.Write(confirm);
+  }
+  for (uint64_t id = 1; id <= 3; ++id) {
+    Received got;
+    ASSERT_TRUE(WaitUntil([&] {
+      got = client_->Receive();
+      return got.outcome != ReceiveOutcome::kWouldBlock;
+    }));
+    ASSERT_EQ(got.outcome, ReceiveOutcome::kConfirmation);
+    EXPECT_EQ(got.confirmation.confirm_id, id);
+    EXPECT_EQ(got.confirmation.level,
+              id == 1 ? Level::kNone : Level::kAccepted);
+  }
+}
+
+TEST_F(TakeBackTest, ACallThatWaitsForItsConfirmationWaitsOn) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  MessageFields fields;
+  fields.topic = "a";
+  absl::StatusOr<Confirmation> confirmed = absl::UnknownError("not yet");
+  std::thread publishing(
+      [&] { confirmed = client_->PublishConfirmed(fields, kHang); });
+  ASSERT_TRUE(WaitFor(first.up(), 1));  // POLLIN
+  first.Die();
+  Reader second = Take([] {});
+  second.Write(Welcome());
+  pb::Frame confirm;
+  confirm.mutable_confirm()->set_confirm_id(
+      second.Frame().message().confirm_id());
+  confirm.mutable_confirm()->set_level(pb::Confirm::LEVEL_ACCEPTED);
+  confirm.mutable_confirm()->set_sessions(5);
+  second.Write(confirm);
+  publishing.join();
+  ASSERT_TRUE(confirmed.ok()) << confirmed.status();
+  EXPECT_EQ(confirmed->sessions, 5u);
+}
+
+TEST_F(TakeBackTest, ARequestThatNobodyHasReadIsAnsweredInTheNextSession) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  absl::StatusOr<OwnedMessage> reply = absl::UnknownError("not yet");
+  std::thread asking(
+      [&] { reply = client_->Request("service", "question", kHang); });
+  const std::string inbox = first.Frame().subscribe().pattern();
+  ASSERT_TRUE(WaitFor(first.up(), 1));
+  first.Die();
+  Reader second = Take([] {});
+  second.Write(Welcome());
+  EXPECT_EQ(second.Frame().subscribe().pattern(), inbox);
+  const pb::Message request = second.Frame().message();
+  EXPECT_EQ(request.payload(), "question");
+  pb::Frame answer;
+  answer.mutable_message()->set_topic(request.reply_topic());
+  answer.mutable_message()->set_payload("answer");
+  second.Write(answer);
+  asking.join();
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->payload, "answer");
+}
+
+TEST_F(TakeBackTest, ARequestThatWasReadIsUnknown) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  absl::StatusOr<OwnedMessage> reply = absl::UnknownError("not yet");
+  std::thread asking(
+      [&] { reply = client_->Request("service", "question", kHang); });
+  (void)first.Frame();
+  EXPECT_EQ(first.Payload(), "question");
+  first.Die();
+  asking.join();
+  EXPECT_EQ(reply.status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(TakeBackTest, ANamedPublisherSendsEachNumberOnce) {
+  ClientOptions options;
+  options.publisher = "till";
+  options.resend_bytes_max = 1 << 20;
+  Use(Mode::kNonBlocking, options);
+  Reader first = Accept();
+  // Two are kept until they are stored, and two are not.
+  for (uint64_t id = 1; id <= 4; ++id) {
+    MessageFields fields;
+    fields.topic = "a";
+    fields.payload = std::to_string(id);
+    if (id % 2 == 0) {
+      fields.confirm_id = id;
+      fields.confirm_level = LevelInFrame(Level::kStored);
+    }
+    EXPECT_EQ(client_->Publish(fields), PublishOutcome::kSent);
+  }
+  EXPECT_EQ(first.Payload(), "1");
+  EXPECT_EQ(first.Payload(), "2");
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 3u) << "2 is kept, 3 and 4 are unread";
+  for (uint64_t id = 2; id <= 4; ++id) {
+    const pb::Message message = second.Frame().message();
+    EXPECT_EQ(message.sequence(), id);
+    EXPECT_EQ(message.payload(), std::to_string(id));
+  }
+  EXPECT_TRUE(second.IsQuiet());
+}
+
+TEST_F(TakeBackTest, ABrokerThatSaidGoodbyeReadsOnByItself) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  Publish("1");
+  pb::Frame goodbye;
+  goodbye.mutable_goodbye()->set_reason("stops");
+  first.Write(goodbye);
+  // Sees it.
+  ASSERT_TRUE(WaitUntil([&] {
+    (void)client_->Receive();
+    return !client_->status().ok();
+  }));
+  EXPECT_EQ(first.Payload(), "1");
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 0u);
+  EXPECT_FALSE(told_loss_);
+  EXPECT_TRUE(second.IsQuiet());
+}
+
+TEST_F(TakeBackTest, WhatAGoodbyeFindsUnwrittenGoesOnInTheNextSession) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  std::vector<std::string> sent;
+  while (true) {
+    sent.push_back(std::to_string(sent.size()) + std::string(5000, 'x'));
+    if (client_->Publish("a", sent.back()) == PublishOutcome::kWouldBlock) {
+      break;
+    }
+  }
+  sent.pop_back();
+  pb::Frame goodbye;
+  goodbye.mutable_goodbye()->set_reason("stops");
+  first.Write(goodbye);
+  ASSERT_TRUE(WaitUntil([&] {
+    (void)client_->Receive();
+    return !client_->status().ok();
+  }));
+  // All but what was begun, and that not whole.
+  for (size_t i = 0; i + 1 < sent.size(); ++i) {
+    EXPECT_EQ(first.Payload(), sent[i]);
+  }
+  const std::string last = FrameOf(sent.back());
+  EXPECT_LT(first.Bytes(last.size()).size(), last.size());
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(hello_.resent_messages(), 1u);
+  EXPECT_FALSE(told_loss_);
+  EXPECT_EQ(second.Payload(), sent.back());
+}
+
+TEST_F(TakeBackTest, AChildLeavesEverythingToItsParent) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  Publish("1");
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool failed =
+        client_->Publish("a", "child's") == PublishOutcome::kDisconnected;
+    client_.reset();
+    _exit(failed ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  first.Die();
+  Reader second = Accept();
+  EXPECT_EQ(second.Payload(), "1");
+  EXPECT_TRUE(second.IsQuiet());
+}
+
+TEST_F(TakeBackTest, AClientThatLeavesFirstPublishesWhatItHasTakenBack) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  Publish("1");
+  first.Die();
+  EXPECT_EQ(client_->Flush(), PublishOutcome::kWouldBlock);
+  std::thread leaving([&] { client_.reset(); });
+  Reader second = Take([] {});
+  second.Write(Welcome());
+  EXPECT_EQ(second.Payload(), "1");
+  EXPECT_TRUE(second.Frame().has_goodbye());
+  leaving.join();
+}
+
+TEST_F(TakeBackTest, AFatalErrorEndsTheClientWithWhatItHasTakenBack) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  Publish("1");
+  pb::Frame error;
+  error.mutable_error()->set_code(pb::Error::CODE_DENIED);
+  error.mutable_error()->set_text("not yours");
+  first.Write(error);
+  first.Die();
+  EXPECT_TRUE(WaitUntil([&] {
+    return client_->Publish("a", "2") == PublishOutcome::kDisconnected;
+  }));
+  EXPECT_FALSE(bus_.AwaitOffer(absl::Milliseconds(50)).ok());
+}
+
+// What is in the pipe is compared with what was written.
+TEST_F(TakeBackTest, ForeignBytesInThePipeAreNotPublished) {
+  for (const bool in_front : {false, true}) {
+    Use(Mode::kNonBlocking);
+    Reader first = Accept();
+    const std::string up = "/proc/self/fd/" + std::to_string(first.up());
+    const UniqueFd foreign(open(up.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    ASSERT_TRUE(foreign.valid());
+    const std::string evil = FrameOf("evil");
+    const auto write_evil = [&] {
+      ASSERT_EQ(write(foreign.get(), evil.data(), evil.size()),
+                static_cast<ssize_t>(evil.size()));
+    };
+    if (in_front) write_evil();
+    Publish("1");
+    if (!in_front) write_evil();
+    first.Die();
+    Reader second = Accept();
+    EXPECT_EQ(hello_.resent_messages(), 0u);
+    EXPECT_TRUE(std::exchange(told_loss_, false));
+    EXPECT_TRUE(second.IsQuiet());
+    client_.reset();
+  }
+}
+
+// The connection by itself, with another place for a process's open files.
+TEST_F(TakeBackTest, WithoutProcNothingOfThePipeIsPublishedAgain) {
+  const TempDir elsewhere;
+  for (const std::string& open_files :
+       {std::string("/nowhere"), elsewhere.path()}) {
+    SCOPED_TRACE(open_files);
+    Connection::Options options;
+    options.open_files = open_files;
+    options.receive_bytes_max = 1 << 20;
+    auto connection = Connection::Make(options);
+    ASSERT_TRUE(connection.ok());
+    Connection& client = **connection;
+    std::vector<Remains> remains;
+    client.OnRemains([&](Remains left) { remains.push_back(std::move(left)); });
+    Reader first = Take([&] { client.Advance(); });
+    first.Write(Welcome());
+    ASSERT_TRUE(WaitUntil([&] {
+      client.Advance();
+      return client.state() == Connection::State::kOpen;
+    }));
+    client.out() += FrameOf("1");
+    std::string_view nothing;
+    ASSERT_EQ(client.Flush(nothing), Connection::FlushOutcome::kAll);
+    // FIFOs that are not this client's.
+    for (int fd = 0; fd < 64 && open_files == elsewhere.path(); ++fd) {
+      MakeFifo(elsewhere.path() + "/" + std::to_string(fd));
+    }
+    first.Die();
+    client.OnDownEnded();
+    ASSERT_EQ(remains.size(), 1u);
+    EXPECT_EQ(remains[0].frames, "");
+    EXPECT_TRUE(remains[0].unknown);
+    EXPECT_EQ(client.publish_losses(), 1u);
+  }
+}
+
+}  // namespace
+}  // namespace fifobus
