@@ -1,4 +1,4 @@
-/* A fifobus client in C: no C++, no protobuf library, one file.
+/* A fifobus client in C: no C++, no protobuf library, and frames.h beside it.
  *
  *   client sub PATTERN     prints each payload and a newline
  *   client pub TOPIC       publishes each line of standard input
@@ -10,124 +10,31 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "clients/examples/frames.h"
+
 enum { kMessage = 1, kWelcome = 3, kGap = 8, kPong = 13, kError = 16 };
 enum { kGoodbye = 17 };
 enum { kFrameBytesMax = 16 << 20, kReadBytes = 64 << 10 };
-
-/* Bytes that grow. */
-typedef struct {
-  uint8_t* bytes;
-  size_t size, capacity;
-} Buffer;
-
-static void Append(Buffer* buffer, const void* bytes, size_t size) {
-  if (buffer->size + size > buffer->capacity) {
-    buffer->capacity = 2 * (buffer->size + size);
-    buffer->bytes = realloc(buffer->bytes, buffer->capacity);
-    if (buffer->bytes == NULL) abort();
-  }
-  memcpy(buffer->bytes + buffer->size, bytes, size);
-  buffer->size += size;
-}
-
-static void RemoveFront(Buffer* buffer, size_t size) {
-  if (size == 0) return;
-  memmove(buffer->bytes, buffer->bytes + size, buffer->size - size);
-  buffer->size -= size;
-}
-
-static void AppendVarint(Buffer* out, uint64_t value) {
-  uint8_t bytes[10];
-  size_t size = 0;
-  for (; value >= 0x80; value >>= 7) bytes[size++] = (uint8_t)(value | 0x80);
-  bytes[size++] = (uint8_t)value;
-  Append(out, bytes, size);
-}
-
-static void AppendNumber(Buffer* out, int field, uint64_t value) {
-  AppendVarint(out, (uint64_t)field << 3);
-  AppendVarint(out, value);
-}
-
-static void AppendBytes(Buffer* out, int field, const void* bytes, size_t n) {
-  AppendVarint(out, (uint64_t)field << 3 | 2);
-  AppendVarint(out, n);
-  Append(out, bytes, n);
-}
-
-/* Appends the frame of one member; returns the size of its body. */
-static size_t AppendFrame(Buffer* out, int number, const Buffer* member) {
-  Buffer body = {0};
-  AppendBytes(&body, number, member->bytes, member->size);
-  const uint8_t prefix[4] = {(uint8_t)(body.size >> 24),
-                             (uint8_t)(body.size >> 16),
-                             (uint8_t)(body.size >> 8), (uint8_t)body.size};
-  Append(out, prefix, sizeof(prefix));
-  Append(out, body.bytes, body.size);
-  free(body.bytes);
-  return body.size;
-}
-
-typedef struct {
-  int number;
-  uint64_t value;             /* of a varint */
-  const uint8_t* bytes; /* of a field with a length... */
-  size_t size;                /* ... and that length */
-} Field;
-
-static int TakeVarint(const uint8_t** at, const uint8_t* end, uint64_t* value) {
-  *value = 0;
-  for (int shift = 0; *at < end && shift < 64; shift += 7) {
-    const uint8_t byte = *(*at)++;
-    *value |= (uint64_t)(byte & 0x7f) << shift;
-    if (byte < 0x80) return 1;
-  }
-  return 0;
-}
-
-/* 1: took one field, known or not; 0: the bytes are none. */
-static int TakeField(const uint8_t** at, const uint8_t* end, Field* field) {
-  uint64_t tag, size;
-  memset(field, 0, sizeof(*field));
-  if (!TakeVarint(at, end, &tag) || tag >> 3 == 0) return 0;
-  field->number = (int)(tag >> 3);
-  switch (tag & 7) {
-    case 0: return TakeVarint(at, end, &field->value);
-    case 1: size = 8; break;
-    case 2: if (!TakeVarint(at, end, &size)) return 0; break;
-    case 5: size = 4; break;
-    default: return 0;
-  }
-  if (size > (uint64_t)(end - *at)) return 0;
-  field->bytes = *at;
-  field->size = size;
-  *at += size;
-  return 1;
-}
-
-/* The last field of that number in a member; all 0 if there is none. */
-static Field Find(const Field* member, int number) {
-  Field found = {0}, field;
-  const uint8_t *at = member->bytes, *end = at + member->size;
-  while (at < end && TakeField(&at, end, &field)) {
-    if (field.number == number) found = field;
-  }
-  return found;
-}
+enum { kSentBytes = 128 << 10 };
 
 static char bus[4000];
 static char id[33];
 static int down = -1, up = -1, up_reader = -1;
 static Buffer in, out;
+/* What was written in this session, from the first frame that may be unread on;
+ * whether messages before it were read; and what the next session begins with.
+ */
+static Buffer sent, again;
+static int sent_were_read, again_messages;
 static size_t body_bytes_max = kFrameBytesMax;
 static const char* pattern; /* NULL: a publisher */
 static int leaving, pong, lost, expired; /* what was heard, and what was not */
@@ -175,8 +82,51 @@ static void CloseAll(void) {
   close(up_reader);
   close(down);
   up = up_reader = down = -1;
-  in.size = out.size = 0;
-  leaving = 0;
+  in.size = out.size = sent.size = 0;
+  leaving = sent_were_read = 0;
+}
+
+/* Of `up`, which holds the end of what was sent, if no other process writes. */
+static size_t Unread(void) {
+  int bytes = 0;
+  const int known = ioctl(up, FIONREAD, &bytes) == 0;
+  return known && (size_t)bytes <= sent.size ? (size_t)bytes : 0;
+}
+
+static size_t SizeOfFrame(const uint8_t* at) {
+  return 4 + ((size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 |
+              at[3]);
+}
+
+/* Forgets frames at the front that were read. */
+static void TrimSent(void) {
+  const size_t read = sent.size - Unread();
+  size_t at = 0;
+  while (at < read && at + SizeOfFrame(sent.bytes + at) <= read)
+    at += SizeOfFrame(sent.bytes + at);
+  sent_were_read |= at > 0;
+  RemoveFront(&sent, at);
+}
+
+/* The session is over: messages whose last byte nobody has read are published
+ * again. `unread` bytes are in the pipe. 1: others were read, and perhaps not
+ * passed on. */
+static int TakeBack(size_t unread) {
+  const size_t read = sent.size - unread;
+  Append(&sent, out.bytes, out.size);
+  out.size = 0;
+  for (size_t at = 0, end; at < sent.size; at = end) {
+    end = at + SizeOfFrame(sent.bytes + at);
+    if (sent.bytes[at + 4] != (kMessage << 3 | 2)) continue;
+    if (end <= read) {
+      sent_were_read = 1;
+    } else {
+      Append(&again, sent.bytes + at, end - at);
+      ++again_messages;
+    }
+  }
+  sent.size = 0;
+  return sent_were_read;
 }
 
 /* The client's half of the handshake; 1: the pair is in place. */
@@ -194,6 +144,7 @@ static int Offer(void) {
   AppendNumber(&hello, 1, 1); /* protocol_version */
   AppendBytes(&hello, 2, "client.c", 8);
   AppendNumber(&hello, 3, (uint64_t)getpid());
+  AppendNumber(&hello, 9, (uint64_t)again_messages);
   AppendFrame(&out, 2, &hello);
   free(hello.bytes);
   const int whole = write(up, out.bytes, out.size) == (ssize_t)out.size;
@@ -215,8 +166,7 @@ static short Wait(int for_room, int fd, short events) {
  * valid until RemoveFront(&in, frame_bytes). */
 static int TakeFrame(Field* member, size_t* frame_bytes) {
   if (in.size < 4) return 0;
-  const size_t size = (size_t)in.bytes[0] << 24 | (size_t)in.bytes[1] << 16 |
-                      (size_t)in.bytes[2] << 8 | in.bytes[3];
+  const size_t size = SizeOfFrame(in.bytes) - 4;
   if (size > kFrameBytesMax) Die("the broker sent no frame", "", 0);
   if (in.size < 4 + size) return 0;
   const uint8_t* at = in.bytes + 4;
@@ -279,6 +229,9 @@ static void Connect(void) {
     AppendFrame(&out, 4, &subscribe);
     free(subscribe.bytes);
   }
+  Append(&out, again.bytes, again.size);
+  again.size = 0;
+  again_messages = 0;
 }
 
 /* 0: the broker is gone. What the pipe does not take stays in `out`. */
@@ -286,6 +239,7 @@ static int Flush(void) {
   while (out.size > 0) {
     const ssize_t written = write(up, out.bytes, out.size);
     if (written < 0) return errno == EAGAIN || errno == EINTR;
+    Append(&sent, out.bytes, (size_t)written);
     RemoveFront(&out, (size_t)written);
   }
   return 1;
@@ -330,19 +284,20 @@ static int Receive(void) {
   }
   fflush(stdout);
   if (leaving && up >= 0) {
+    (void)TakeBack(0); /* the broker reads on, but what is begun is not whole */
     close(up);
     up = -1;
-    out.size = 0;
   }
   return outcome != kEnd;
 }
 
 /* Reads what the broker said last, which may be why the session ends. */
 static void EndSession(void) {
+  const int unknown = up >= 0 && TakeBack(Unread());
   close(up);
   up = -1;
   while (down >= 0 && Receive()) Wait(0, -1, 0);
-  if (down >= 0 && (pattern != NULL || !leaving)) {
+  if (down >= 0 && (pattern != NULL || unknown)) {
     lost = 1;
     fprintf(stderr, "client: the broker is gone; messages may be missing\n");
   }
@@ -361,27 +316,22 @@ static void Subscribe(void) {
   }
 }
 
-/* Puts one message into the pipe, whole, in whichever session. */
+/* Puts one message into the pipe, whole, behind what is left to be written. */
 static void Publish(const char* topic, const void* payload, size_t size) {
-  static Buffer message, frame;
+  static Buffer message;
   message.size = 0;
   AppendBytes(&message, 1, topic, strlen(topic));
   AppendBytes(&message, 15, payload, size);
-  while (1) {
-    if (up < 0) {
-      EndSession();
-      Connect();
-    }
-    frame.size = 0;
-    if (AppendFrame(&frame, kMessage, &message) > body_bytes_max)
-      Die("the line is too long for this bus", "", 0);
-    out.size = 0;
-    Append(&out, frame.bytes, frame.size);
-    while (Flush() && out.size > 0 && Receive() && up >= 0) Wait(1, -1, 0);
-    /* Not all of it was written: the next session gets it anew. */
-    if (up >= 0 && out.size == 0) break;
+  if (up < 0) {
     EndSession();
+    Connect();
   }
+  if (AppendFrame(&out, kMessage, &message) > body_bytes_max)
+    Die("the line is too long for this bus", "", 0);
+  while (up >= 0 && Flush() && out.size > 0 && Receive()) Wait(1, -1, 0);
+  /* What was not written to its end is taken back for the next session. */
+  if (up < 0 || out.size > 0) EndSession();
+  if (sent.size > kSentBytes) TrimSent();
 }
 
 static int IsTopic(const char* topic) {
@@ -409,13 +359,19 @@ static void PublishWhole(const char* topic, Buffer* lines, int at_end) {
 /* Waits until the broker has taken, or refused, all that was published. */
 static void AwaitPong(void) {
   Buffer ping = {0};
+  int asked = 0;
   AppendNumber(&ping, 1, 1); /* token */
-  AppendFrame(&out, 12, &ping);
-  free(ping.bytes);
-  while (up >= 0 && !pong) {
+  while (!pong && (up >= 0 || again_messages > 0)) {
+    if (up < 0) {
+      Connect();
+      asked = 0;
+    }
+    if (!asked) AppendFrame(&out, 12, &ping);
+    asked = 1;
     if (!Flush() || !Receive()) EndSession();
     if (up >= 0 && !pong) Wait(out.size > 0, -1, 0);
   }
+  free(ping.bytes);
 }
 
 static void PublishLines(const char* topic) {
@@ -425,8 +381,10 @@ static void PublishLines(const char* topic) {
   Connect();
   for (ssize_t size = 1; size > 0;) {
     /* The broker may stop while there is nothing to publish. */
-    const short input = Wait(0, STDIN_FILENO, POLLIN);
+    const short input = Wait(out.size > 0, STDIN_FILENO, POLLIN);
     if (!Receive()) EndSession();
+    if (up < 0 && again_messages > 0) Connect();
+    if (up >= 0 && !Flush()) EndSession();
     if (input == 0) continue;
     size = read(STDIN_FILENO, bytes, sizeof(bytes));
     if (size > 0) Append(&lines, bytes, (size_t)size);

@@ -1,13 +1,16 @@
 #include "clients/cpp/internal/send_buffer.h"
 
 #include <cstdint>
+#include <fstream>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "proto/frame.h"
 #include "proto/frame.pb.h"
 #include "proto/frame_writer.h"
@@ -195,6 +198,30 @@ TEST_F(SendBufferTest, ABrokerThatReadsOnLeavesWhatIsNotInThePipe) {
       buffer_.Take(SendBuffer::Reading::kGoesOn, std::nullopt);
   EXPECT_EQ(remains.frames, Frame("begun") + Frame("gathered"));
   EXPECT_FALSE(remains.unknown);
+}
+
+TEST_F(SendBufferTest, DecidesAsTheVectorsSay) {
+  std::ifstream file("proto/vectors/take_back.json");
+  ASSERT_TRUE(file);
+  const auto cases = nlohmann::json::parse(file);
+  ASSERT_FALSE(cases.empty());
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one["name"].get<std::string>());
+    std::vector<std::string> frames;
+    for (const auto& hex : one["frames"]) {
+      frames.push_back(absl::HexStringToBytes(hex.get<std::string>()));
+      Add(frames.back());
+    }
+    pipe_.clear();
+    Write(one["written"].get<size_t>());
+    Read(pipe_.size() - one["unread"].get<size_t>());
+    std::string again;
+    for (const auto& index : one["again"]) again += frames[index.get<size_t>()];
+    const Remains remains = Take();
+    EXPECT_EQ(remains.frames, again);
+    EXPECT_EQ(remains.messages, one["again"].size());
+    EXPECT_EQ(remains.unknown, one["unknown"].get<bool>());
+  }
 }
 
 // Another process of the user can open the FIFO too.

@@ -2,6 +2,8 @@
 // broker that reads as many bytes as a test says.
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
 #include "clients/cli/conformance/bus.h"
+#include "clients/cli/conformance/client.h"
 #include "clients/cpp/client.h"
 #include "clients/cpp/internal/connection.h"
 #include "clients/cpp/internal/send_buffer.h"
@@ -290,6 +293,18 @@ TEST_F(TakeBackTest, SeveralBrokersMayDieBeforeTheClientPublishesAgain) {
   EXPECT_TRUE(reader.IsQuiet());
 }
 
+// Otherwise it would often be there before the subscribers.
+TEST_F(TakeBackTest, AClientLooksTwiceBeforeItComesWithWhatItHasTakenBack) {
+  Use(Mode::kNonBlocking);
+  Reader first = Accept();
+  Publish("1");
+  const absl::Time died = absl::Now();
+  first.Die();
+  Reader second = Take();
+  EXPECT_GE(absl::Now() - died, absl::Milliseconds(2 + 4));
+  second.Write(Welcome());
+}
+
 TEST_F(TakeBackTest, SubscriptionsComeFirstAndOtherControlFramesNotAgain) {
   Use(Mode::kNonBlocking);
   Reader first = Accept();
@@ -346,7 +361,7 @@ TEST_F(TakeBackTest, ACallThatWaitsForItsConfirmationWaitsOn) {
   absl::StatusOr<Confirmation> confirmed = absl::UnknownError("not yet");
   std::thread publishing(
       [&] { confirmed = client_->PublishConfirmed(fields, kHang); });
-  ASSERT_TRUE(WaitFor(first.up(), 1));  // POLLIN
+  ASSERT_TRUE(WaitFor(first.up(), POLLIN));
   first.Die();
   Reader second = Take([] {});
   second.Write(Welcome());
@@ -368,7 +383,7 @@ TEST_F(TakeBackTest, ARequestThatNobodyHasReadIsAnsweredInTheNextSession) {
   std::thread asking(
       [&] { reply = client_->Request("service", "question", kHang); });
   const std::string inbox = first.Frame().subscribe().pattern();
-  ASSERT_TRUE(WaitFor(first.up(), 1));
+  ASSERT_TRUE(WaitFor(first.up(), POLLIN));
   first.Die();
   Reader second = Take([] {});
   second.Write(Welcome());
@@ -550,6 +565,43 @@ TEST_F(TakeBackTest, ForeignBytesInThePipeAreNotPublished) {
     EXPECT_TRUE(second.IsQuiet());
     client_.reset();
   }
+}
+
+TEST_F(TakeBackTest, TheExampleInCDoesAllThisToo) {
+  auto example = cli::ConformanceClient::Start(
+      {"clients/examples/client", "pub", "a"}, /*verbose=*/true);
+  ASSERT_TRUE(example.ok()) << example.status();
+  Reader reader = Take([] {});
+  reader.Write(Welcome());
+  ASSERT_TRUE(example->Type("1\n2\n3\n").ok());
+  const auto await_bytes = [&](size_t bytes) {
+    EXPECT_TRUE(WaitUntil([&] {
+      int unread = 0;
+      return ioctl(reader.up(), FIONREAD, &unread) == 0 &&
+             static_cast<size_t>(unread) == bytes;
+    }));
+  };
+  await_bytes(3 * FrameOf("1").size());
+  reader.Die();
+  reader = Take([] {});
+  EXPECT_EQ(hello_.resent_messages(), 3u);
+  reader.Write(Welcome());
+  await_bytes(3 * FrameOf("1").size());
+  EXPECT_EQ(reader.Payload(), "1");
+  (void)reader.Bytes(2);
+  reader.Die();
+  reader = Take([] {});
+  EXPECT_EQ(hello_.resent_messages(), 2u);
+  reader.Write(Welcome());
+  ASSERT_TRUE(example->Type("4\n").ok());
+  for (int i = 2; i <= 4; ++i) EXPECT_EQ(reader.Payload(), std::to_string(i));
+  example->CloseInput();
+  pb::Frame pong;
+  pong.mutable_pong()->set_token(reader.Frame().ping().token());
+  reader.Write(pong);
+  const auto code = example->AwaitExit();
+  ASSERT_TRUE(code.ok()) << code.status();
+  EXPECT_EQ(*code, 1) << "1 may be lost";
 }
 
 // The connection by itself, with another place for a process's open files.

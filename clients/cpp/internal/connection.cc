@@ -86,6 +86,12 @@ void Connection::Try() {
     Schedule();
     return;
   }
+  // Subscribers have looked for a broker since the same moment and as often as
+  // this client. Those that come first miss nothing of what is published again.
+  if (resent_messages_ > 0 && !std::exchange(has_let_others_in_, true)) {
+    Schedule();
+    return;
+  }
   auto pipes = SessionPipes::Offer(*bus, HelloFrame());
   absl::Status status = pipes.status();
   if (status.ok()) {
@@ -194,7 +200,7 @@ void Connection::OnWelcome(std::string_view member) {
   delay_ = kFirstDelay;
   next_try_ = Deadline::Never();
   ready_fd_.SetTimer(std::min(next_try_, wake_at_));
-  goodbye_ = false;
+  goodbye_ = has_let_others_in_ = false;
   ++sessions_;
 }
 

@@ -216,6 +216,7 @@ class Connection {
   SendBuffer out_;
   std::function<void(Remains)> remains_;
   uint64_t resent_messages_ = 0;
+  bool has_let_others_in_ = false;  // before this client's own try
   uint64_t written_ = 0;
 
   State state_ = State::kWaiting;
