@@ -36,7 +36,7 @@ static Buffer in, out;
 static Buffer sent, again;
 static int sent_were_read, again_messages;
 static size_t body_bytes_max = kFrameBytesMax;
-static const char* pattern; /* NULL: a publisher */
+static const char* pattern;              /* NULL: a publisher */
 static int leaving, pong, lost, expired; /* what was heard, and what was not */
 
 static _Noreturn void Die(const char* text, const void* detail, size_t size) {
@@ -156,9 +156,8 @@ static int Offer(void) {
 
 /* Waits for `down`, for room in `up`, and for one more; says what that has. */
 static short Wait(int for_room, int fd, short events) {
-  struct pollfd fds[3] = {{down, POLLIN, 0},
-                          {for_room ? up : -1, POLLOUT, 0},
-                          {fd, events, 0}};
+  struct pollfd fds[3] = {
+      {down, POLLIN, 0}, {for_room ? up : -1, POLLOUT, 0}, {fd, events, 0}};
   return poll(fds, 3, -1) < 0 ? 0 : fds[2].revents;
 }
 
@@ -250,8 +249,8 @@ static void OnMessage(const Field* message) {
   const uint64_t expiry = Find(message, 6).value; /* by the wall clock */
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  if (expiry != 0 && expiry <= (uint64_t)now.tv_sec * 1000000000 +
-                                   (uint64_t)now.tv_nsec) {
+  if (expiry != 0 &&
+      expiry <= (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) {
     fprintf(stderr, "client: message %d that has expired\n", ++expired);
     return;
   }
@@ -262,12 +261,22 @@ static void OnMessage(const Field* message) {
 static void OnFrame(const Field* member) {
   const Field text = Find(member, 2);
   switch (member->number) {
-    case kMessage: OnMessage(member); break;
-    case kGap: fprintf(stderr, "client: messages are missing here\n"); break;
-    case kPong: pong = 1; break;
-    case kError: Die("the broker refused: ", text.bytes, text.size);
-    case kGoodbye: leaving = 1; break;
-    default: break; /* Subscribed, Delivery */
+    case kMessage:
+      OnMessage(member);
+      break;
+    case kGap:
+      fprintf(stderr, "client: messages are missing here\n");
+      break;
+    case kPong:
+      pong = 1;
+      break;
+    case kError:
+      Die("the broker refused: ", text.bytes, text.size);
+    case kGoodbye:
+      leaving = 1;
+      break;
+    default:
+      break; /* Subscribed, Delivery */
   }
 }
 
@@ -339,8 +348,9 @@ static int IsTopic(const char* topic) {
   return size > 0 && size <= 200 && strstr(topic, "//") == NULL &&
          strstr(topic, "/.") == NULL && strchr("/.", topic[0]) == NULL &&
          topic[size - 1] != '/' &&
-         strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                       "0123456789_.:@-/") == size;
+         strspn(topic,
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                "0123456789_.:@-/") == size;
 }
 
 /* Publishes the whole lines of `lines`, and at the end the rest as well. */
