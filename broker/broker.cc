@@ -51,13 +51,17 @@ void AddTopic(const std::string& name, const TopicSum& sum,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(
-    const BrokerOptions& options) {
+absl::Status Broker::CheckRules(const BrokerOptions& options) {
   for (const HistoryRule& rule : options.history) {
     absl::Status status = CheckHistoryRule(rule);
     if (!status.ok()) return status;
   }
-  absl::Status status = CheckTopicRules(options.topics);
+  return CheckTopicRules(options.topics);
+}
+
+absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(
+    const BrokerOptions& options) {
+  absl::Status status = CheckRules(options);
   if (!status.ok()) return status;
   auto broker = std::unique_ptr<Broker>(new Broker(options));
   broker->parts_.table.SetRules(TopicRules(options.history, options.topics));
@@ -135,7 +139,7 @@ void Broker::MakeGroups() {
       *parts_.group_host);
 }
 
-absl::Status Broker::OpenDoors() {
+void Broker::MakeDoors() {
   Worker& worker = *parts_.workers.front();
   sys_stats_ = std::make_unique<SysStats>(parts_, worker);
   taps_ = std::make_unique<TapTree>(parts_, worker);
@@ -143,8 +147,12 @@ absl::Status Broker::OpenDoors() {
       parts_, worker, [this](UniqueFd up, UniqueFd down) {
         OnPair(std::move(up), std::move(down));
       });
+}
+
+absl::Status Broker::OpenDoors() {
+  MakeDoors();
   absl::Status status;
-  RunOn(worker, [&] {
+  RunOn(*parts_.workers.front(), [&] {
     status = taps_->Open();
     if (status.ok()) status = door_->Open();
   });
@@ -163,20 +171,26 @@ void Broker::OnPair(UniqueFd up, UniqueFd down) {
   auto pair = std::make_shared<std::pair<UniqueFd, UniqueFd>>(std::move(up),
                                                               std::move(down));
   worker.loop().Post([this, number, &worker, pair] {
-    auto link =
-        SessionLink::Open(number, parts_, worker, std::move(pair->first),
-                          std::move(pair->second), [this](uint64_t ended) {
-                            MutexLock lock(mutex_);
-                            links_.erase(ended);
-                          });
+    auto link = SessionLink::Open(
+        number, parts_, worker, std::move(pair->first), std::move(pair->second),
+        [this](uint64_t ended) { ForgetLink(ended); });
     if (!link.ok()) {
       LogError("session not opened",
                {{"number", number}, {"error", link.status().ToString()}});
       return;
     }
-    MutexLock lock(mutex_);
-    links_.emplace(number, *std::move(link));
+    KeepLink(*std::move(link));
   });
+}
+
+void Broker::KeepLink(std::shared_ptr<SessionLink> link) {
+  MutexLock lock(mutex_);
+  links_.emplace(link->number(), std::move(link));
+}
+
+void Broker::ForgetLink(uint64_t number) {
+  MutexLock lock(mutex_);
+  links_.erase(number);
 }
 
 absl::Status Broker::SetTopicRules(const std::vector<TopicRule>& rules) {

@@ -156,6 +156,12 @@ struct BrokerOptions {
   // largest size. A single message may exceed it.
   size_t group_unacked_bytes_max = size_t{16} << 20;
 
+  // How long an upgrade waits until all that was read has been passed on, and how
+  // long the next program may take to check what it is to take over. Then the
+  // upgrade fails. Publishers wait meanwhile. Not tuned.
+  absl::Duration upgrade_rest_patience = absl::Seconds(2);
+  absl::Duration upgrade_check_patience = absl::Seconds(10);
+
   // A line written to a tap, newline included: PIPE_BUF, above which writes of
   // several writers mix.
   size_t tap_line_bytes_max = 4096;

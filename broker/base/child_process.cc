@@ -11,14 +11,27 @@
 #include "broker/base/check.h"
 
 namespace fifobus {
+namespace {
+
+// Those of the words, then those of a list that ends with null.
+std::vector<char*> Pointers(const std::vector<std::string>& words,
+                            char** more) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) {
+    pointers.push_back(const_cast<char*>(word.c_str()));
+  }
+  for (; more != nullptr && *more != nullptr; ++more) pointers.push_back(*more);
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(
-    const std::vector<std::string>& command, const Files& files) {
-  std::vector<char*> arguments;
-  for (const std::string& argument : command) {
-    arguments.push_back(const_cast<char*>(argument.c_str()));
-  }
-  arguments.push_back(nullptr);
+    const std::vector<std::string>& command, const Files& files,
+    const std::vector<std::string>& variables) {
+  const std::vector<char*> arguments = Pointers(command, nullptr);
+  const std::vector<char*> environment = Pointers(variables, environ);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   const std::pair<int, int> redirections[] = {
@@ -37,7 +50,7 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   pid_t pid = -1;
   const int error = posix_spawnp(&pid, arguments[0], &actions, &attributes,
-                                 arguments.data(), environ);
+                                 arguments.data(), environment.data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return absl::ErrnoToStatus(error, "run " + command[0]);

@@ -25,9 +25,11 @@ class ChildProcess {
   };
 
   // The first word is looked for in $PATH unless it has a slash. Fails if the
-  // program cannot be run: posix_spawn(3).
+  // program cannot be run: posix_spawn(3). `variables`, each "NAME=VALUE", come
+  // before those of this process.
   static absl::StatusOr<ChildProcess> Start(
-      const std::vector<std::string>& command, const Files& files);
+      const std::vector<std::string>& command, const Files& files,
+      const std::vector<std::string>& variables = {});
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&& other) = delete;
   ~ChildProcess();

@@ -49,6 +49,9 @@ struct BusParts {
   HalfReceived half_received;
   PipeGrowth pipe_growth;
   std::unique_ptr<BusDirectory> bus;
+  // How often the broker has become another program. Set before any client is
+  // served.
+  uint64_t upgrades = 0;
   // Answers the clients' Stats.
   const StatsSource* stats = nullptr;
   // Called when a subscription was added: lines may wait for it.
@@ -73,6 +76,7 @@ struct BusParts {
     visit("topics_retained", retained.topics());
     visit("log_lines_dropped", LogLinesDropped());
     visit("broker_restarts", options.restarts);
+    visit("broker_upgrades", upgrades);
   }
 };
 

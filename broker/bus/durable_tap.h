@@ -22,6 +22,7 @@
 #include "broker/io/name_state.h"
 #include "broker/io/worker.h"
 #include "broker/seam/sink.h"
+#include "broker/state/delivery_state.pb.h"
 #include "broker/state/reader_state.pb.h"
 
 namespace fifobus {
@@ -68,6 +69,8 @@ class DurableTap : private SinkObserver, private LogWaiter {
   const FileIdentity& identity() const { return identity_; }
   // Whether the rules in force let the FIFO's owner have the topic.
   bool IsAllowed() const;
+
+  pb::state::EgressPipe ExportPipe() const { return pipe_->Export(); }
 
   // Nothing more is read of the log.
   void Finish() { finishing_ = true; }

@@ -1,16 +1,22 @@
 #include "broker/bus/log_set.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/io/posix_disk.h"
 #include "fmt/format.h"
 
 namespace fifobus {
 namespace {
+
+// How often a log is asked whether it has written what it took. Not tuned.
+constexpr absl::Duration kWrittenPoll = absl::Microseconds(100);
 
 absl::Status FolderError(const LogRule& rule, const absl::Status& status) {
   return absl::Status(
@@ -92,6 +98,32 @@ std::vector<pb::state::ServedLog> LogSet::Export() const {
 void LogSet::Restore(const pb::state::ServedLog& state) {
   const std::shared_ptr<ServedLog> log = FindOpen(state.name());
   if (log) log->Restore(state);
+}
+
+absl::Status LogSet::Hold(absl::Duration patience) {
+  const absl::Duration deadline = MonotonicNow() + patience;
+  for (const std::shared_ptr<ServedLog>& log : open_) log->HoldReaders();
+  for (const std::shared_ptr<ServedLog>& log : open_) {
+    while (!log->IsWritten()) {
+      if (MonotonicNow() >= deadline) {
+        const std::string trouble = log->trouble();
+        return absl::DeadlineExceededError(
+            fmt::format("the log {} has messages that are in no file yet{}{}",
+                        log->name(), trouble.empty() ? "" : ": ", trouble));
+      }
+      absl::SleepFor(kWrittenPoll);
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool LogSet::IsWritten() const {
+  return std::all_of(open_.begin(), open_.end(),
+                     [](const auto& log) { return log->IsWritten(); });
+}
+
+void LogSet::ReleaseReaders() {
+  for (const std::shared_ptr<ServedLog>& log : open_) log->ReleaseReaders();
 }
 
 void LogSet::Close() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "broker/core/logs/log_table.h"
 #include "broker/core/logs/served_log.h"
 #include "broker/options.h"
@@ -28,6 +29,13 @@ class LogSet {
   // bad or a log cannot be opened, this fails with a text that says what to do,
   // and nothing else changes.
   absl::Status SetRules(const std::vector<LogRule>& rules);
+
+  // Holds the readers of all logs, which is not undone by a failure, and waits
+  // until all that was appended is in the files. Nobody may append meanwhile.
+  // Fails, and says which log it is, if that takes longer than `patience`.
+  absl::Status Hold(absl::Duration patience);
+  bool IsWritten() const;
+  void ReleaseReaders();
 
   // Closes all logs: see ServedLog.
   void Close();

@@ -72,6 +72,11 @@ void SessionDoor::Close() {
   }
 }
 
+void SessionDoor::GoOn() {
+  held_ = false;
+  Rescan();
+}
+
 void SessionDoor::OnEvent(const DirectoryEvent& event) {
   if (event.watch != watch_number_) return;
   if (event.kind == DirectoryEvent::Kind::kMoved ||
@@ -79,7 +84,7 @@ void SessionDoor::OnEvent(const DirectoryEvent& event) {
     OnFolderGone();
     return;
   }
-  if (event.kind != DirectoryEvent::Kind::kAppeared) return;
+  if (held_ || event.kind != DirectoryEvent::Kind::kAppeared) return;
   if (event.name.starts_with('.') || !event.name.ends_with(kUpSuffix)) return;
   Admit(WithoutSuffix(event.name, kUpSuffix));
   // Clients that were killed while they made their pair leave a part of it. An
@@ -116,6 +121,7 @@ void SessionDoor::LogSometimes(std::string_view event,
 }
 
 void SessionDoor::Rescan() {
+  if (held_) return;
   last_rescan_ = MonotonicNow();
   absl::StatusOr<std::vector<std::string>> names;
   {

@@ -34,6 +34,9 @@ class SessionDoor {
   // Begins to watch, and lets in the clients that wait already. Removes what a
   // dead broker or dead clients left.
   absl::Status Open();
+  // Lets no client in until GoOn: those that come wait under their names.
+  void Hold() { held_ = true; }
+  void GoOn();
   // Lets no client in any more, and removes the names of those that wait.
   void Close();
 
@@ -64,6 +67,7 @@ class SessionDoor {
   absl::Duration last_rescan_;
   absl::Duration last_turned_away_log_ = -absl::InfiniteDuration();
   std::optional<EventLoop::TimerId> rescan_timer_;
+  bool held_ = false;
   int watch_number_ = DirectoryWatch::kNoWatch;
   SparseLog errors_;
 };

@@ -65,6 +65,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   void End();
 
   // Any thread.
+  uint64_t number() const { return number_; }
   Worker& worker() const { return worker_; }
   void AppendStats(pb::StatsReply& reply) const;
   // `up` has been read to its end, and no answer waits for a log.

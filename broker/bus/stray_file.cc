@@ -62,6 +62,33 @@ StrayFile::StrayFile(const BusDirectory& bus, std::string path,
       line_bytes_max_(line_bytes_max),
       grown_at_(MonotonicNow()) {}
 
+pb::state::StrayFile StrayFile::Export() const {
+  pb::state::StrayFile state;
+  state.set_path(path_);
+  state.set_aside(aside_);
+  state.set_file_fd(fd_.get());
+  state.set_pending(pending_.substr(moved_));
+  state.set_at_end(at_end_);
+  state.set_skips_line(skipping_);
+  state.set_lines(lines_);
+  state.set_lines_refused(lines_refused_);
+  return state;
+}
+
+std::unique_ptr<StrayFile> StrayFile::Restore(const BusDirectory& bus,
+                                              const pb::state::StrayFile& state,
+                                              size_t line_bytes_max) {
+  auto file = std::unique_ptr<StrayFile>(
+      new StrayFile(bus, state.path(), state.aside(), UniqueFd(state.file_fd()),
+                    line_bytes_max));
+  file->pending_ = state.pending();
+  file->at_end_ = state.at_end();
+  file->skipping_ = state.skips_line();
+  file->lines_ = state.lines();
+  file->lines_refused_ = state.lines_refused();
+  return file;
+}
+
 StrayFile::Progress StrayFile::MoveLines() {
   const FifoOpening fifo =
       OpenFifoForWriting(bus_.fd(), TopicsPath(path_), bus_.trust());

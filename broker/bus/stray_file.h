@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "broker/base/unique_fd.h"
 #include "broker/io/bus_directory.h"
+#include "broker/state/broker_state.pb.h"
 
 namespace fifobus {
 
@@ -28,6 +29,12 @@ class StrayFile {
   // Moves the file at topics/`path` aside. `line_bytes_max` is that of taps.
   static absl::StatusOr<std::unique_ptr<StrayFile>> MoveAside(
       const BusDirectory& bus, const std::string& path, size_t line_bytes_max);
+
+  // For an upgrade: the file goes over as it is.
+  pb::state::StrayFile Export() const;
+  static std::unique_ptr<StrayFile> Restore(const BusDirectory& bus,
+                                            const pb::state::StrayFile& state,
+                                            size_t line_bytes_max);
 
   enum class Progress {
     kMoved,  // lines were moved, and there may be more

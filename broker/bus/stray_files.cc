@@ -37,7 +37,26 @@ absl::Status StrayFiles::Add(const std::string& path) {
   return absl::OkStatus();
 }
 
+void StrayFiles::GoOn() {
+  held_ = false;
+  MoveLines();
+}
+
+void StrayFiles::Export(StateWriter& state) const {
+  for (const std::unique_ptr<StrayFile>& file : files_) {
+    pb::state::Record record;
+    *record.mutable_stray_file() = file->Export();
+    state.Add(record);
+  }
+}
+
+void StrayFiles::Restore(const pb::state::StrayFile& file) {
+  files_.push_back(
+      StrayFile::Restore(*parts_.bus, file, parts_.options.tap_line_bytes_max));
+}
+
 void StrayFiles::MoveLines() {
+  if (held_) return;
   bool moved = false;
   std::erase_if(files_, [&](const std::unique_ptr<StrayFile>& file) {
     const StrayFile::Progress progress = file->MoveLines();

@@ -11,6 +11,8 @@
 #include "broker/bus/stray_file.h"
 #include "broker/io/event_loop.h"
 #include "broker/io/worker.h"
+#include "broker/state/broker_state.pb.h"
+#include "broker/upgrade/state_file.h"
 
 namespace fifobus {
 
@@ -24,6 +26,12 @@ class StrayFiles {
   // the topic's FIFO is there.
   absl::Status Add(const std::string& path);
 
+  // Moves no lines until GoOn.
+  void Hold() { held_ = true; }
+  void GoOn();
+  void Export(StateWriter& state) const;
+  void Restore(const pb::state::StrayFile& file);
+
   // Publishes what can be published at once.
   void MoveLines();
 
@@ -35,6 +43,7 @@ class StrayFiles {
   Worker& worker_;
   std::vector<std::unique_ptr<StrayFile>> files_;
   std::optional<EventLoop::TimerId> timer_;
+  bool held_ = false;
 };
 
 }  // namespace fifobus

@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "broker/base/check.h"
+#include "broker/base/clock.h"
 #include "fmt/format.h"
 #include "proto/frame_writer.h"
 
@@ -48,6 +49,19 @@ void SysStats::OnSubscribed() {
 
 void SysStats::Stop() {
   if (timer_) worker_.loop().Cancel(*std::exchange(timer_, std::nullopt));
+}
+
+std::optional<absl::Duration> SysStats::next() const {
+  if (!timer_) return std::nullopt;
+  return timer_->first;
+}
+
+void SysStats::Restore(absl::Duration next) {
+  FIFOBUS_CHECK(worker_.IsCurrent());
+  subscribers_ = parts_.table.snapshot()->Match(kTopic);
+  timer_ = worker_.loop().RunAfter(
+      std::max(next - MonotonicNow(), absl::ZeroDuration()),
+      [this] { Tick(); });
 }
 
 void SysStats::Tick() {

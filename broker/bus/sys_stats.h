@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "absl/time/time.h"
 #include "broker/bus/bus_parts.h"
 #include "broker/core/routing/subscription_table.h"
 #include "broker/io/worker.h"
@@ -21,6 +22,12 @@ class SysStats {
   // A subscription to any pattern was added.
   void OnSubscribed();
   void Stop();
+
+  // For an upgrade: when the next message is due, by the monotonic clock; nothing
+  // while there is no subscriber. Restored, those that subscribe now are taken
+  // for known.
+  std::optional<absl::Duration> next() const;
+  void Restore(absl::Duration next);
 
  private:
   void Tick();

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "broker/core/delivery/egress_transfer.h"
 #include "broker/core/routing/subscribe_with_retained.h"
 #include "broker/io/fifo.h"
 #include "proto/frame.h"
@@ -68,6 +69,24 @@ absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Open(
   return tap;
 }
 
+absl::StatusOr<std::unique_ptr<TapIn>> TapIn::Restore(
+    const pb::state::TapIn& state, const StateChunks& chunks, BusParts& parts,
+    Worker& worker, std::function<void()> before_routing,
+    std::function<void()> on_closed) {
+  auto tap =
+      Open(state.topic(), parts, worker, UniqueFd(state.pipe().pipe_fd()),
+           std::move(before_routing), std::move(on_closed));
+  if (!tap.ok()) return tap.status();
+  (*tap)->pipe_->Restore(state.pipe(), chunks);
+  (*tap)->feed_.Restore(state, (*tap)->pipe_->rest_bytes());
+  return tap;
+}
+
+void TapIn::Export(StateChunks& chunks, pb::state::TapIn& state) const {
+  feed_.Export(state);
+  *state.mutable_pipe() = pipe_->Export(chunks);
+}
+
 TapIn::TapIn(const std::string& topic, BusParts& parts, Worker& worker, int fd,
              std::function<void()> before_routing)
     : router_(parts.RouterOf(worker)),
@@ -101,8 +120,8 @@ void TapIn::FinishOrLeave() {
 absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(
     const std::string& topic, const std::string& name, BusParts& parts,
     Worker& worker, UniqueFd fd, Stream stream) {
-  auto tap = std::unique_ptr<TapOut>(
-      new TapOut(topic, name, parts, worker, std::move(fd)));
+  auto tap = std::unique_ptr<TapOut>(new TapOut(
+      topic, name, parts, worker, std::move(fd), parts.egress_ids.Acquire()));
   const absl::Status status =
       tap->pipe_->Open(tap->egress_, [raw = tap.get()] { raw->OnNoReader(); });
   if (!status.ok()) return status;
@@ -112,17 +131,38 @@ absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Open(
   return tap;
 }
 
+absl::StatusOr<std::unique_ptr<TapOut>> TapOut::Restore(
+    const pb::state::TapOut& state, const StateChunks& chunks,
+    StateIngresses& ingresses, BusParts& parts, Worker& worker) {
+  auto tap = std::unique_ptr<TapOut>(
+      new TapOut(state.topic(), state.path(), parts, worker,
+                 UniqueFd(state.pipe().pipe_fd()), state.egress().id()));
+  const absl::Status status =
+      tap->pipe_->Open(tap->egress_, [raw = tap.get()] { raw->OnNoReader(); });
+  if (!status.ok()) return status;
+  tap->pipe_->Restore(state.pipe());
+  EgressTransfer::Restore(state.egress(), chunks, ingresses, tap->egress_);
+  parts.table.Add(tap->topic_, tap->egress_);
+  return tap;
+}
+
+void TapOut::Export(StateChunks& chunks, const StateIngresses& ingresses,
+                    pb::state::TapOut& state) const {
+  state.set_topic(topic_);
+  *state.mutable_pipe() = pipe_->Export();
+  *state.mutable_egress() = EgressTransfer::Export(*egress_, chunks, ingresses);
+}
+
 TapOut::TapOut(const std::string& topic, const std::string& name,
-               BusParts& parts, Worker& worker, UniqueFd fd)
+               BusParts& parts, Worker& worker, UniqueFd fd, uint32_t egress_id)
     : topic_(topic),
       identity_(IdentityOf(fd.get())),
       owner_(FifoOwner(fd.get())),
       parts_(parts),
       pipe_(EgressPipe::Make(worker, std::move(fd), parts.options,
                              &parts.pipe_growth)),
-      egress_(std::make_shared<Egress>(parts.egress_ids.Acquire(),
-                                       FormatOf(name), parts.options, pipe_,
-                                       parts.counters)) {
+      egress_(std::make_shared<Egress>(egress_id, FormatOf(name), parts.options,
+                                       pipe_, parts.counters)) {
   egress_->SetTap();
   if (parts.options.kept && egress_->format() != EgressFormat::kFrames) {
     pipe_->WriteWholeOnes();

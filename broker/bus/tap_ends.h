@@ -14,6 +14,9 @@
 #include "broker/io/egress_pipe.h"
 #include "broker/io/ingress_pipe.h"
 #include "broker/io/name_state.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
+#include "broker/state/broker_state.pb.h"
 
 namespace fifobus {
 
@@ -28,6 +31,14 @@ class TapIn {
   static absl::StatusOr<std::unique_ptr<TapIn>> Open(
       const std::string& topic, BusParts& parts, Worker& worker, UniqueFd fd,
       std::function<void()> before_routing, std::function<void()> on_closed);
+  // One of a broker before, with its pipe.
+  static absl::StatusOr<std::unique_ptr<TapIn>> Restore(
+      const pb::state::TapIn& state, const StateChunks& chunks, BusParts& parts,
+      Worker& worker, std::function<void()> before_routing,
+      std::function<void()> on_closed);
+  // REQUIRES: it has not finished.
+  void Export(StateChunks& chunks, pb::state::TapIn& state) const;
+  const std::shared_ptr<IngressPipe>& pipe() const { return pipe_; }
   // Never destroyed by a call from its own feed: see TapSet.
   ~TapIn();
 
@@ -78,6 +89,12 @@ class TapOut {
   static absl::StatusOr<std::unique_ptr<TapOut>> Open(
       const std::string& topic, const std::string& name, BusParts& parts,
       Worker& worker, UniqueFd fd, Stream stream);
+  // One of a broker before, with its pipe and its queue. Nothing is said in it.
+  static absl::StatusOr<std::unique_ptr<TapOut>> Restore(
+      const pb::state::TapOut& state, const StateChunks& chunks,
+      StateIngresses& ingresses, BusParts& parts, Worker& worker);
+  void Export(StateChunks& chunks, const StateIngresses& ingresses,
+              pb::state::TapOut& state) const;
   ~TapOut();
 
   // Somebody opened the FIFO.
@@ -86,6 +103,7 @@ class TapOut {
   const std::shared_ptr<Egress>& egress() const { return egress_; }
   const std::string& topic() const { return topic_; }
   const FileIdentity& identity() const { return identity_; }
+  uint32_t owner() const { return owner_; }
 
   // How many messages end with this tap, because it has no reader: those in its
   // queue, and those in the pipe, which are taken out of it.
@@ -96,7 +114,7 @@ class TapOut {
 
  private:
   TapOut(const std::string& topic, const std::string& name, BusParts& parts,
-         Worker& worker, UniqueFd fd);
+         Worker& worker, UniqueFd fd, uint32_t egress_id);
 
   void OnNoReader();
   void GoOn();

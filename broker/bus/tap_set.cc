@@ -11,6 +11,9 @@
 namespace fifobus {
 namespace {
 
+// The first number of an ingress in an upgrade. Sessions have those below.
+constexpr uint64_t kFirstTap = uint64_t{1} << 63;
+
 absl::Status StatusOf(const FifoOpening& opening) {
   switch (opening.outcome) {
     case FifoOpenOutcome::kOpened:
@@ -90,11 +93,7 @@ absl::Status TapSet::AddOut(const std::string& topic, const std::string& path) {
       TapOut::Open(topic, path, parts_, worker_, std::move(opening.fd),
                    goes_on ? TapOut::Stream::kGoesOn : TapOut::Stream::kNew);
   if (!out.ok()) return absl::UnavailableError(out.status().message());
-  {
-    MutexLock lock(mutex_);
-    shown_outs_[path] = {(*out)->egress(), owner};
-  }
-  outs_[path] = *std::move(out);
+  KeepOut(path, *std::move(out));
   SetMode(path, topic);
   const auto in = ins_.find(topic + std::string(kInSuffix));
   if (in != ins_.end()) in->second->Nudge();
@@ -112,6 +111,101 @@ absl::Status TapSet::AddDurable(const std::string& topic,
   durables_[path] = *std::move(durable);
   SetMode(path, topic);
   return absl::OkStatus();
+}
+
+void TapSet::AddIngresses(StateIngresses& ingresses) const {
+  uint64_t number = kFirstTap;
+  for (const auto& [path, in] : ins_) ingresses.Add(number++, in->pipe());
+  for (const auto& in : retired_ins_) ingresses.Add(number++, in->pipe());
+}
+
+void TapSet::Export(StateChunks& chunks, const StateIngresses& ingresses,
+                    StateWriter& state) const {
+  const auto export_in = [&](const TapIn& in, bool name_is_gone) {
+    if (in.finished()) return;
+    pb::state::Record record;
+    in.Export(chunks, *record.mutable_tap_in());
+    record.mutable_tap_in()->set_number(ingresses.NumberOf(*in.pipe()));
+    record.mutable_tap_in()->set_name_is_gone(name_is_gone);
+    state.Add(record);
+  };
+  for (const auto& [path, in] : ins_) export_in(*in, /*name_is_gone=*/false);
+  for (const auto& in : retired_ins_) export_in(*in, /*name_is_gone=*/true);
+  for (const auto& [path, out] : outs_) {
+    pb::state::Record record;
+    out->Export(chunks, ingresses, *record.mutable_tap_out());
+    record.mutable_tap_out()->set_path(path);
+    state.Add(record);
+  }
+  for (const auto& [path, durable] : durables_) {
+    pb::state::Record record;
+    pb::state::TapDurable& tap = *record.mutable_tap_durable();
+    tap.set_topic(durable->topic());
+    tap.set_path(path);
+    *tap.mutable_pipe() = durable->ExportPipe();
+    *tap.mutable_reader() = durable->Export();
+    state.Add(record);
+  }
+}
+
+absl::Status TapSet::Restore(const pb::state::Record& tap,
+                             const StateChunks& chunks,
+                             StateIngresses& ingresses) {
+  if (tap.has_tap_in()) return RestoreIn(tap.tap_in(), chunks, ingresses);
+  if (tap.has_tap_out()) return RestoreOut(tap.tap_out(), chunks, ingresses);
+  return RestoreDurable(tap.tap_durable());
+}
+
+absl::Status TapSet::RestoreIn(const pb::state::TapIn& state,
+                               const StateChunks& chunks,
+                               StateIngresses& ingresses) {
+  auto in =
+      TapIn::Restore(state, chunks, parts_, worker_, before_routing_,
+                     [this] { worker_.loop().Post([this] { EndRetired(); }); });
+  if (!in.ok()) return in.status();
+  ingresses.Add(state.number(), (*in)->pipe());
+  if (state.name_is_gone()) {
+    RetireIn(*std::move(in));
+  } else {
+    ins_[state.topic() + std::string(kInSuffix)] = *std::move(in);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TapSet::RestoreOut(const pb::state::TapOut& state,
+                                const StateChunks& chunks,
+                                StateIngresses& ingresses) {
+  auto out = TapOut::Restore(state, chunks, ingresses, parts_, worker_);
+  if (!out.ok()) return out.status();
+  KeepOut(state.path(), *std::move(out));
+  return absl::OkStatus();
+}
+
+absl::Status TapSet::RestoreDurable(const pb::state::TapDurable& state) {
+  const std::string& path = state.path();
+  auto durable =
+      DurableTap::Restore(state.reader(), state.topic(), path, parts_, worker_,
+                          UniqueFd(state.pipe().pipe_fd()), [this, path] {
+                            End(path);
+                            on_fenced_(path);
+                          });
+  if (durable.ok()) {
+    durables_[path] = *std::move(durable);
+  } else {
+    // Its log is not configured any more, or its reader was forgotten.
+    LogWarning(
+        "durable tap not taken over",
+        {{"path", TopicsPath(path)}, {"reason", durable.status().message()}});
+  }
+  return absl::OkStatus();
+}
+
+void TapSet::KeepOut(const std::string& path, std::unique_ptr<TapOut> out) {
+  {
+    MutexLock lock(mutex_);
+    shown_outs_[path] = {out->egress(), out->owner()};
+  }
+  outs_[path] = std::move(out);
 }
 
 void TapSet::SetMode(const std::string& path, const std::string& topic) {

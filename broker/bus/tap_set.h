@@ -16,6 +16,10 @@
 #include "broker/bus/durable_tap.h"
 #include "broker/bus/tap_ends.h"
 #include "broker/io/name_state.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
+#include "broker/state/broker_state.pb.h"
+#include "broker/upgrade/state_file.h"
 
 namespace fifobus {
 
@@ -62,6 +66,14 @@ class TapSet {
   // Lines may have a subscriber now.
   void NudgeIns();
 
+  // For an upgrade. What was read goes over with each tap; one is restored as
+  // what it was, without a look at its name.
+  void AddIngresses(StateIngresses& ingresses) const;
+  void Export(StateChunks& chunks, const StateIngresses& ingresses,
+              StateWriter& state) const;
+  absl::Status Restore(const pb::state::Record& tap, const StateChunks& chunks,
+                       StateIngresses& ingresses);
+
   // All that lay there when the broker started are open by now.
   void EndStart() { starting_ = false; }
 
@@ -88,6 +100,12 @@ class TapSet {
   void AppendStats(pb::StatsReply& reply) const;
 
  private:
+  absl::Status RestoreIn(const pb::state::TapIn& state,
+                         const StateChunks& chunks, StateIngresses& ingresses);
+  absl::Status RestoreOut(const pb::state::TapOut& state,
+                          const StateChunks& chunks, StateIngresses& ingresses);
+  absl::Status RestoreDurable(const pb::state::TapDurable& state);
+  void KeepOut(const std::string& path, std::unique_ptr<TapOut> out);
   absl::Status AddDurable(const std::string& topic, const std::string& path,
                           UniqueFd fd);
   void SetMode(const std::string& path, const std::string& topic);

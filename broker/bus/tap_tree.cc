@@ -75,6 +75,13 @@ absl::Status TapTree::Open() {
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
   AddFolder("");
+  // Those of the broker before this one, if it was upgraded: their names may be
+  // gone, or readers may have come.
+  for (const std::string& path : taps_.Paths()) {
+    Look(path);
+    taps_.OnOpened(path);
+  }
+  strays_.MoveLines();
   taps_.EndStart();
   MakeCreated();
   return absl::OkStatus();
@@ -127,7 +134,7 @@ void TapTree::NudgeIns() {
 
 void TapTree::OnEvent(const DirectoryEvent& event) {
   const auto watched = watches_.find(event.watch);
-  if (watched == watches_.end()) return;
+  if (held_ || watched == watches_.end()) return;
   const std::string folder = watched->second;
   const std::string path = folder + event.name;
   switch (event.kind) {
@@ -248,6 +255,7 @@ void TapTree::LookAgainLater(const std::string& path) {
 }
 
 void TapTree::LookAgain() {
+  if (held_) return;  // GoOn looks at everything
   for (const std::string& path : std::exchange(look_again_, {})) {
     if (finishing_) return;
     if (!path.empty()) {

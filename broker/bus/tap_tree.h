@@ -15,6 +15,10 @@
 #include "broker/io/directory_watch.h"
 #include "broker/io/event_loop.h"
 #include "broker/io/name_state.h"
+#include "broker/seam/state_chunks.h"
+#include "broker/seam/state_ingresses.h"
+#include "broker/state/broker_state.pb.h"
+#include "broker/upgrade/state_file.h"
 
 namespace fifobus {
 
@@ -42,6 +46,21 @@ class TapTree {
   TapTree(BusParts& parts, Worker& worker);
 
   absl::Status Open();
+
+  // Takes no names in until GoOn. For an upgrade.
+  void Hold();
+  void GoOn();
+  // What it has goes over in `state`, and the names that it refuses in `broker`.
+  void Export(StateChunks& chunks, const StateIngresses& ingresses,
+              pb::state::Broker& broker, StateWriter& state) const;
+  void AddIngresses(StateIngresses& ingresses) const {
+    taps_.AddIngresses(ingresses);
+  }
+  // Of another broker, before Open. A tap whose FIFO has lost its name meanwhile
+  // ends there.
+  void Restore(const pb::state::Broker& broker);
+  absl::Status Restore(const pb::state::Record& tap, const StateChunks& chunks,
+                       StateIngresses& ingresses);
 
   // As of TapSet.
   void Finish();
@@ -108,6 +127,7 @@ class TapTree {
   TapSet taps_;
   std::unique_ptr<DirectoryWatch> watch_;
   bool finishing_ = false;
+  bool held_ = false;
   std::map<std::string, Folder> folders_;
   std::map<int, std::string> watches_;
   // Why names are no taps.

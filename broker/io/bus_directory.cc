@@ -51,6 +51,24 @@ absl::StatusOr<std::unique_ptr<BusDirectory>> BusDirectory::Open(
   return bus;
 }
 
+absl::StatusOr<std::unique_ptr<BusDirectory>> BusDirectory::TakeOver(
+    const std::string& path, const Held& held) {
+  auto bus = std::unique_ptr<BusDirectory>(new BusDirectory(path));
+  bus->lock_fd_ = UniqueFd(held.lock_fd);
+  bus->alive_fd_ = UniqueFd(held.alive_fd);
+  for (const int fd : {held.lock_fd, held.alive_fd}) {
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      return absl::ErrnoToStatus(errno, fmt::format("keep {} locked", path));
+    }
+  }
+  absl::Status status = bus->OpenDirectory();
+  if (status.ok()) status = bus->CheckLock();
+  if (status.ok()) status = bus->MakeFolder(kSessionsFolder);
+  if (status.ok()) status = bus->MakeFolder(kTopicsFolder);
+  if (!status.ok()) return status;
+  return bus;
+}
+
 FifoTrust BusDirectory::trust() const { return {geteuid()}; }
 
 absl::Status BusDirectory::Unlink(const std::string& name) const {
@@ -128,6 +146,22 @@ absl::Status BusDirectory::Lock() {
                                fmt::format("write {}/broker.lock", path_));
   }
   return absl::OkStatus();
+}
+
+// Another directory may have the path by now, or a file the lock's name.
+absl::Status BusDirectory::CheckLock() const {
+  struct stat held;
+  struct stat named;
+  if (fstat(lock_fd_.get(), &held) != 0 ||
+      fstatat(fd_.get(), kLockName, &named, AT_SYMLINK_NOFOLLOW) != 0) {
+    return absl::ErrnoToStatus(errno,
+                               fmt::format("look at {}/broker.lock", path_));
+  }
+  if (held.st_dev == named.st_dev && held.st_ino == named.st_ino) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(fmt::format(
+      "{}/broker.lock is not the file that this broker has locked", path_));
 }
 
 absl::Status BusDirectory::MakeFolder(std::string_view folder) const {

@@ -29,6 +29,18 @@ class BusDirectory {
   static absl::StatusOr<std::unique_ptr<BusDirectory>> Open(
       const std::string& path);
 
+  // What keeps the directory this broker's: it goes over to the program that
+  // this process becomes.
+  struct Held {
+    int lock_fd = -1;
+    int alive_fd = -1;
+  };
+  Held held() const { return {lock_fd_.get(), alive_fd_.get()}; }
+  // The same directory, with what a program before in this process has held.
+  // Fails if that is not so any more.
+  static absl::StatusOr<std::unique_ptr<BusDirectory>> TakeOver(
+      const std::string& path, const Held& held);
+
   const std::string& path() const { return path_; }
   int fd() const { return fd_.get(); }
   FifoTrust trust() const;
@@ -45,6 +57,7 @@ class BusDirectory {
   absl::Status MakeDirectory() const;
   absl::Status OpenDirectory();
   absl::Status Lock();
+  absl::Status CheckLock() const;
   absl::Status RaiseAlive();
 
   const std::string path_;

@@ -149,6 +149,12 @@ EventLoop::TimerId EventLoop::RunAfter(absl::Duration delay,
 
 void EventLoop::Cancel(const TimerId& id) { timers_.erase(id); }
 
+bool EventLoop::HasTasks() {
+  if (tasks_behind_ > 0) return true;
+  MutexLock lock(mutex_);
+  return !posted_.empty();
+}
+
 void EventLoop::RunPosted() {
   std::vector<std::function<void()>> tasks;
   {
@@ -156,7 +162,11 @@ void EventLoop::RunPosted() {
     asleep_ = false;
     tasks.swap(posted_);
   }
-  for (const std::function<void()>& task : tasks) task();
+  tasks_behind_ = tasks.size();
+  for (const std::function<void()>& task : tasks) {
+    --tasks_behind_;
+    task();
+  }
 }
 
 void EventLoop::RunTimers() {

@@ -90,6 +90,10 @@ class EventLoop {
   TimerId RunAfter(absl::Duration delay, std::function<void()> task);
   void Cancel(const TimerId& id);
 
+  // Whether a task was posted and has not run yet. For the loop's own thread, or
+  // while a task of it waits for the caller.
+  bool HasTasks();
+
   // How often epoll_wait has returned. For tests of idleness.
   uint64_t rounds() const { return rounds_; }
 
@@ -131,6 +135,8 @@ class EventLoop {
   std::map<TimerId, std::function<void()>> timers_;
   uint64_t next_timer_ = 0;
   uint64_t rounds_ = 0;
+  // Those that were posted and not run when the current one began.
+  size_t tasks_behind_ = 0;
 
   Mutex mutex_;
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);

@@ -142,7 +142,7 @@ void IngressPipe::OnTurn() {
 }
 
 bool IngressPipe::MayRead() {
-  if (pauses_.load() > 0) {
+  if (worker_.IsHeld(registration_) || pauses_.load() > 0) {
     Watch(EventLoop::Trigger::kEdge);
     return false;
   }

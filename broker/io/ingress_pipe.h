@@ -78,6 +78,8 @@ class IngressPipe : public Valve,
 
   // What was written and not taken by the feed; 0 once it is closed.
   size_t unread_bytes() const;
+  // Of that, what was read.
+  size_t rest_bytes() const { return rest_.bytes(); }
   // See fifo.h. REQUIRES: !closed().
   bool HasWriter() const;
 

@@ -37,6 +37,13 @@ Worker::~Worker() {
   thread_.join();
 }
 
+void Worker::ReleaseIngresses() {
+  ingresses_held_ = false;
+  // Of those that are closed by now nothing is known any more.
+  for (const EventLoop::Registration& ingress : std::exchange(held_turns_, {}))
+    loop_->Ready(ingress);
+}
+
 const ChunkRef& Worker::ScratchChunk() {
   if (!scratch_.unique()) scratch_ = Chunk::Make(chunk_bytes_);
   return scratch_;

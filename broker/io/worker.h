@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "broker/io/event_loop.h"
@@ -41,6 +42,18 @@ class Worker {
   // The pipe in which this worker stages what goes to many subscribers.
   Staging& staging() { return *staging_; }
 
+  // From now on no ingress reads, until ReleaseIngresses.
+  void HoldIngresses() { ingresses_held_ = true; }
+  void ReleaseIngresses();
+  // Whether the ingress is to read nothing now. It then gets a turn when they
+  // are released.
+  bool IsHeld(const EventLoop::Registration& ingress) {
+    if (!ingresses_held_) [[likely]]
+      return false;
+    held_turns_.push_back(ingress);
+    return true;
+  }
+
   // A chunk of options.chunk_bytes without any other reference. It is the same
   // as before unless a queue has kept that.
   const ChunkRef& ScratchChunk();
@@ -54,6 +67,8 @@ class Worker {
   const std::unique_ptr<EventLoop> loop_;
   const std::unique_ptr<StagingPipe> staging_;
   ChunkRef scratch_;
+  bool ingresses_held_ = false;
+  std::vector<EventLoop::Registration> held_turns_;
   std::thread thread_;
 };
 

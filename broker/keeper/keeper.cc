@@ -97,7 +97,9 @@ void Keeper::TakeSignals() {
 }
 
 void Keeper::OnSignal(int number) {
-  if (number == SIGHUP && options_.reloads) {
+  if (number == SIGUSR2) {
+    PassOnUpgrade();
+  } else if (number == SIGHUP && options_.reloads) {
     // A broker that starts may not expect it yet.
     if (is_ready_) {
       broker_->Signal(SIGHUP);
@@ -114,6 +116,16 @@ void Keeper::OnSignal(int number) {
   } else {
     kill_signal_ = number;
     broker_->Signal(SIGKILL);
+  }
+}
+
+// The broker stays the same process, so there is nothing to follow.
+void Keeper::PassOnUpgrade() {
+  if (broker_ && is_ready_) {
+    broker_->Signal(SIGUSR2);
+  } else {
+    LogWarning("no upgrade: no broker serves now",
+               {{"what_to_do", "send the signal again"}});
   }
 }
 

@@ -37,7 +37,8 @@ class Keeper {
   // up: some 5 s of trying. Not tuned.
   static constexpr int kFailedStartsMax = 10;
 
-  // `signals` is a signalfd of SIGCHLD, SIGTERM, SIGINT and SIGHUP.
+  // `signals` is a signalfd of SIGCHLD, SIGTERM, SIGINT, SIGHUP and
+  // SIGUSR2, which it passes on: the broker upgrades itself.
   Keeper(KeeperOptions options, UniqueFd signals)
       : options_(std::move(options)),
         signals_(std::move(signals)),
@@ -59,6 +60,7 @@ class Keeper {
   void FollowTaps();
   void TakeSignals();
   void OnSignal(int number);
+  void PassOnUpgrade();
   // `how` the broker has ended: see KeptBroker::Poll.
   void OnEnd(int how);
   void OnStopped(int how);

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "broker/upgrade/state_descriptors.h"
+#include "broker/upgrade/state_dialect.h"
 #include "fmt/format.h"
 
 namespace fifobus {
@@ -14,9 +16,6 @@ namespace {
 
 // The length in front of each record.
 constexpr size_t kLengthBytes = 4;
-
-// Small records are written together. Not tuned.
-constexpr size_t kBufferBytes = size_t{1} << 20;
 
 uint32_t LengthAt(std::string_view bytes) {
   uint32_t length = 0;
@@ -33,41 +32,44 @@ absl::Status Damaged(uint64_t record, std::string_view how) {
 
 }  // namespace
 
-absl::StatusOr<StateWriter> StateWriter::Create() {
-  UniqueFd fd(memfd_create("fifobus-state", MFD_CLOEXEC));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, "memfd_create");
-  return StateWriter(std::move(fd));
-}
-
-absl::Status StateWriter::Add(const pb::state::Record& record) {
+void StateWriter::Add(const pb::state::Record& record) {
   const size_t length = record.ByteSizeLong();
   if (length > INT32_MAX) {
-    return absl::ResourceExhaustedError(
-        "one record of the state is larger than 2 GiB");
+    status_.Update(absl::ResourceExhaustedError(
+        "one record of the state is larger than 2 GiB"));
+    return;
   }
   for (size_t i = 0; i < kLengthBytes; ++i) {
-    buffer_ += static_cast<char>(length >> (8 * i) & 0xff);
+    bytes_ += static_cast<char>(length >> (8 * i) & 0xff);
   }
-  if (!record.AppendToString(&buffer_)) {
-    return absl::InternalError("a record of the state was not encoded");
+  if (!record.AppendToString(&bytes_)) {
+    status_.Update(
+        absl::InternalError("a record of the state has no encoding"));
   }
+  for (const int fd : DescriptorsOf(record)) descriptors_.push_back(fd);
   ++records_;
-  return buffer_.size() < kBufferBytes ? absl::OkStatus() : WriteBuffer();
 }
 
-absl::Status StateWriter::Finish() { return WriteBuffer(); }
+void StateWriter::Append(const StateWriter& other) {
+  status_.Update(other.status_);
+  bytes_ += other.bytes_;
+  records_ += other.records_;
+  descriptors_.insert(descriptors_.end(), other.descriptors_.begin(),
+                      other.descriptors_.end());
+}
 
-absl::Status StateWriter::WriteBuffer() {
-  std::string_view rest = buffer_;
-  while (!rest.empty()) {
-    const ssize_t written = write(fd_.get(), rest.data(), rest.size());
+absl::StatusOr<StateFile> StateWriter::Finish() const {
+  if (!status_.ok()) return status_;
+  StateFile file = {UniqueFd(memfd_create("fifobus-state", MFD_CLOEXEC)),
+                    records_, bytes_.size(), descriptors_};
+  if (!file.fd.valid()) return absl::ErrnoToStatus(errno, "memfd_create");
+  for (std::string_view rest = bytes_; !rest.empty();) {
+    const ssize_t written = write(file.fd.get(), rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) return absl::ErrnoToStatus(errno, "write the state");
     rest.remove_prefix(static_cast<size_t>(written));
   }
-  bytes_ += buffer_.size();
-  buffer_.clear();
-  return absl::OkStatus();
+  return file;
 }
 
 absl::StatusOr<StateReader> StateReader::Open(int fd) {
@@ -101,11 +103,12 @@ absl::Status StateReader::ReadHeader() {
   if (!first.ok()) return first.status();
   if (!*first || !(*first)->has_header()) return Damaged(1, "is no header");
   header_ = (*first)->header();
-  if (header_.needs() <= kStateFormat) return absl::OkStatus();
+  const uint32_t format = DialectOfThisProgram().format;
+  if (header_.needs() <= format) return absl::OkStatus();
   return absl::FailedPreconditionError(fmt::format(
       "the state is of fifobus {} and needs format {}, this program knows {}: "
       "stop that broker and start this one",
-      header_.version(), header_.needs(), kStateFormat));
+      header_.version(), header_.needs(), format));
 }
 
 absl::StatusOr<std::optional<pb::state::Record>> StateReader::Next() {

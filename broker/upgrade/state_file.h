@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,34 +18,28 @@
 // behind its length. See broker/state/broker_state.proto.
 namespace fifobus {
 
-// What this program writes and understands. A program refuses a state whose
-// `needs` is above its own format.
-//   1  the first
-constexpr uint32_t kStateFormat = 1;
-constexpr uint32_t kStateNeeds = 1;
+// A state in a memfd.
+struct StateFile {
+  UniqueFd fd;
+  uint64_t records = 0;
+  uint64_t bytes = 0;
+  std::vector<int> descriptors;  // that the records name
+};
 
-// Writes a state into a new memfd. Thread-compatible.
+// Collects records, and writes them into a memfd. Thread-compatible.
 class StateWriter {
  public:
-  static absl::StatusOr<StateWriter> Create();
-
-  absl::Status Add(const pb::state::Record& record);
-  // To be called once, behind the last record.
-  absl::Status Finish();
-
-  int fd() const { return fd_.get(); }
-  uint64_t records() const { return records_; }
-  uint64_t bytes() const { return bytes_; }
+  void Add(const pb::state::Record& record);
+  // Behind what was added.
+  void Append(const StateWriter& other);
+  // What failed before is told here.
+  absl::StatusOr<StateFile> Finish() const;
 
  private:
-  explicit StateWriter(UniqueFd fd) : fd_(std::move(fd)) {}
-
-  absl::Status WriteBuffer();
-
-  UniqueFd fd_;
-  std::string buffer_;
+  std::string bytes_;
   uint64_t records_ = 0;
-  uint64_t bytes_ = 0;
+  std::vector<int> descriptors_;
+  absl::Status status_;
 };
 
 // Reads one. It moves no file position, because another process may share it.

@@ -126,6 +126,11 @@ std::optional<uint64_t> ServedLog::DoneOffset() {
   return readers_->DoneOffset();
 }
 
+void ServedLog::ReleaseReaders() {
+  readers_held_.store(false);
+  WakeAll();
+}
+
 void ServedLog::WakeAll() {
   for (const std::unique_ptr<LogWatch>& watch : watches_) watch->Wake();
 }

@@ -83,6 +83,17 @@ class ServedLog : private LogObserver {
   ReaderTable& readers() { return *readers_; }
   const ReaderTable& readers() const { return *readers_; }
 
+  // Readers go no further until they are released, and are woken then.
+  void HoldReaders() { readers_held_.store(true); }
+  void ReleaseReaders();
+  bool readers_held() const {
+    return readers_held_.load(std::memory_order_relaxed);
+  }
+  // Whether all that was appended is in the file.
+  bool IsWritten() const {
+    return failed() || written_offset() + 1 >= log_->next_offset();
+  }
+
   // How many others read it now.
   size_t replay_readers() const { return replay_readers_.load(); }
   void NoteReplayReader(int change) { replay_readers_ += change; }
@@ -109,6 +120,7 @@ class ServedLog : private LogObserver {
   std::atomic<uint64_t> written_offset_{0};
   std::atomic<uint64_t> committed_offset_{0};
   std::atomic<bool> failed_{false};
+  std::atomic<bool> readers_held_{false};
   std::vector<std::unique_ptr<LogWatch>> watches_;  // by worker
   std::vector<std::unique_ptr<LogBlocks>> blocks_;  // by worker
 

@@ -40,6 +40,7 @@ void LogCursor::Restore(const pb::state::LogCursor& state) {
 }
 
 LogTurn LogCursor::Go() {
+  if (log_->readers_held()) return LogTurn::kEnd;  // the watch is woken
   size_t bytes = 0;
   while (position_ < until_) {
     if (bytes >= options_.log_turn_bytes) {

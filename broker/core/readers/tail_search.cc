@@ -61,6 +61,7 @@ pb::state::TailSearch TailSearch::Export() const {
 }
 
 TailSearch::Outcome TailSearch::Go() {
+  if (log_->readers_held()) return Outcome::kMore;  // the watch is woken
   turn_bytes_ = 0;
   for (;;) {
     if (at_ >= end_ || (skip_ != UINT64_MAX && matches_ > skip_)) {

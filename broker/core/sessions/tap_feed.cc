@@ -4,6 +4,7 @@
 
 #include "broker/base/check.h"
 #include "broker/base/log.h"
+#include "broker/state/broker_state.pb.h"
 #include "proto/expiry.h"
 #include "proto/frame.h"
 #include "proto/frame_writer.h"
@@ -100,6 +101,24 @@ FeedOutcome TapFeed::OnHangUp(std::string_view rest) {
   rest_bytes_ = 0;
   CountRefused();
   return FeedOutcome::kContinue;
+}
+
+// Positions go over as distances from here, where the rest begins.
+void TapFeed::Export(pb::state::TapIn& state) const {
+  state.set_topic(topic_);
+  state.set_lines(sequence_);
+  state.set_skips_line(skipping_);
+  for (const uint64_t end : writers_ends_) {
+    state.add_writers_ends(end - position_);
+  }
+}
+
+void TapFeed::Restore(const pb::state::TapIn& state, size_t rest_bytes) {
+  sequence_ = state.lines();
+  skipping_ = state.skips_line();
+  rest_bytes_ = rest_bytes;
+  writers_ends_.assign(state.writers_ends().begin(),
+                       state.writers_ends().end());
 }
 
 void TapFeed::PublishLines(std::string_view lines) {

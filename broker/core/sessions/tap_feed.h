@@ -18,6 +18,10 @@
 
 namespace fifobus {
 
+namespace pb::state {
+class TapIn;
+}  // namespace pb::state
+
 // What is written to a topic's `.in`: each line is one message. The broker
 // makes the frames, numbers them and stamps the time, as a publisher would.
 //
@@ -46,6 +50,11 @@ class TapFeed : public Feed {
   // An unterminated rest is a message too. The pipe stays.
   FeedOutcome OnHangUp(std::string_view rest) override;
   void OnHalfReceivedLimit() override {}
+
+  // For an upgrade: all but the pipe. `rest_bytes`: what of the pipe was read
+  // and not taken. Restored before the first byte.
+  void Export(pb::state::TapIn& state) const;
+  void Restore(const pb::state::TapIn& state, size_t rest_bytes);
 
   const std::string& topic() const { return topic_; }
   uint32_t owner() const { return owner_; }
