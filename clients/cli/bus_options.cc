@@ -3,9 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "clients/cpp/bus_locator.h"
 #include "clients/cpp/deadline.h"
 
 namespace fifobus::cli {
+namespace {
+
+// Between two looks for a broker.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
+
+}  // namespace
 
 void BusOptions::AddTo(Command& command) {
   command.AddText("--dir DIR", dir,
@@ -26,6 +34,15 @@ void ModeOptions::AddTo(Command& command) {
 Mode ModeOptions::mode() const {
   if (busy_poll) return Mode::kBusyPoll;
   return non_blocking ? Mode::kNonBlocking : Mode::kBlocking;
+}
+
+absl::StatusOr<std::string> AwaitBus(const BusOptions& options) {
+  const Deadline deadline = options.connect_timeout;
+  while (true) {
+    auto bus = FindBus(options.dir);
+    if (bus.ok() || deadline.HasCome()) return bus;
+    absl::SleepFor(kLookInterval);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Client>> ConnectClient(

@@ -30,6 +30,9 @@ struct ModeOptions {
   Mode mode() const;
 };
 
+// The directory of a bus with a broker, waiting for one as the options say.
+absl::StatusOr<std::string> AwaitBus(const BusOptions& options);
+
 // Connects, waiting for a broker as the options say. `name` is shown by `ls`.
 // DeadlineExceeded: there was none within `timeout`, which is the command's own
 // and shorter than the options' one.

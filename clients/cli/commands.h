@@ -8,6 +8,7 @@
 namespace fifobus::cli {
 
 void AddServe(Command& program);
+void AddUpgrade(Command& program);
 void AddPub(Command& program);
 void AddSub(Command& program);
 void AddReq(Command& program);

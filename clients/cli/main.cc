@@ -35,6 +35,7 @@ Exit RunCommand(int argc, char** argv) {
   Command program("fifobus", kAbout);
   program.SetVersion(std::string(kVersion));
   AddServe(program);
+  AddUpgrade(program);
   AddPub(program);
   AddSub(program);
   AddReq(program);

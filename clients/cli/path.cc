@@ -4,33 +4,18 @@
 #include <memory>
 #include <string>
 
-#include "absl/time/clock.h"
 #include "clients/cli/bus_options.h"
 #include "clients/cli/commands.h"
-#include "clients/cpp/bus_locator.h"
-#include "clients/cpp/deadline.h"
 #include "fmt/format.h"
 #include "proto/topic.h"
 
 namespace fifobus::cli {
 namespace {
 
-// Between two looks for a broker.
-constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
-
 struct PathOptions {
   BusOptions bus;
   std::string topic;
 };
-
-absl::StatusOr<std::string> AwaitBus(const BusOptions& options) {
-  const Deadline deadline = options.connect_timeout;
-  while (true) {
-    auto bus = FindBus(options.dir);
-    if (bus.ok() || deadline.HasCome()) return bus;
-    absl::SleepFor(kLookInterval);
-  }
-}
 
 absl::Status MakeFolder(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {

@@ -120,6 +120,9 @@ EXAMPLES = {
     "fifobus serve --state-dir ~/logs --log 'orders=orders/**'": Example(
         ends=False, then="test -d ~/logs/logs/orders && fifobus ls"
     ),
+    # fifobus-upgrade
+    "fifobus upgrade": Example(["upgraded from"]),
+    'fifobus upgrade "$(command -v fifobus)"': Example(["upgraded from"]),
     # fifobus-log and below
     "fifobus log ls": Example(["LOG", "orders "], before=LOG),
     "fifobus log ls --json | python3 -m json.tool": Example(["{"], before=LOG),

@@ -1,19 +1,13 @@
 #include "clients/cli/serve/keep.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <fstream>
-#include <iterator>
 #include <utility>
-#include <vector>
 
 #include "broker/keeper/keeper.h"
+#include "broker/upgrade/successor.h"
 #include "clients/cli/inherited_signals.h"
 #include "clients/cli/serve/descriptor_limit.h"
 #include "clients/cli/stop_signals.h"
@@ -26,25 +20,6 @@ constexpr size_t kDescriptorsSpared = 64;
 
 // What ps and top show: prctl(2) takes 15 bytes.
 constexpr char kProcessName[] = "fifobus-keeper";
-
-// argv as the kernel has it: proc(5).
-std::vector<std::string> CommandLine() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> words;
-  for (std::string word; std::getline(file, word, '\0');) {
-    words.push_back(word);
-  }
-  return words;
-}
-
-// The path, not /proc/self/exe itself, which would go on naming a file that an
-// upgrade has replaced.
-absl::StatusOr<std::string> ProgramPath() {
-  std::array<char, PATH_MAX> path;
-  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
-  if (size <= 0) return absl::ErrnoToStatus(errno, "readlink /proc/self/exe");
-  return std::string(path.data(), static_cast<size_t>(size));
-}
 
 }  // namespace
 
@@ -70,15 +45,15 @@ Exit Keep(const KeepOptions& options, const std::string& dir,
           LogLevel log_level, bool reloads) {
   // Ignored, it would take the broker's end away.
   (void)signal(SIGCHLD, SIG_DFL);
-  auto signals = TakeStopSignals({SIGCHLD});
+  auto signals = TakeStopSignals({SIGCHLD, SIGUSR2});
   if (!signals.ok()) return Fail(signals.status());
-  const auto program = ProgramPath();
+  const auto program = ProgramOfThis();
   if (!program.ok()) return Fail(program.status());
   StartThreadlessLog(log_level);
   (void)prctl(PR_SET_NAME, kProcessName);
   const size_t descriptors = RaiseDescriptorLimit();
   KeeperOptions keeper;
-  keeper.broker = {*program, CommandLine(), RestoreSignals};
+  keeper.broker = {*program, CommandLineOfThis(), RestoreSignals};
   keeper.dir = dir;
   keeper.restart_delay_max = options.restart_delay;
   keeper.reloads = reloads;

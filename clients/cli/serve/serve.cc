@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "clients/cli/serve/keep.h"
 #include "clients/cli/serve/log_config.h"
 #include "clients/cli/serve/serve_options.h"
+#include "clients/cli/serve/take_over.h"
 #include "clients/cli/state_directory.h"
 #include "clients/cli/stop_signals.h"
 #include "clients/cpp/bus_locator.h"
@@ -122,9 +124,21 @@ int AwaitStop(const UniqueFd& signals, Broker& broker,
               Configuration& in_force) {
   while (true) {
     const int received = AwaitSignal(signals);
-    if (received != SIGHUP || in_force.file.path.empty()) return received;
-    Reload(broker, in_force);
+    if (received == SIGUSR2) {
+      UpgradeInPlace(broker);
+    } else if (received == SIGHUP && !in_force.file.path.empty()) {
+      Reload(broker, in_force);
+    } else {
+      return received;
+    }
   }
+}
+
+absl::StatusOr<std::unique_ptr<Broker>> StartBroker(
+    const BrokerOptions& options) {
+  const std::optional<StateTask>& task = StateTaskOfThisProcess();
+  if (task) return TakeOver(options, task->fd);
+  return Broker::Start(options);
 }
 
 Exit RunBroker(const ServeOptions& options, Configuration configuration,
@@ -136,11 +150,13 @@ Exit RunBroker(const ServeOptions& options, Configuration configuration,
     LogWarning("logs in memory: they do not survive the machine",
                {{"state_dir", options.broker.state_dir}});
   }
-  auto broker = Broker::Start(options.broker);
+  auto broker = StartBroker(options.broker);
   if (!broker.ok()) return Fail(broker.status());
-  LogInfo("ready", {{"dir", options.broker.dir},
-                    {"pid", getpid()},
-                    {"descriptors", descriptors}});
+  if ((*broker)->upgrades() == 0) {
+    LogInfo("ready", {{"dir", options.broker.dir},
+                      {"pid", getpid()},
+                      {"descriptors", descriptors}});
+  }
   KeeperOfThisProcess().TellReady();
   const int received = AwaitStop(signals, **broker, configuration);
   // A second signal ends it at once. A keeper sees to that itself: it and its
@@ -153,7 +169,7 @@ Exit RunBroker(const ServeOptions& options, Configuration configuration,
 
 Exit Serve(const ServeOptions& options, Configuration configuration) {
   // Before any thread starts, so that all inherit it.
-  const auto signals = TakeStopSignals();
+  const auto signals = TakeStopSignals({SIGUSR2});
   if (!signals.ok()) return Fail(signals.status());
   StartLog(options.log_level);
   const Exit exit = RunBroker(options, std::move(configuration), *signals);
@@ -208,6 +224,10 @@ Exit RunServe(ServeCommand& command, Command& serve) {
     return kUsage;
   }
   if (command.check) return TellGood(command, configuration.file);
+  const std::optional<StateTask>& task = StateTaskOfThisProcess();
+  if (task && task->kind == StateTask::Kind::kCheck) {
+    return CheckTakeOver(task->fd);
+  }
   BrokerOptions& broker = command.options.broker;
   broker.dir = BrokerDirectory(broker.dir);
   if (BecomesKeeper(command.keep)) {
