@@ -18,6 +18,7 @@ using fuzz::Require;
 
 void CheckTopicName(const NameMap& map, std::string_view topic) {
   if (CheckTopicToPublish(topic) != TopicFault::kNone) return;
+  if (IsReplyTopic(topic)) return;  // they are no way back
   const auto subject = SubjectOf(map, topic);
   if (!subject.ok() || subject->size() > kSubjectBytesMax) return;
   Require(SubjectFault(*subject).empty(), "a topic's subject is valid");
