@@ -3,11 +3,15 @@
 //   PROGRAM store ADDRESS --seconds S --size B [--publishers P] [--in-flight K]
 //   PROGRAM replay ADDRESS --count N
 //   PROGRAM through ADDRESS --count N --size B --rate R
+//   PROGRAM send ADDRESS --count N --size B [--rate R | --in-flight K]
+//   PROGRAM receive ADDRESS --count N
 //
 // `store` has P threads, each with a connection and K messages in flight, and
 // prints how many messages a second were confirmed as stored. `replay` reads the
 // first N messages. `through` publishes at a rate, reads the messages out of the
-// log, and prints how long they took. All print one JSON object.
+// log, and prints how long they took. `send` and `receive` are its two halves,
+// for two systems with a bridge between them; without a rate K messages are in
+// flight, and what they took means little. All print one JSON object.
 #include <unistd.h>
 
 #include <algorithm>
@@ -116,29 +120,80 @@ void PublishAtRate(const Load& load) {
   }
 }
 
-void Through(const Load& load) {
-  std::vector<double> micros;
-  std::thread reader([&] {
-    const std::unique_ptr<Replayer> replayer = MakeReplayer(load.address);
-    while (micros.size() < load.count) {
-      replayer->Receive([&](std::string_view payload) {
-        int64_t due = 0;
-        std::memcpy(&due, payload.data(), sizeof(due));
-        micros.push_back(static_cast<double>(cli::MonotonicNanos() - due) /
-                         1e3);
-      });
+// Keeps `in_flight` messages unconfirmed; each bears the time of its sending.
+void PublishAtOnce(const Load& load) {
+  const std::unique_ptr<Storer> storer =
+      MakeStorer(load.address, load.in_flight);
+  std::string payload(load.size, 'x');
+  size_t in_flight = 0;
+  for (uint64_t sent = 0; sent < load.count;) {
+    for (; in_flight < load.in_flight && sent < load.count; ++in_flight) {
+      const int64_t now = cli::MonotonicNanos();
+      std::memcpy(payload.data(), &now, sizeof(now));
+      storer->Send(payload);
+      ++sent;
     }
-  });
-  PublishAtRate(load);
-  reader.join();
+    storer->Flush();
+    in_flight -= storer->Await();
+  }
+  while (in_flight > 0) in_flight -= storer->Await();
+}
+
+void Send(const Load& load) {
+  if (load.rate > 0) {
+    PublishAtRate(load);
+  } else {
+    PublishAtOnce(load);
+  }
+  std::cout << "{}" << std::endl;
+}
+
+// How long each message took, and how many came a second, from the first to the
+// last.
+struct Arrivals {
+  std::vector<double> micros;
+  double per_second = 0;
+};
+Arrivals ReceiveAll(const Load& load) {
+  Arrivals arrivals;
+  int64_t first = 0;
+  const std::unique_ptr<Replayer> replayer = MakeReplayer(load.address);
+  while (arrivals.micros.size() < load.count) {
+    replayer->Receive([&](std::string_view payload) {
+      int64_t due = 0;
+      std::memcpy(&due, payload.data(), sizeof(due));
+      const int64_t now = cli::MonotonicNanos();
+      if (arrivals.micros.empty()) first = now;
+      arrivals.micros.push_back(static_cast<double>(now - due) / 1e3);
+    });
+  }
+  arrivals.per_second =
+      static_cast<double>(load.count) / Seconds(cli::MonotonicNanos() - first);
+  return arrivals;
+}
+
+void Print(Arrivals arrivals) {
+  std::vector<double>& micros = arrivals.micros;
   std::sort(micros.begin(), micros.end());
   const auto at = [&](double quantile) {
     return micros[static_cast<size_t>(quantile *
                                       static_cast<double>(micros.size() - 1))];
   };
-  std::cout << fmt::format("{{\"latency_us\":{{\"p50\":{},\"p99\":{}}}}}",
-                           at(0.5), at(0.99))
+  std::cout << fmt::format(
+                   "{{\"messages_per_s\":{},"
+                   "\"latency_us\":{{\"p50\":{},\"p99\":{}}}}}",
+                   arrivals.per_second, at(0.5), at(0.99))
             << std::endl;
+}
+
+void Receive(const Load& load) { Print(ReceiveAll(load)); }
+
+void Through(const Load& load) {
+  Arrivals arrivals;
+  std::thread reader([&] { arrivals = ReceiveAll(load); });
+  PublishAtRate(load);
+  reader.join();
+  Print(std::move(arrivals));
 }
 
 cli::Command& AddRole(cli::Command& program, const std::string& name,
@@ -170,6 +225,13 @@ int Main(int argc, char** argv) {
   AddSize(through, load);
   through.AddCount("--count", load.count, cli::kAnyCount, "").Required();
   through.AddRate("--rate", load.rate, "").Required();
+  cli::Command& send = AddRole(program, "send", load, Send);
+  AddSize(send, load);
+  send.AddCount("--count", load.count, cli::kAnyCount, "").Required();
+  send.AddRate("--rate", load.rate, "");
+  send.AddCount("--in-flight", load.in_flight, cli::kAnyCount, "");
+  cli::Command& receive = AddRole(program, "receive", load, Receive);
+  receive.AddCount("--count", load.count, cli::kAnyCount, "").Required();
   return program.Run(argc, argv);
 }
 
