@@ -163,11 +163,10 @@ StateWriter Broker::Collect(ParkedWorkers& parked, const std::string& request) {
   state.Add(header);
   state.Add(broker);
   for (const StateChunks::Exported& chunk : chunks.exported()) {
-    pb::state::Record record;
-    record.mutable_chunk()->set_number(chunk.number);
-    record.mutable_chunk()->set_begin(chunk.begin);
-    record.mutable_chunk()->set_bytes(chunk.bytes.data(), chunk.bytes.size());
-    state.Add(record);
+    pb::state::Chunk record;
+    record.set_number(chunk.number);
+    record.set_begin(chunk.begin);
+    state.AddChunk(record, chunk.bytes);
   }
   state.Append(rest);
   pb::state::Record later;
@@ -272,6 +271,12 @@ absl::Status Broker::RestoreAll(StateReader& state, Restoring& restoring) {
     const auto record = state.Next();
     if (!record.ok()) return record.status();
     if (!*record) return absl::OkStatus();
+    if ((*record)->has_chunk()) {
+      const pb::state::Chunk& chunk = (*record)->chunk();
+      restoring.chunks.Add(chunk.number(), chunk.begin(),
+                           Chunk::CopyOf(state.chunk_bytes()));
+      continue;
+    }
     const absl::Status status = RestoreRecord(**record, restoring);
     if (!status.ok()) return status;
   }
@@ -280,10 +285,6 @@ absl::Status Broker::RestoreAll(StateReader& state, Restoring& restoring) {
 absl::Status Broker::RestoreRecord(const pb::state::Record& record,
                                    Restoring& restoring) {
   switch (record.kind_case()) {
-    case pb::state::Record::kChunk:
-      restoring.chunks.Add(record.chunk().number(), record.chunk().begin(),
-                           Chunk::CopyOf(record.chunk().bytes()));
-      return absl::OkStatus();
     case pb::state::Record::kSession:
       return RestoreSession(record.session(), restoring);
     case pb::state::Record::kTapIn:

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "broker/upgrade/chunk_record.h"
 #include "broker/upgrade/state_descriptors.h"
 #include "broker/upgrade/state_dialect.h"
 #include "fmt/format.h"
@@ -30,7 +31,32 @@ absl::Status Damaged(uint64_t record, std::string_view how) {
       fmt::format("record {} of the state {}", record, how));
 }
 
+absl::Status WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return absl::ErrnoToStatus(errno, "write the state");
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+void StateWriter::AppendLength(size_t length) {
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    bytes_ += static_cast<char>(length >> (8 * i) & 0xff);
+  }
+}
+
+void StateWriter::AddChunk(const pb::state::Chunk& chunk,
+                           std::string_view bytes) {
+  const std::string head = ChunkRecordHead(chunk, bytes.size());
+  AppendLength(head.size() + bytes.size());
+  bytes_ += head;
+  outside_.push_back({bytes_.size(), bytes});
+  ++records_;
+}
 
 void StateWriter::Add(const pb::state::Record& record) {
   const size_t length = record.ByteSizeLong();
@@ -39,9 +65,7 @@ void StateWriter::Add(const pb::state::Record& record) {
         "one record of the state is larger than 2 GiB"));
     return;
   }
-  for (size_t i = 0; i < kLengthBytes; ++i) {
-    bytes_ += static_cast<char>(length >> (8 * i) & 0xff);
-  }
+  AppendLength(length);
   if (!record.AppendToString(&bytes_)) {
     status_.Update(
         absl::InternalError("a record of the state has no encoding"));
@@ -52,6 +76,9 @@ void StateWriter::Add(const pb::state::Record& record) {
 
 void StateWriter::Append(const StateWriter& other) {
   status_.Update(other.status_);
+  for (const Outside& outside : other.outside_) {
+    outside_.push_back({bytes_.size() + outside.position, outside.bytes});
+  }
   bytes_ += other.bytes_;
   records_ += other.records_;
   descriptors_.insert(descriptors_.end(), other.descriptors_.begin(),
@@ -63,12 +90,18 @@ absl::StatusOr<StateFile> StateWriter::Finish() const {
   StateFile file = {UniqueFd(memfd_create("fifobus-state", MFD_CLOEXEC)),
                     records_, bytes_.size(), descriptors_};
   if (!file.fd.valid()) return absl::ErrnoToStatus(errno, "memfd_create");
-  for (std::string_view rest = bytes_; !rest.empty();) {
-    const ssize_t written = write(file.fd.get(), rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return absl::ErrnoToStatus(errno, "write the state");
-    rest.remove_prefix(static_cast<size_t>(written));
+  const std::string_view rest = bytes_;
+  size_t position = 0;
+  for (const Outside& outside : outside_) {
+    absl::Status status = WriteAll(
+        file.fd.get(), rest.substr(position, outside.position - position));
+    if (status.ok()) status = WriteAll(file.fd.get(), outside.bytes);
+    if (!status.ok()) return status;
+    position = outside.position;
+    file.bytes += outside.bytes.size();
   }
+  const absl::Status status = WriteAll(file.fd.get(), rest.substr(position));
+  if (!status.ok()) return status;
   return file;
 }
 
@@ -90,6 +123,7 @@ absl::StatusOr<StateReader> StateReader::Open(int fd) {
 StateReader::StateReader(StateReader&& other) noexcept
     : mapped_(std::exchange(other.mapped_, {})),
       rest_(other.rest_),
+      chunk_bytes_(other.chunk_bytes_),
       header_(std::move(other.header_)),
       records_(other.records_) {}
 
@@ -119,7 +153,11 @@ absl::StatusOr<std::optional<pb::state::Record>> StateReader::Next() {
   rest_.remove_prefix(kLengthBytes);
   if (length > rest_.size()) return Damaged(number, "is cut");
   pb::state::Record record;
-  if (!record.ParseFromArray(rest_.data(), static_cast<int>(length))) {
+  chunk_bytes_ = {};
+  if (auto chunk = SplitChunkRecord(rest_.substr(0, length))) {
+    *record.mutable_chunk() = std::move(chunk->chunk);
+    chunk_bytes_ = chunk->bytes;
+  } else if (!record.ParseFromArray(rest_.data(), static_cast<int>(length))) {
     return Damaged(number, "cannot be decoded");
   }
   rest_.remove_prefix(length);

@@ -30,13 +30,24 @@ struct StateFile {
 class StateWriter {
  public:
   void Add(const pb::state::Record& record);
+  // Adds a Record of the chunk, whose bytes are left where they are until Finish.
+  void AddChunk(const pb::state::Chunk& chunk, std::string_view bytes);
   // Behind what was added.
   void Append(const StateWriter& other);
   // What failed before is told here.
   absl::StatusOr<StateFile> Finish() const;
 
  private:
+  // Bytes that lie elsewhere, and how many of bytes_ stand before them.
+  struct Outside {
+    size_t position = 0;
+    std::string_view bytes;
+  };
+
+  void AppendLength(size_t length);
+
   std::string bytes_;
+  std::vector<Outside> outside_;
   uint64_t records_ = 0;
   std::vector<int> descriptors_;
   absl::Status status_;
@@ -54,8 +65,10 @@ class StateReader {
   ~StateReader();
 
   const pb::state::Header& header() const { return header_; }
-  // Nothing: there is no other.
+  // Nothing: there is no other. The bytes of a Chunk are not in the record.
   absl::StatusOr<std::optional<pb::state::Record>> Next();
+  // Of the chunk that Next has returned. Valid as long as this.
+  std::string_view chunk_bytes() const { return chunk_bytes_; }
   uint64_t records() const { return records_; }
 
  private:
@@ -66,6 +79,7 @@ class StateReader {
 
   std::string_view mapped_;
   std::string_view rest_;
+  std::string_view chunk_bytes_;
   pb::state::Header header_;
   uint64_t records_ = 0;
 };

@@ -226,7 +226,7 @@ Exit RunServe(ServeCommand& command, Command& serve) {
   if (command.check) return TellGood(command, configuration.file);
   const std::optional<StateTask>& task = StateTaskOfThisProcess();
   if (task && task->kind == StateTask::Kind::kCheck) {
-    return CheckTakeOver(task->fd);
+    return CheckTakeOver(command.options.broker, task->fd);
   }
   BrokerOptions& broker = command.options.broker;
   broker.dir = BrokerDirectory(broker.dir);

@@ -9,6 +9,7 @@
 
 #include "broker/base/log.h"
 #include "broker/base/unique_fd.h"
+#include "broker/bus/state_check.h"
 #include "broker/upgrade/state_file.h"
 #include "broker/upgrade/upgrade_request.h"
 #include "fmt/format.h"
@@ -75,13 +76,15 @@ void UpgradeInPlace(Broker& broker) {
   if (request.ok()) Answer(dir, request->id, /*done=*/false, reason);
 }
 
-Exit CheckTakeOver(int state_fd) {
+Exit CheckTakeOver(const BrokerOptions& options, int state_fd) {
   auto state = StateReader::Open(state_fd);
   if (!state.ok()) return Fail(state.status());
+  StateCheck check(options);
   while (true) {
     const auto record = state->Next();
     if (!record.ok()) return Fail(record.status());
     if (!*record) break;
+    check.Add(**record, state->chunk_bytes().size());
   }
   struct stat status;
   if (fstat(state_fd, &status) != 0) {

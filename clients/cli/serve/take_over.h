@@ -21,8 +21,9 @@ const std::optional<StateTask>& StateTaskOfThisProcess();
 // if this program goes on, and has logged why.
 void UpgradeInPlace(Broker& broker);
 
-// Says whether this program can take over the state, which it then leaves.
-Exit CheckTakeOver(int state_fd);
+// Says whether this program can take over the state with these options. It then
+// leaves the state as it is.
+Exit CheckTakeOver(const BrokerOptions& options, int state_fd);
 // Goes on with it. If that fails, this process starts anew, as after a kill.
 std::unique_ptr<Broker> TakeOver(const BrokerOptions& options, int state_fd);
 
