@@ -1,6 +1,6 @@
 """Targets for libFuzzer."""
 
-def fuzz_target(name, deps, corpus = None, data = [], tags = []):
+def fuzz_target(name, deps, corpus = None, data = [], tags = ["single_threaded"]):
     """A file NAME.cc with LLVMFuzzerTestOneInput.
 
     NAME_fuzz is for tools/fuzz, and NAME_test runs the corpus in the suite.
@@ -10,7 +10,6 @@ def fuzz_target(name, deps, corpus = None, data = [], tags = []):
     deps = deps + [":input"]
     native.cc_test(
         name = name + "_test",
-        size = "small",
         srcs = [name + ".cc"],
         args = ["tests/fuzz/" + folder],
         data = inputs + data,
