@@ -48,8 +48,7 @@ class SentFrames:
         if writes and writes[-1] is write:
             return
         writes.append(write)
-        for part in write:
-            self._bytes += len(part)
+        self._bytes += len(write[0]) if len(write) == 1 else size_of(write)
 
     @property
     def is_long(self) -> bool:
