@@ -115,6 +115,8 @@ uint64_t Client::lost_messages() const {
   return dialogue_->taken_back().lost_messages();
 }
 
+uint64_t Client::restarts() const { return inbound_->restarts(); }
+
 Client::Bounds Client::bounds() const {
   const Connection& connection = dialogue_->connection();
   return {connection.queue_bytes_max(), connection.queue_messages_max()};

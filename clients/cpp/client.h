@@ -277,6 +277,11 @@ class Client {
   uint64_t resent_messages() const;
   uint64_t lost_messages() const;
 
+  // Sessions that ended, before what Receive has returned last, and took nothing
+  // with them that this client is subscribed to: it reads logs alone, which go
+  // on where they were. Other ends are told as gaps.
+  uint64_t restarts() const;
+
   // Why the last call failed or why there is no session, for people.
   const absl::Status& status() const;
 

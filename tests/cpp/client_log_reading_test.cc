@@ -177,6 +177,26 @@ TEST_F(ClientLogReadingTest, ADurableReaderMissesNothingWhenBrokersEnd) {
   EXPECT_EQ(restarts, 3);
 }
 
+TEST_F(ClientLogReadingTest, ARestartThatLosesNothingIsCounted) {
+  const auto client = Reader(Durable("d"));
+  bus_->Restart();
+  EXPECT_EQ(client->restarts(), 0U);
+  StoreNumbers(1, 1);
+  EXPECT_EQ(NextOffset(*client), 1U);
+  EXPECT_EQ(client->restarts(), 1U);
+}
+
+TEST_F(ClientLogReadingTest, ARestartThatMayLoseSomethingIsAGapInstead) {
+  const auto client = Reader(Durable("d"));
+  ASSERT_TRUE(client->Subscribe("unlogged", {}, kHang).ok());
+  bus_->Restart();
+  Received got = client->Receive(kHang);
+  while (got.outcome == ReceiveOutcome::kCaughtUp) got = client->Receive(kHang);
+  ASSERT_EQ(got.outcome, ReceiveOutcome::kGap);
+  EXPECT_EQ(got.gap.reason, GapReason::kReconnected);
+  EXPECT_EQ(client->restarts(), 0U);
+}
+
 TEST_F(ClientLogReadingTest, TheMembersOfAGroupShareADurableReader) {
   StoreNumbers(1, 3);
   SubscribeOptions options = Durable("d");

@@ -61,6 +61,30 @@ class CommandEffectsTest(BothPrograms):
                 got.append({**line, "time": ""})
         return got, run.returncode, bool(run.stderr)
 
+    def told_of_a_restart(self, program, *patterns):
+        """What `sub` says of it before the message that is stored behind it."""
+        process = self.start(program, "sub", *patterns, "--from", "new", "-n", "1")
+        with fifobus.Client() as client:
+            await_condition(
+                lambda: any(
+                    set(patterns) <= set(session.patterns)
+                    for session in client.stats().sessions
+                ),
+                "the subscription",
+            )
+        self.bus.restart()
+        with fifobus.Client() as client:
+            client.publish("log/a", "stored", level=fifobus.Level.STORED)
+        out, err = process.communicate(timeout=HANG_SECONDS)
+        self.assertEqual((out, process.returncode), (b"stored\n", 0), err)
+        return err.decode().splitlines()
+
+    def test_both_say_that_a_restart_has_lost_nothing(self):
+        for program in PROGRAMS:
+            with self.subTest(program):
+                (line,) = self.told_of_a_restart(program, "log/**")
+                self.assertIn("restarted, nothing lost", line)
+
     def test_both_publish_the_same(self):
         for line in LINES:
             with self.subTest(line):

@@ -74,8 +74,14 @@ Exit ReceiveAll(Client& client, const SubOptions& options, Deadline deadline,
                 SubOutput& output) {
   uint64_t received = 0;
   size_t caught_up = 0;  // patterns
+  uint64_t restarts = 0;
   while (true) {
     const Received got = output.Next(deadline);
+    if (std::exchange(restarts, client.restarts()) != client.restarts()) {
+      Warn(
+          "restarted, nothing lost: the log is read on from where it was "
+          "(restarted)");
+    }
     switch (got.outcome) {
       case ReceiveOutcome::kMessage:
         output.Put(got);

@@ -155,8 +155,10 @@ Received Inbound::TakeEnd() {
   dialogue_.requests().OnSessionBegun(session);
   ends_told_ = connection.ends();
   const uint64_t losses = connection.receive_losses();
-  if (std::exchange(losses_told_, losses) != losses &&
-      dialogue_.subscriptions().MissesMessages()) {
+  if (std::exchange(losses_told_, losses) == losses) return got;
+  const bool failed = connection.state() == Connection::State::kFailed;
+  if (!failed && dialogue_.subscriptions().GoOn()) ++restarts_;
+  if (dialogue_.subscriptions().MissesMessages()) {
     got.outcome = ReceiveOutcome::kGap;
     got.gap.reason = connection.was_too_slow() ? GapReason::kDisconnected
                                                : GapReason::kReconnected;

@@ -33,6 +33,9 @@ class Inbound {
   // See Client.
   Received Receive(const Patience& patience);
 
+  // See Client.
+  uint64_t restarts() const { return restarts_; }
+
   // Answers a message by the ack id that Receive has shown. Does nothing if
   // that came in another session.
   void Answer(uint64_t ack_id, AckVerdict verdict);
@@ -87,6 +90,7 @@ class Inbound {
   std::string caught_up_;          // the last pattern that was
   uint64_t ends_told_ = 0;
   uint64_t losses_told_ = 0;
+  uint64_t restarts_ = 0;
   // When `down` was last looked into while requests were open.
   Deadline looked_ = -absl::InfiniteDuration();
 };

@@ -161,6 +161,12 @@ const Subscriptions::Subscription* Subscriptions::OnRefused(
   return nullptr;
 }
 
+bool Subscriptions::GoOn() const {
+  return !MissesMessages() &&
+         std::any_of(all_.begin(), all_.end(),
+                     [](const Subscription& s) { return !s.internal; });
+}
+
 bool Subscriptions::MissesMessages() const {
   return std::any_of(all_.begin(), all_.end(), [](const Subscription& s) {
     return !s.internal && !s.options.reads_log();

@@ -67,6 +67,9 @@ class Subscriptions {
   std::list<Subscription>& all() { return all_; }
   // Whether a lost session means lost messages.
   bool MissesMessages() const;
+  // Whether there are any beside that for replies, and all of them read logs:
+  // the next session brings what a lost one has not.
+  bool GoOn() const;
 
  private:
   std::list<Subscription> all_;
