@@ -254,12 +254,13 @@ def difference(name, wanted, got):
         return ""
     both = min(len(wanted), len(got))
     first = next((i for i in range(both) if wanted[i] != got[i]), both)
-    missing = [each for each in wanted if each not in set(got)]
+    known = set(got)
+    missing = [each for each in wanted if each not in known]
     return (
         f"{name} has {len(got)} messages instead of {len(wanted)}; the first that "
         f"differs is number {first}: {got[first : first + 5]} instead of "
         f"{wanted[first : first + 5]}; missing are {len(missing)}: {missing[:10]}; "
-        f"repeated are {len(got) - len(set(got))}"
+        f"repeated are {len(got) - len(known)}"
     )
 
 
