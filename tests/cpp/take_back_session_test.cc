@@ -134,7 +134,8 @@ TEST_F(TakeBackTest, ANamedPublisherSendsEachNumberOnce) {
   for (uint64_t id = 1; id <= 4; ++id) {
     MessageFields fields;
     fields.topic = "a";
-    fields.payload = std::to_string(id);
+    const std::string payload = std::to_string(id);
+    fields.payload = payload;
     if (id % 2 == 0) {
       fields.confirm_id = id;
       fields.confirm_level = LevelInFrame(Level::kStored);
