@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "clients/cli/bridge/log_out.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
@@ -41,6 +42,13 @@ class LogOutEndTest : public MapTest {
                               R"("config":{{"subjects":["orders.>"]}}}})",
                               last, deleted));
   }
+  void AnswerMessage(int sequence, std::string_view id) {
+    Answer(kGet, fmt::format(R"({{"message":{{"subject":"orders.new",)"
+                             R"("seq":{},"hdrs":"{}","data":""}}}})",
+                             sequence,
+                             absl::Base64Escape(fmt::format(
+                                 "NATS/1.0\r\nNats-Msg-Id: {}\r\n\r\n", id))));
+  }
   void AnswerNothing() {
     Answer(kGet, R"({"error":{"code":404,"description":"no message found"}})");
   }
@@ -76,6 +84,29 @@ TEST_F(LogOutEndTest, LastMessageMayBeOfAnotherSubject) {
   Answer(kGet, R"({"message":{"subject":"other","seq":2,"data":"eA=="}})");
   AnswerNothing();
   EXPECT_EQ(ExpectedOfFirst(), "2");
+}
+
+TEST_F(LogOutEndTest, WhatTheStreamHasLostIsReadFromTheLogAgain) {
+  AnswerInfo(0);
+  AnswerNothing();
+  std::string first_id;
+  for (int sequence = 1; sequence <= 3; ++sequence) {
+    const NatsMessage sent = NextSent(*map_);
+    if (sequence == 1) first_id = sent.header("Nats-Msg-Id").value_or("");
+    MapTest::Answer(*map_, sent,
+                    fmt::format(R"({{"stream":"ORDERS","seq":{}}})", sequence));
+  }
+  // The question for the first one's time, and then a new leader.
+  nats_.sent.clear();
+  map_->OnDisconnected();
+  map_->OnConnected(1 << 20);
+  for (int round = 1; round <= 2; ++round) {
+    AnswerInfo(1);
+    AnswerMessage(1, first_id);
+  }
+  for (const char* number : {"2", "3"}) {
+    EXPECT_EQ(NextSent(*map_).payload, number);
+  }
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST_F(OutChainTest, NothingIsSentBeforeTheStreamsEndIsKnown) {
   chain_.BeginRound();
   EXPECT_EQ(Take(5), Taken::kTaken);
   EXPECT_TRUE(Sent().empty());
-  chain_.OnStreamEnd(10, std::nullopt);
+  (void)chain_.OnStreamEnd(10, std::nullopt);
   EXPECT_EQ(Take(7), Taken::kTaken);
   EXPECT_EQ(Sent(), (std::vector<uint64_t>{5, 7}));
   EXPECT_EQ(messages_[0].header("Nats-Expected-Last-Sequence"), "10");
@@ -85,7 +85,7 @@ TEST_F(OutChainTest, NothingIsSentBeforeTheStreamsEndIsKnown) {
 
 TEST_F(OutChainTest, WhatIsAcknowledgedIsDoneUpToTheFirstThatIsNot) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(0, std::nullopt);
+  (void)chain_.OnStreamEnd(0, std::nullopt);
   for (const uint64_t offset : {5, 6, 9}) {
     EXPECT_EQ(Take(offset), Taken::kTaken);
   }
@@ -103,7 +103,7 @@ TEST_F(OutChainTest, WhatIsAcknowledgedIsDoneUpToTheFirstThatIsNot) {
 
 TEST_F(OutChainTest, ABrokenChainGoesOnBehindWhatTheStreamHas) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(0, std::nullopt);
+  (void)chain_.OnStreamEnd(0, std::nullopt);
   for (uint64_t offset = 1; offset <= 4; ++offset) {
     EXPECT_EQ(Take(offset), Taken::kTaken);
   }
@@ -112,16 +112,48 @@ TEST_F(OutChainTest, ABrokenChainGoesOnBehindWhatTheStreamHas) {
   const uint64_t before = chain_.round();
   chain_.BeginRound();
   EXPECT_EQ(chain_.OnAck(before, 1, Stored(1)), Result::kStale);
-  chain_.OnStreamEnd(2, Id(2));
+  (void)chain_.OnStreamEnd(2, Id(2));
   EXPECT_EQ(Sent(), (std::vector<uint64_t>{3, 4}));
   EXPECT_EQ(messages_[4].header("Nats-Expected-Last-Sequence"), "2");
   EXPECT_EQ(chain_.resent(), 2U);
   EXPECT_EQ(chain_.done_offset(), 2U);
 }
 
+TEST_F(OutChainTest, WhatTheStreamHasLostIsReadAndSentAgain) {
+  chain_.BeginRound();
+  (void)chain_.OnStreamEnd(0, std::nullopt);
+  for (uint64_t offset = 1; offset <= 4; ++offset) {
+    EXPECT_EQ(Take(offset), Taken::kTaken);
+  }
+  EXPECT_EQ(Sent().size(), 4U);
+  EXPECT_EQ(On(3, Stored(3)), Result::kGood);
+  EXPECT_EQ(On(4, Ack(PubAck::Outcome::kWrongPlace)), Result::kBroken);
+  chain_.BeginRound();
+  EXPECT_EQ(chain_.OnStreamEnd(1, Id(1)), OutChain::EndOutcome::kLost);
+  EXPECT_TRUE(Sent().empty());
+  EXPECT_EQ(chain_.done_offset(), 1U);
+  for (uint64_t offset = 2; offset <= 4; ++offset) {
+    EXPECT_EQ(Take(offset), Taken::kTaken);
+  }
+  EXPECT_EQ(chain_.OnStreamEnd(1, Id(1)), OutChain::EndOutcome::kGoesOn);
+  EXPECT_EQ(Sent(), (std::vector<uint64_t>{2, 3, 4}));
+}
+
+TEST_F(OutChainTest, WhatSomebodyRemovesFromTheStreamStaysRemoved) {
+  chain_.BeginRound();
+  (void)chain_.OnStreamEnd(0, std::nullopt);
+  for (uint64_t offset = 1; offset <= 3; ++offset) {
+    EXPECT_EQ(Take(offset), Taken::kTaken);
+  }
+  EXPECT_EQ(Sent().size(), 3U);
+  EXPECT_EQ(On(3, Stored(3)), Result::kGood);
+  chain_.BeginRound();
+  EXPECT_EQ(chain_.OnStreamEnd(3, Id(1)), OutChain::EndOutcome::kGoesOn);
+}
+
 TEST_F(OutChainTest, ANewBridgePassesOverWhatTheStreamHas) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(40, Id(3));
+  (void)chain_.OnStreamEnd(40, Id(3));
   EXPECT_EQ(Take(1), Taken::kHadBefore);
   EXPECT_EQ(Take(2), Taken::kHadBefore);
   // The log has not proved yet to be the one that the stream has messages of.
@@ -135,18 +167,18 @@ TEST_F(OutChainTest, ANewBridgePassesOverWhatTheStreamHas) {
 
 TEST_F(OutChainTest, ALogThatWasMadeAnewIsSentFromItsBeginning) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(40, Id(3, 500));
+  (void)chain_.OnStreamEnd(40, Id(3, 500));
   EXPECT_EQ(Take(1, 900), Taken::kOtherLog);
   chain_.BeginNewLog();
   EXPECT_EQ(Take(1, 900), Taken::kTaken);
-  chain_.OnStreamEnd(40, Id(3, 500));
+  (void)chain_.OnStreamEnd(40, Id(3, 500));
   EXPECT_EQ(Take(2, 901), Taken::kTaken);
   EXPECT_EQ(Sent(), (std::vector<uint64_t>{1, 2}));
 }
 
 TEST_F(OutChainTest, ALogThatIsShorterThanItsCopyWasMadeAnew) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(40, Id(3, 1003));
+  (void)chain_.OnStreamEnd(40, Id(3, 1003));
   EXPECT_EQ(Take(1), Taken::kHadBefore);
   EXPECT_EQ(chain_.OnLogEnd(4), Taken::kTaken);
   EXPECT_EQ(chain_.OnLogEnd(2), Taken::kOtherLog);
@@ -154,7 +186,7 @@ TEST_F(OutChainTest, ALogThatIsShorterThanItsCopyWasMadeAnew) {
 
 TEST_F(OutChainTest, WhatOthersHaveWrittenIsNoPlaceToResumeAt) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(40, MessageId{"edge2", "r", 100, 1});
+  (void)chain_.OnStreamEnd(40, MessageId{"edge2", "r", 100, 1});
   EXPECT_EQ(Take(1), Taken::kTaken);
   EXPECT_EQ(Sent(), (std::vector<uint64_t>{1}));
 }
@@ -180,7 +212,7 @@ TEST_F(OutChainTest, TheWindowIsBoundedInMessagesAndBytes) {
 
 TEST_F(OutChainTest, AMessageThatIsTooLargeLeavesTheChain) {
   chain_.BeginRound();
-  chain_.OnStreamEnd(0, std::nullopt);
+  (void)chain_.OnStreamEnd(0, std::nullopt);
   for (const uint64_t offset : {1, 2, 3}) {
     EXPECT_EQ(Take(offset), Taken::kTaken);
   }
@@ -190,7 +222,7 @@ TEST_F(OutChainTest, AMessageThatIsTooLargeLeavesTheChain) {
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->offset, 2U);
   EXPECT_FALSE(chain_.TakeRefused(2).has_value());
-  chain_.OnStreamEnd(1, Id(1));
+  (void)chain_.OnStreamEnd(1, Id(1));
   EXPECT_EQ(Sent(), (std::vector<uint64_t>{3}));
   EXPECT_EQ(chain_.done_offset(), 2U);
 }
@@ -198,7 +230,7 @@ TEST_F(OutChainTest, AMessageThatIsTooLargeLeavesTheChain) {
 TEST_F(OutChainTest, ASharedStreamIsToldNoPlaceAndSentAllAgain) {
   OutChain shared("edge1", "r", /*shared=*/true, kLimits);
   shared.BeginRound();
-  shared.OnStreamEnd(7, std::nullopt);
+  (void)shared.OnStreamEnd(7, std::nullopt);
   for (const uint64_t offset : {1, 2, 3}) {
     EXPECT_EQ(shared.Take(Made(offset)), Taken::kTaken);
   }
@@ -208,7 +240,7 @@ TEST_F(OutChainTest, ASharedStreamIsToldNoPlaceAndSentAllAgain) {
   EXPECT_EQ(shared.OnAck(shared.round(), 2, Stored(9)), Result::kGood);
   EXPECT_EQ(shared.done_offset(), 0U);
   shared.BeginRound();
-  shared.OnStreamEnd(9, std::nullopt);
+  (void)shared.OnStreamEnd(9, std::nullopt);
   EXPECT_EQ(shared.NextToSend()->first, 1U);
   EXPECT_EQ(shared.NextToSend()->first, 3U);
   EXPECT_EQ(
@@ -236,9 +268,9 @@ class Stream {
   }
   void ForgetIds() { known_.clear(); }
   void TellEnd(OutChain& chain) const {
-    chain.OnStreamEnd(ids_.size(), ids_.empty()
-                                       ? std::nullopt
-                                       : MessageId::Parse(ids_.back()));
+    (void)chain.OnStreamEnd(ids_.size(), ids_.empty()
+                                             ? std::nullopt
+                                             : MessageId::Parse(ids_.back()));
   }
   const std::vector<std::string>& ids() const { return ids_; }
 

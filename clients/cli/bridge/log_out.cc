@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "broker/base/log.h"
 #include "clients/cli/bridge/jet_stream.h"
+#include "clients/cli/bridge/log_source.h"
 #include "clients/cli/bridge/message_headers.h"
 #include "clients/cli/bridge/stream_asking.h"
 #include "clients/cli/bridge/text.h"
@@ -14,10 +15,6 @@
 
 namespace fifobus::bridge {
 namespace {
-
-// A broker that does not answer a Subscribe in this time makes the bridge end;
-// it is started again from outside.
-constexpr absl::Duration kSubscribePatience = absl::Seconds(5);
 
 // Messages wait longer than answers: a cluster that chooses a new leader stalls
 // for up to 10 s, and a new round before that would only be refused.
@@ -28,25 +25,10 @@ constexpr size_t kOwnHeaderBytes = 700;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Client>> LogOut::Connect(
-    const MapConfig& config, const ClientOptions& options) {
-  auto client = Client::Connect(options);
-  if (!client.ok()) return client.status();
-  SubscribeOptions subscribe;
-  subscribe.start = Start::First();
-  subscribe.durable = config.durable;
-  subscribe.auto_ack = false;
-  const absl::Status status =
-      (*client)->Subscribe(config.pattern, subscribe, kSubscribePatience);
-  if (!status.ok()) return status;
-  (*client)->set_mode(Mode::kNonBlocking);
-  return client;
-}
-
 absl::StatusOr<std::unique_ptr<LogOut>> LogOut::Open(
     const MapSurroundings& surroundings, const MapConfig& config,
     std::string inbox, ClientOptions options) {
-  auto client = Connect(config, options);
+  auto client = OpenLogSource(options, config.pattern, config.durable);
   if (!client.ok()) return client.status();
   return std::unique_ptr<LogOut>(
       new LogOut(surroundings, config, std::move(inbox), std::move(options),
@@ -65,9 +47,12 @@ LogOut::LogOut(const MapSurroundings& surroundings, const MapConfig& config,
              {config_.window_messages, config_.window_bytes}),
       backoff_(kPauseLeast, kPauseMost) {}
 
-int LogOut::bus_fd() const { return chain_.HasRoom() ? client_->fd() : -1; }
+int LogOut::bus_fd() const {
+  return client_ && chain_.HasRoom() ? client_->fd() : -1;
+}
 
 void LogOut::OnBus() {
+  if (!client_) return;
   while (chain_.HasRoom() && status_.ok()) {
     const Received received = client_->Receive();
     switch (received.outcome) {
@@ -158,7 +143,7 @@ void LogOut::ReadAnew() {
   LogWarning("the log was made anew; the stream has none of its messages",
              {{"map", config_.name}});
   client_.reset();
-  auto client = Connect(config_, options_);
+  auto client = OpenLogSource(options_, config_.pattern, config_.durable);
   if (!client.ok()) {
     status_ = client.status();
     return;
@@ -169,7 +154,28 @@ void LogOut::ReadAnew() {
   if (phase_ != Phase::kNoLink) BeginRound();
 }
 
+void LogOut::GoBackTo(uint64_t offset) {
+  LogWarning("the stream has lost what it had acknowledged; it is sent again",
+             {{"map", config_.name},
+              {"stream", config_.stream},
+              {"from_offset", offset}});
+  client_.reset();
+  told_done_ = offset - 1;
+  BeginRound();
+}
+
+absl::Status LogOut::ReadAgain() {
+  absl::Status status =
+      MoveLogSource(options_, config_.durable, told_done_ + 1);
+  if (!status.ok()) return status;
+  auto client = OpenLogSource(options_, config_.pattern, config_.durable);
+  if (!client.ok()) return client.status();
+  client_ = *std::move(client);
+  return absl::OkStatus();
+}
+
 void LogOut::TellDone() {
+  if (!client_) return;
   const uint64_t done = chain_.done_offset();
   if (done <= told_done_ || reader_ == 0) return;
   told_done_ = done;
@@ -202,6 +208,13 @@ void LogOut::Ask(Phase phase, std::string subject, std::string body) {
 }
 
 void LogOut::BeginRound() {
+  if (!client_) {
+    const absl::Status read = ReadAgain();
+    if (!read.ok()) {
+      Pause(Concat("read the log again: ", MessageOf(read)));
+      return;
+    }
+  }
   passed_at_round_ = chain_.stored();
   chain_.BeginRound();
   Ask(Phase::kAskingStream, StreamInfoSubject(config_.stream), "");
@@ -330,7 +343,11 @@ void LogOut::OnLastMessage(const NatsMessage& answer) {
         fmt::format("stream {}: {}", config_.stream, MessageOf(last.status())));
     return;
   }
-  chain_.OnStreamEnd(stream_.last_sequence, id);
+  if (chain_.OnStreamEnd(stream_.last_sequence, id) ==
+      OutChain::EndOutcome::kLost) {
+    GoBackTo(id->offset + 1);
+    return;
+  }
   phase_ = Phase::kFlowing;
   next_ = Deadline::Never();
   TellDone();

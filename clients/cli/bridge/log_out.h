@@ -57,12 +57,12 @@ class LogOut : public BridgeMap {
          std::string inbox, ClientOptions options,
          std::unique_ptr<Client> client);
 
-  static absl::StatusOr<std::unique_ptr<Client>> Connect(
-      const MapConfig& config, const ClientOptions& options);
-
   void TakeMessage(const Received& received);
   // Reads the log again, which has turned out to be made anew.
   void ReadAnew();
+  // The stream has nothing from this offset on: reads the log again from there.
+  void GoBackTo(uint64_t offset);
+  absl::Status ReadAgain();
   void TellDone();
   bool IsTooLarge(const NatsMessage& message) const;
   void SetAside(const OutMessage& message, DeadReason reason);
@@ -85,7 +85,7 @@ class LogOut : public BridgeMap {
   const MapConfig config_;
   const std::string inbox_;
   const ClientOptions options_;
-  std::unique_ptr<Client> client_;
+  std::unique_ptr<Client> client_;  // null: it is to read again, see GoBackTo
   OutChain chain_;
 
   Phase phase_ = Phase::kNoLink;

@@ -62,6 +62,8 @@ void OutChain::BeginNewLog() {
   entries_.clear();
   bytes_ = 0;
   resume_.reset();
+  acked_sequence_ = 0;
+  acked_offset_ = 0;
   log_is_new_ = true;
   first_stored_ = 0;
   seen_offset_ = 0;
@@ -75,23 +77,45 @@ void OutChain::BeginRound() {
   end_is_known_ = false;
 }
 
-void OutChain::OnStreamEnd(uint64_t last_sequence,
-                           const std::optional<MessageId>& last) {
+void OutChain::GoBackTo(uint64_t last_sequence, const MessageId& last) {
+  entries_.clear();
+  bytes_ = 0;
+  resume_.reset();
+  seen_offset_ = last.offset;
+  seen_stored_ = last.stored_unix_nanos;
+  acked_sequence_ = last_sequence;
+  acked_offset_ = last.offset;
+  BeginRound();
+}
+
+OutChain::EndOutcome OutChain::OnStreamEnd(
+    uint64_t last_sequence, const std::optional<MessageId>& last) {
   end_is_known_ = true;
   front_sequence_ = last_sequence;
-  if (!last || last->origin != origin_ || last->durable != durable_) return;
+  if (!last || last->origin != origin_ || last->durable != durable_) {
+    return EndOutcome::kGoesOn;
+  }
   if (log_is_new_ &&
       (first_stored_ == 0 || last->stored_unix_nanos < first_stored_)) {
-    return;
+    return EndOutcome::kGoesOn;
   }
+  // A message that is removed from a stream leaves its sequence behind.
+  if (!shared_ && last_sequence < acked_sequence_ &&
+      last->offset < acked_offset_) {
+    GoBackTo(last_sequence, *last);
+    return EndOutcome::kLost;
+  }
+  acked_sequence_ = last_sequence;
+  acked_offset_ = last->offset;
   const uint64_t done = done_offset();
   while (!entries_.empty() && entries_.front().out.offset <= last->offset) {
     ++stored_;
     PopFront();
   }
-  if (last->offset <= seen_offset_) return;
+  if (last->offset <= seen_offset_) return EndOutcome::kGoesOn;
   if (!resume_) done_before_resume_ = done;
   resume_ = last;
+  return EndOutcome::kGoesOn;
 }
 
 std::optional<std::pair<uint64_t, NatsMessage>> OutChain::NextToSend() {
@@ -164,6 +188,8 @@ OutChain::AckResult OutChain::OnStored(uint64_t offset, const PubAck& ack) {
     ++front_sequence_;
     PopFront();
   }
+  acked_sequence_ = ack.sequence;
+  acked_offset_ = offset;
   return AckResult::kGood;
 }
 

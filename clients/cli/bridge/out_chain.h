@@ -31,6 +31,7 @@ struct OutMessage {
 // and all behind it are refused. Then the stream is asked for its end and the last
 // message of the log in it, and the chain goes on behind that one: a new round.
 // The stream's window for duplicates does not matter, and no outage is too long.
+// An end before what was acknowledged tells that the stream has lost that.
 // (Nats-Expected-Last-Msg-Id would do the same, but a server that was restarted
 // has forgotten the id if the last message is older than that window.)
 //
@@ -75,9 +76,14 @@ class OutChain {
   // until the stream's end is known.
   void BeginRound();
   uint64_t round() const { return round_; }
+  enum class [[nodiscard]] EndOutcome{
+      kGoesOn,
+      kLost,  // the stream lost what it had acknowledged, all behind `last`: the
+              // log is to be read again from there, and a new round begun
+  };
   // The last message of this log in the stream, if there is one.
-  void OnStreamEnd(uint64_t last_sequence,
-                   const std::optional<MessageId>& last);
+  EndOutcome OnStreamEnd(uint64_t last_sequence,
+                         const std::optional<MessageId>& last);
 
   // The next message to send, with its headers; nothing: none now.
   std::optional<std::pair<uint64_t, NatsMessage>> NextToSend();
@@ -114,6 +120,7 @@ class OutChain {
   };
 
   void PopFront();
+  void GoBackTo(uint64_t last_sequence, const MessageId& last);
   // Whether a message proves that the log is another one than resume_ is of.
   bool IsOfOtherLog(uint64_t offset, uint64_t stored_unix_nanos) const;
   AckResult OnStored(uint64_t offset, const PubAck& ack);
@@ -131,6 +138,9 @@ class OutChain {
   uint64_t front_sequence_ = 0;
   bool end_is_known_ = false;
   uint64_t round_ = 0;
+  // What the stream has acknowledged last, or had at its end.
+  uint64_t acked_sequence_ = 0;
+  uint64_t acked_offset_ = 0;
   // Of this log the stream has everything up to this message, unless the log
   // turns out to be another one. Reset when that is decided.
   std::optional<MessageId> resume_;
