@@ -14,6 +14,7 @@ typedef struct {
 } Buffer;
 
 static void Append(Buffer* buffer, const void* bytes, size_t size) {
+  if (size == 0) return; /* `bytes` may be NULL, which memcpy must not get */
   if (buffer->size + size > buffer->capacity) {
     buffer->capacity = 2 * (buffer->size + size);
     buffer->bytes = realloc(buffer->bytes, buffer->capacity);
