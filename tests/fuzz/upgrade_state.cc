@@ -1,6 +1,5 @@
 // Any bytes as the state that one broker hands to the next: they are refused, or
-// each record that is read is written and read again as the same, and its
-// descriptors are found.
+// each record that is read is written and read again as the same.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,46 +10,65 @@
 #include <vector>
 
 #include "broker/base/unique_fd.h"
-#include "broker/upgrade/state_descriptors.h"
+#include "broker/state/broker_state.pb.h"
+#include "broker/upgrade/state_dialect.h"
 #include "broker/upgrade/state_file.h"
 #include "tests/fuzz/oracle.h"
 
 namespace fifobus::fuzz {
 namespace {
 
-std::vector<std::string> RecordsOf(int fd) {
-  std::vector<std::string> records;
+// A record without the bytes of its chunk, and they.
+struct Read {
+  std::string record;
+  std::string chunk_bytes;
+
+  bool operator==(const Read&) const = default;
+};
+
+Read ReadOf(pb::state::Record record, std::string_view chunk_bytes) {
+  Read read;
+  read.chunk_bytes = chunk_bytes;
+  if (record.has_chunk()) {
+    // A record that this program would not write so has them in it.
+    read.chunk_bytes += record.chunk().bytes();
+    record.mutable_chunk()->clear_bytes();
+  }
+  read.record = record.SerializeAsString();
+  return read;
+}
+
+std::vector<Read> RecordsOf(int fd) {
+  std::vector<Read> records;
   auto reader = StateReader::Open(fd);
   if (!reader.ok()) return records;
-  Require(reader->header().needs() <= kStateFormat, "a newer state is refused");
-  records.push_back(reader->header().SerializeAsString());
+  Require(reader->header().needs() <= DialectOfThisProgram().format,
+          "a newer state is refused");
+  pb::state::Record header;
+  *header.mutable_header() = reader->header();
+  records.push_back(ReadOf(header, ""));
   while (true) {
     const auto record = reader->Next();
     if (!record.ok() || !*record) return records;
-    records.push_back((*record)->SerializeAsString());
+    records.push_back(ReadOf(**record, reader->chunk_bytes()));
     Require(reader->records() == records.size(), "records are counted");
   }
 }
 
-pb::state::Record RecordOf(const std::vector<std::string>& records, size_t i) {
-  pb::state::Record record;
-  const bool is_read =
-      i == 0 ? record.mutable_header()->ParseFromString(records[i])
-             : record.ParseFromString(records[i]);
-  Require(is_read, "a record parses again");
-  return record;
-}
-
-void WriteAnew(const std::vector<std::string>& records) {
-  auto writer = StateWriter::Create();
-  Require(writer.ok(), "a state is made");
-  for (size_t i = 0; i < records.size(); ++i) {
-    const pb::state::Record record = RecordOf(records, i);
-    Require(writer->Add(record).ok(), "a record is added");
-    (void)DescriptorsOf(record);
+void WriteAnew(const std::vector<Read>& records) {
+  StateWriter writer;
+  for (const Read& read : records) {
+    pb::state::Record record;
+    Require(record.ParseFromString(read.record), "a record parses again");
+    if (record.has_chunk()) {
+      writer.AddChunk(record.chunk(), read.chunk_bytes);
+    } else {
+      writer.Add(record);
+    }
   }
-  Require(writer->Finish().ok(), "the state is finished");
-  Require(RecordsOf(writer->fd()) == records, "what was written is the same");
+  const auto file = writer.Finish();
+  Require(file.ok() && file->records == records.size(), "a state is written");
+  Require(RecordsOf(file->fd.get()) == records, "what was written is the same");
 }
 
 }  // namespace
@@ -63,7 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Require(state.valid() &&
               write(state.get(), data, size) == static_cast<ssize_t>(size),
           "the state is written");
-  const std::vector<std::string> records = RecordsOf(state.get());
+  const std::vector<Read> records = RecordsOf(state.get());
   if (!records.empty()) WriteAnew(records);
   return 0;
 }
