@@ -56,13 +56,20 @@ bool Skip(std::string_view& bytes, uint64_t count) {
   return true;
 }
 
+// Protobuf refuses a tag of more bytes, even one that is padded with zeros.
+constexpr size_t kTagBytesMax = 5;
+
 // Removes one field from the front of `bytes`. Groups (wire types 3 and 4) are
 // not part of proto3 and count as malformed. Inlined: the walk is most of what
 // the broker does for a small message.
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline Field TakeField(std::string_view& bytes) {
   Field field;
+  const size_t bytes_before = bytes.size();
   const VarintResult tag = TakeVarint(bytes);
-  if (!tag.ok || tag.value > UINT32_MAX || tag.value >> 3 == 0) return field;
+  if (!tag.ok || tag.value > UINT32_MAX || tag.value >> 3 == 0 ||
+      bytes_before - bytes.size() > kTagBytesMax) {
+    return field;
+  }
   field.number = static_cast<uint32_t>(tag.value >> 3);
   field.wire_type = static_cast<uint32_t>(tag.value & 7);
   switch (field.wire_type) {

@@ -204,6 +204,16 @@ TEST(ReadMessage, UnknownFieldsPass) {
   EXPECT_EQ(message.payload, "p");
 }
 
+TEST(ReadMessage, RefusesATagOfSixBytes) {
+  const auto with_tag = [](std::string_view tag) {
+    return Field(1, "a") + std::string(tag) + "\x05";
+  };
+  EXPECT_EQ(FaultOfMessage(with_tag({"\xe0\x80\x80\x80\x00", 5})),
+            FrameFault::kNone);
+  EXPECT_EQ(FaultOfMessage(with_tag({"\xe0\x80\x80\x80\x80\x00", 6})),
+            FrameFault::kMalformed);
+}
+
 TEST(ReadMessage, RefusesTextThatParsersOfOtherLanguagesWouldRefuse) {
   EXPECT_EQ(FaultOfMessage(Field(1, "a") + Field(5, "\xff")),
             FrameFault::kBadText);

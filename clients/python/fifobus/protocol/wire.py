@@ -18,6 +18,7 @@ FIXED32 = 5
 _FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 _UINT64_MAX = (1 << 64) - 1
 _UINT32_MAX = (1 << 32) - 1
+_TAG_BYTES_MAX = 5  # protobuf refuses more, even if they are padded with zeros
 
 Buffer = Union[bytes, bytearray, memoryview]
 # A field's number, its wire type, and its value: an integer for VARINT and FIXED64, for
@@ -59,9 +60,10 @@ def take_varint(data: Buffer, at: int, end: int) -> Tuple[int, int]:
 
 def take_field(data: Buffer, at: int, end: int) -> Tuple[WireField, int]:
     """The field at `at` and where it ends."""
+    begin = at
     tag, at = take_varint(data, at, end)
     number, wire_type = tag >> 3, tag & 7
-    if tag > _UINT32_MAX or number == 0:
+    if tag > _UINT32_MAX or number == 0 or at - begin > _TAG_BYTES_MAX:
         raise Malformed("a field number is out of range")
     if wire_type == VARINT:
         value, at = take_varint(data, at, end)
