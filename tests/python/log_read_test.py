@@ -137,6 +137,7 @@ class ReadTest(LogReaderTest):
         found = [next(events) for _ in range(4)]
         self.end_session()
         self.store(1)
+        self.assertIsInstance(next(events), fifobus.Restarted)
         self.assertEqual(next(events).offset, 4)
         self.assertEqual(found.pop(2), fifobus.CaughtUp("log/**", 3, False))
         self.assertEqual([m.offset for m in found], [1, 2, 3])
