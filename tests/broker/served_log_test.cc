@@ -159,8 +159,12 @@ TEST_F(ServedLogTest, WhatCannotBeOpenedSaysWhatToDo) {
   {
     const auto log = Open();
     ASSERT_EQ(Append(*log, 100).outcome, AppendOutcome::kAppended);
-    ExpectRefused("another broker", "stop that one first");
   }
+  machine_.Kill();
+  // Another broker, without a thread that uses the simulated disk meanwhile.
+  const auto other = machine_.Mount();
+  ASSERT_TRUE(other->Lock().ok());
+  ExpectRefused("another broker", "stop that one first");
   machine_.Kill();
   MakeNewer();
   ExpectRefused("newer", "start that version");
