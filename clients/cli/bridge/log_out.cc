@@ -241,13 +241,10 @@ void LogOut::OnTime() {
     case Phase::kMakingStream:
     case Phase::kAskingEnd:
     case Phase::kAskingMessage:
-      Pause(fmt::format("stream {} does not answer", config_.stream));
+      Pause(NoAnswer(config_.stream));
       break;
     case Phase::kFlowing:
-      Pause(
-          fmt::format("stream {} acknowledges nothing; rights to publish on "
-                      "{} may be missing",
-                      config_.stream, config_.filter));
+      Pause(NoAcknowledgement(config_));
       break;
   }
 }
@@ -282,7 +279,7 @@ void LogOut::OnNats(std::string_view token, NatsMessage message) {
 }
 
 void LogOut::OnStream(const NatsMessage& answer) {
-  const auto stream = ReadStreamState(answer);
+  const auto stream = ReadTarget(answer, config_);
   if (absl::IsNotFound(stream.status()) && config_.create &&
       phase_ == Phase::kAskingStream) {
     LogInfo("making a stream", {{"stream", config_.stream}});
@@ -291,13 +288,7 @@ void LogOut::OnStream(const NatsMessage& answer) {
     return;
   }
   if (!stream.ok()) {
-    Pause(
-        Concat("stream ", config_.stream, ": ", TroubleWith(stream.status())));
-    return;
-  }
-  std::string fault = StreamFault(*stream, config_);
-  if (!fault.empty()) {
-    Pause(std::move(fault));
+    Pause(MessageOf(stream.status()));
     return;
   }
   warning_ = LimitsWarning(*stream, config_);

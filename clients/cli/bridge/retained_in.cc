@@ -149,7 +149,7 @@ void RetainedIn::OnTime() {
       break;
     case Phase::kAskingStream:
     case Phase::kMakingConsumer:
-      Pause(fmt::format("stream {} does not answer", config_.stream));
+      Pause(NoAnswer(config_.stream));
       break;
   }
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "clients/cli/bridge/bridge_map.h"
 #include "clients/cli/bridge/jet_stream.h"
@@ -75,6 +76,31 @@ inline std::string LimitsWarning(const StreamState& stream,
 inline std::string TroubleWith(const absl::Status& status) {
   return MessageOf(status) +
          (absl::IsNotFound(status) ? "; make it, or set create = true" : "");
+}
+
+// The stream that an [[out]] writes to, as JetStream has answered. NotFound:
+// there is none. Each error is for people.
+inline absl::StatusOr<StreamState> ReadTarget(const NatsMessage& answer,
+                                              const MapConfig& config) {
+  auto stream = ReadStreamState(answer);
+  if (!stream.ok()) {
+    return absl::Status(
+        stream.status().code(),
+        Concat("stream ", config.stream, ": ", TroubleWith(stream.status())));
+  }
+  const std::string fault = StreamFault(*stream, config);
+  if (!fault.empty()) return absl::FailedPreconditionError(fault);
+  return stream;
+}
+
+// Nothing has come within the patience, for people.
+inline std::string NoAnswer(std::string_view stream) {
+  return Concat("stream ", stream, " does not answer");
+}
+inline std::string NoAcknowledgement(const MapConfig& config) {
+  return Concat("stream ", config.stream,
+                " acknowledges nothing; rights to publish on ", config.filter,
+                " may be missing");
 }
 
 // A server that was cut off may answer for a stream that it leads no more.

@@ -122,7 +122,7 @@ void StreamIn::OnTime() {
     case Phase::kAskingConsumer:
     case Phase::kMakingConsumer:
     case Phase::kFetching:
-      Pause(fmt::format("stream {} does not answer", config_.stream));
+      Pause(NoAnswer(config_.stream));
       break;
   }
 }
